@@ -1,0 +1,1 @@
+"""How it is searched: specification, core, samplers, stop rules, engine, results, command line."""

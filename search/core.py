@@ -1,0 +1,397 @@
+"""The search, decided purely: `step(state, event) -> (state, commands)`.
+
+No clock, file, Ray or Optuna in here. Journaled events change the state; `SlotFree` and `Tick` only ask what is due
+and leave the state as it is, so that replaying the journal gives the state that the live run had.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import final
+
+from ..spaces.errors import did_you_mean
+from ..spaces.trial import Cause, Outcome, OutcomeKind, Report, Scalar
+from ..trackers.events import (
+    AttemptEnded,
+    AttemptStarted,
+    Entry,
+    Event,
+    Reported,
+    RoundEnded,
+    SweepClosing,
+    SweepEnded,
+    SweepResumed,
+    SweepStarted,
+    TrialAsked,
+    TrialEnded,
+)
+from .objective import At, Objective
+from .stop import NeverStop, Rungs, StopRule
+
+ALIKE = 3
+"""So many first trials that fail with one error end the sweep."""
+INFEASIBLE_IN_A_ROW = 50
+KEPT = 3
+"""The weights of so many trials are kept."""
+
+
+# What the search goes by --------------------------------------------------------------------------------------------
+
+
+@final
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rules:
+    """All that the decisions depend on besides what happened; `retry` says how often a cause is forgiven."""
+
+    objective: Objective
+    trials: int | None = None
+    hours: float | None = None
+    max_epochs: int = 1
+    first_value_epoch: int = 1
+    stop: StopRule = field(default_factory=NeverStop)
+    retry: Mapping[Cause, int] = field(default_factory=dict[Cause, int])
+
+    def forgives(self, cause: Cause, times: int) -> bool:
+        """Say whether an attempt that ended by `cause` for the `times`-th time is tried again."""
+        return cause is Cause.INTERRUPTED or times <= self.retry.get(cause, 0)
+
+
+@final
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Live:
+    """A trial that has not ended; `placed`: on a slot, else waiting for one."""
+
+    number: int
+    seed: int
+    params: Mapping[str, Scalar]
+    attempt: int = 0
+    round: int = 0
+    placed: bool = False
+    best: float | None = None
+    best_epoch: int | None = None
+    last: float | None = None
+    epoch: int = 0
+    spent: Mapping[Cause, int] = field(default_factory=dict[Cause, int])
+
+
+@final
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ranked:
+    """A trial that has a value."""
+
+    value: float
+    number: int
+    epoch: int
+
+
+@final
+@dataclass(frozen=True, slots=True, kw_only=True)
+class State:
+    """Where the search stands."""
+
+    rules: Rules
+    asked: int = 0
+    live: Mapping[int, Live] = field(default_factory=dict[int, Live])
+    queue: tuple[int, ...] = ()
+    counted: int = 0
+    ended: Mapping[OutcomeKind, int] = field(default_factory=dict[OutcomeKind, int])
+    best: tuple[Ranked, ...] = ()
+    rungs: Rungs = field(default_factory=Rungs)
+    objective_seen: bool = False
+    first_failures: tuple[str, ...] = ()
+    infeasible_in_a_row: int = 0
+    closing: SweepClosing | None = None
+    finished: bool = False
+    spent_s: float = 0.0
+    session_at: float = 0.0
+    last_at: float = 0.0
+
+    def seconds(self, at: float) -> float:
+        """Return the seconds that drivers have worked on the sweep by the time `at`; time between runs left out."""
+        return self.spent_s + max(0.0, at - self.session_at)
+
+    def accepts(self, trial: int, report: Report) -> bool:
+        """Say whether a report is news: of a live trial's next epoch. The first one of an epoch stands."""
+        return trial in self.live and report.epoch > self.live[trial].epoch
+
+    @property
+    def placed(self) -> list[Live]:
+        """The trials on slots."""
+        return [live for live in self.live.values() if live.placed]
+
+
+# Questions that are not journaled ------------------------------------------------------------------------------------
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class SlotFree:
+    """A slot has nothing to do."""
+
+
+@final
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tick:
+    """Time has passed."""
+
+    at: float
+
+
+# Commands --------------------------------------------------------------------------------------------------------------
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class Ask:
+    """Propose parameters for a new trial of this number."""
+
+    number: int
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class Start:
+    """Give this waiting trial to the slot."""
+
+    number: int
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class Wait:
+    """There is nothing for the slot now, but there may be."""
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class Finish:
+    """The sweep is over."""
+
+    why: str
+    exit_code: int
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class End:
+    """The trial is over: journal this outcome, and stop it where it still trains."""
+
+    number: int
+    outcome: Outcome
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class Close:
+    """Ask for no further trial: journal this."""
+
+    event: SweepClosing
+
+
+Command = Ask | Start | Wait | Finish | End | Close
+Step = tuple[State, tuple[Command, ...]]
+
+
+# The one function -------------------------------------------------------------------------------------------------------
+
+
+def step(state: State, event: Event | SlotFree | Tick, at: float = 0.0) -> Step:
+    """Return the state after `event`, which was journaled at `at`, and what is to be done about it."""
+    match event:
+        case SlotFree():
+            return state, (_next_for_slot(state),)
+        case Tick(at=now):
+            return state, _due(state, now)
+        case _:
+            state = replace(state, last_at=max(at, state.last_at))
+    match event:
+        case SweepStarted() | SweepResumed():
+            spent = state.seconds(state.last_at) if isinstance(event, SweepResumed) else 0.0
+            return replace(state, closing=None, finished=False, spent_s=spent, session_at=at, last_at=at), ()
+        case TrialAsked(trial=number):
+            live = Live(number=number, seed=event.seed, params=event.params)
+            return replace(state, asked=number + 1, live={**state.live, number: live}, queue=(*state.queue, number)), ()
+        case AttemptStarted(trial=number):
+            return _on_start(state, event), ()
+        case RoundEnded(trial=number):
+            state = _changed(state, number, params=event.params, round=event.round + 1, placed=False)
+            return replace(state, queue=(number, *state.queue)), ()
+        case Reported(trial=number, report=report):
+            return _on_report(state, number, report)
+        case AttemptEnded():
+            return _on_attempt_end(state, event)
+        case TrialEnded():
+            return _on_trial_end(state, event)
+        case SweepClosing():
+            return replace(state, closing=event), ()
+        case SweepEnded():
+            return replace(state, finished=True), ()
+        case _:
+            return state, ()
+
+
+def replay(rules: Rules, entries: Iterable[Entry]) -> State:
+    """Return the state that the journaled events lead to."""
+    state = State(rules=rules)
+    for entry in entries:
+        state, _ = step(state, entry.event, entry.at)
+    return state
+
+
+def completed(state: State, number: int, logged: Iterable[str] = ()) -> Outcome:
+    """Return the outcome of a trial whose training ran to its end."""
+    live, objective = state.live[number], state.rules.objective
+    if live.best is None:
+        return Outcome(kind=OutcomeKind.FAILED, reason=_not_logged(objective, logged))
+    if objective.at is At.LAST:
+        return Outcome(kind=OutcomeKind.COMPLETED, value=live.last, epoch=live.epoch)
+    return Outcome(kind=OutcomeKind.COMPLETED, value=live.best, epoch=live.best_epoch)
+
+
+def stopped(live: Live, objective: Objective, why: str) -> Outcome:
+    """Return the outcome of a trial that was stopped early."""
+    last = objective.at is At.LAST
+    value, epoch = (live.last, live.epoch) if last else (live.best, live.best_epoch)
+    return Outcome(kind=OutcomeKind.STOPPED, value=value, epoch=epoch, reason=why)
+
+
+# Its parts ----------------------------------------------------------------------------------------------------------------
+
+
+def _next_for_slot(state: State) -> Command:
+    if state.closing is not None:
+        return _while_closing(state, state.closing)
+    if state.queue:
+        return Start(state.queue[0])
+    if state.rules.trials is None or state.counted + len(state.live) < state.rules.trials:
+        return Ask(state.asked)
+    if state.live:
+        return Wait()
+    return Finish("budget", _exit_code(state))
+
+
+def _while_closing(state: State, closing: SweepClosing) -> Command:
+    if state.queue and not closing.cancel:
+        live = state.live[state.queue[0]]
+        if live.best is not None:
+            return End(live.number, stopped(live, state.rules.objective, closing.why))
+        return End(live.number, Outcome(kind=OutcomeKind.INTERRUPTED, reason=closing.why))
+    if state.placed:
+        return Wait()
+    return Finish(closing.why, closing.exit_code or _exit_code(state))
+
+
+def _exit_code(state: State) -> int:
+    return 0 if state.best else 1
+
+
+def _due(state: State, now: float) -> tuple[Command, ...]:
+    hours = state.rules.hours
+    if state.closing is None and hours is not None and state.seconds(now) >= hours * 3600:
+        return (Close(SweepClosing(why=f"the budget of {hours:g} hours is spent")),)
+    return ()
+
+
+def _changed(state: State, number: int, **changes: object) -> State:
+    live = replace(state.live[number], **changes)
+    return replace(state, live={**state.live, number: live})
+
+
+def _on_start(state: State, event: AttemptStarted) -> State:
+    state = replace(state, queue=tuple(one for one in state.queue if one != event.trial))
+    return _changed(state, event.trial, attempt=event.attempt, round=event.round, placed=True)
+
+
+def _on_report(state: State, number: int, report: Report) -> Step:
+    if not state.accepts(number, report):
+        return state, ()
+    objective = state.rules.objective
+    value = report.metrics.get(objective.metric)
+    if value is None:
+        return _on_missing_objective(_changed(state, number, epoch=report.epoch), number, report)
+    state = replace(state, objective_seen=True)
+    live = state.live[number]
+    if not math.isfinite(value):
+        state = _changed(state, number, epoch=report.epoch, last=value)
+        why = f"NonFiniteObjective: {objective.metric} was {value} at epoch {report.epoch}"
+        return state, (End(number, Outcome(kind=OutcomeKind.FAILED, reason=why)),)
+    better = objective.better(value, live.best)
+    best, best_epoch = (value, report.epoch) if better else (live.best, live.best_epoch)
+    state = _changed(state, number, epoch=report.epoch, last=value, best=best, best_epoch=best_epoch)
+    return _judge(state, number, report.epoch, objective.score(value))
+
+
+def _judge(state: State, number: int, epoch: int, score: float) -> Step:
+    why = "" if state.closing is None else state.closing.why
+    if not why and epoch in state.rules.stop.rungs(state.rules.max_epochs):
+        rungs, why = state.rules.stop.decide(state.rungs, epoch, score)
+        state = replace(state, rungs=rungs)
+    if not why:
+        return state, ()
+    return state, (End(number, stopped(state.live[number], state.rules.objective, why)),)
+
+
+def _on_missing_objective(state: State, number: int, report: Report) -> Step:
+    if state.objective_seen or report.epoch < state.rules.first_value_epoch:
+        return state, ()
+    why = _not_logged(state.rules.objective, report.metrics)
+    end = End(number, Outcome(kind=OutcomeKind.FAILED, reason=why))
+    return state, (end, Close(SweepClosing(why=why, cancel=True, exit_code=1)))
+
+
+def _not_logged(objective: Objective, logged: Iterable[str]) -> str:
+    names = sorted(set(logged) - {"learning_rate"})
+    hint = did_you_mean(objective.metric, names)
+    have = f"it logs {', '.join(names)}" if names else "it logged nothing"
+    return f"the objective {objective.metric!r} is not among the model's metrics{hint}: {have}"
+
+
+def _on_attempt_end(state: State, event: AttemptEnded) -> Step:
+    live = state.live[event.trial]
+    times = live.spent.get(event.cause, 0) + 1
+    state = _changed(state, event.trial, placed=False, spent={**live.spent, event.cause: times})
+    if state.rules.forgives(event.cause, times):
+        return replace(state, queue=(*state.queue, event.trial)), ()
+    kind = OutcomeKind.LOST if event.cause is Cause.LOST else OutcomeKind.FAILED
+    outcome = Outcome(kind=kind, reason=event.why, traceback=event.traceback)
+    return state, (End(event.trial, outcome),)
+
+
+def _on_trial_end(state: State, event: TrialEnded) -> Step:
+    outcome = event.outcome
+    state = replace(
+        state,
+        live={number: live for number, live in state.live.items() if number != event.trial},
+        queue=tuple(number for number in state.queue if number != event.trial),
+        counted=state.counted + outcome.counts,
+        ended={**state.ended, outcome.kind: state.ended.get(outcome.kind, 0) + 1},
+        best=_ranked(state, event),
+    )
+    infeasible = outcome.kind is OutcomeKind.INFEASIBLE
+    state = replace(state, infeasible_in_a_row=state.infeasible_in_a_row + 1 if infeasible else 0)
+    if outcome.kind is OutcomeKind.FAILED and not state.best:
+        state = replace(state, first_failures=(*state.first_failures, outcome.reason)[: ALIKE + 1])
+    why = "" if state.closing else _hopeless(state)
+    return state, (Close(SweepClosing(why=why, cancel=True, exit_code=1)),) if why else ()
+
+
+def _ranked(state: State, event: TrialEnded) -> tuple[Ranked, ...]:
+    outcome, objective = event.outcome, state.rules.objective
+    if outcome.value is None or outcome.epoch is None or not math.isfinite(outcome.value):
+        return state.best
+    ranked = [*state.best, Ranked(value=outcome.value, number=event.trial, epoch=outcome.epoch)]
+    return tuple(sorted(ranked, key=lambda one: (-objective.score(one.value), one.number))[:KEPT])
+
+
+def _hopeless(state: State) -> str:
+    if state.infeasible_in_a_row >= INFEASIBLE_IN_A_ROW:
+        return f"{INFEASIBLE_IN_A_ROW} configurations in a row were infeasible; widen the space or relax the model"
+    failures = state.first_failures
+    alike = {re.sub(r"\d+", "#", reason) for reason in failures}
+    only_failures = not state.best and state.counted == len(failures)
+    if len(failures) == ALIKE and len(alike) == 1 and only_failures:
+        return f"the first {ALIKE} trials failed alike: {failures[0]}"
+    return ""

@@ -1,0 +1,152 @@
+"""A sweep's specification: what was asked for, resolved, in plain frozen data that the journal keeps as JSON."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any, final
+
+from ..spaces.space import Declared
+from ..spaces.trial import Cause, Json
+from .core import Rules
+from .objective import At, Direction, Objective
+from .stop import NeverStop, StopRule, SuccessiveHalving
+
+MANY_EPOCHS = 100_000
+
+
+@final
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Search:
+    """How parameters are proposed and trials stopped; `stop` is `asha` or `none`."""
+
+    sampler: str = "tpe"
+    stop: str = "none"
+    min_epochs: int = 1
+    factor: int = 3
+    seed: int = 0
+
+    @property
+    def rule(self) -> StopRule:
+        """The stop rule."""
+        if self.stop == "asha":
+            return SuccessiveHalving(min_epochs=self.min_epochs, factor=self.factor)
+        return NeverStop()
+
+
+@final
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Budget:
+    """When the sweep ends: the first one reached; None is no limit."""
+
+    trials: int | None = None
+    hours: float | None = None
+
+
+@final
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Resources:
+    """What one trial gets: processors and graphics processors, fractions allowed for the latter."""
+
+    cpu: int = 1
+    gpu: float = 0
+
+
+@final
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Retry:
+    """How often an attempt is repeated, by cause."""
+
+    lost: int = 5
+    crash: int = 2
+    oom: int = 1
+    hang: int = 0
+    error: int = 0
+
+
+@final
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """Bounds on one trial: its whole time, the time without any batch done (seconds), its process's memory (GB)."""
+
+    trial_s: float | None = None
+    silence_s: float = 1800.0
+    memory_gb: float | None = None
+
+
+@final
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Track:
+    """Where the sweep is recorded: an MLflow tracking URI and an experiment."""
+
+    uri: str = "sqlite:///mlflow.db"
+    experiment: str = "kerasweep"
+
+
+@final
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SweepSpec:
+    """One sweep. `folder` is where `model` and `data` (`file.py:name` or `package.module:name`) resolve from."""
+
+    name: str
+    folder: str
+    model: str
+    data: str | None
+    objective: Objective
+    budget: Budget
+    fit: Mapping[str, Json] = field(default_factory=dict[str, Json])
+    declared: tuple[Declared, ...] = ()
+    search: Search = field(default_factory=Search)
+    parallel: int | None = None
+    resources: Resources = field(default_factory=Resources)
+    retry: Retry = field(default_factory=Retry)
+    limits: Limits = field(default_factory=Limits)
+    track: Track = field(default_factory=Track)
+
+    @property
+    def max_epochs(self) -> int:
+        """The epochs of a full trial, as far as the file says."""
+        epochs = self.fit.get("epochs", 1)
+        return epochs if isinstance(epochs, int) else MANY_EPOCHS
+
+    @property
+    def rungs(self) -> tuple[int, ...]:
+        """The epochs at which trials are judged."""
+        return self.search.rule.rungs(self.max_epochs)
+
+    def rules(self) -> Rules:
+        """Return what the core goes by."""
+        frequency = self.fit.get("validation_freq", 1)
+        return Rules(
+            objective=self.objective,
+            trials=self.budget.trials,
+            hours=self.budget.hours,
+            max_epochs=self.max_epochs,
+            first_value_epoch=frequency if isinstance(frequency, int) else 1,
+            stop=self.search.rule,
+            retry={Cause(cause): times for cause, times in asdict(self.retry).items()},
+        )
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the plain form."""
+        return {**asdict(self), "declared": [one.to_json() for one in self.declared]}
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> SweepSpec:
+        """Return the specification that `to_json` wrote."""
+        goal = data["objective"]
+        return cls(
+            **{
+                **data,
+                "objective": Objective(
+                    metric=goal["metric"], direction=Direction(goal["direction"]), at=At(goal["at"])
+                ),
+                "declared": tuple(Declared.from_json(one) for one in data["declared"]),
+                "budget": Budget(**data["budget"]),
+                "search": Search(**data["search"]),
+                "resources": Resources(**data["resources"]),
+                "retry": Retry(**data["retry"]),
+                "limits": Limits(**data["limits"]),
+                "track": Track(**data["track"]),
+            }
+        )

@@ -1,0 +1,85 @@
+"""All the parameters that are known: those that the sweep file declares and those that models were seen to read."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import cast
+
+from .parameter import Fixed, Number, Parameter, Sampling, identity, parameter_from_json
+from .trial import Json, Scalar
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Declared:
+    """A parameter of the sweep file; what `open` names (kind, step, sampling) it leaves as the model's code has it."""
+
+    parameter: Parameter
+    open: frozenset[str] = frozenset()
+
+    def narrow(self, code: Parameter) -> Parameter:
+        """Return what is searched where the code asks for `code`: this range, on the code's terms where left open."""
+        mine = replace(self.parameter, conditions=code.conditions)
+        if not (isinstance(mine, Number) and isinstance(code, Number)):
+            return mine
+        if "kind" in self.open:
+            mine = replace(mine, integer=code.integer)
+        if "sampling" in self.open and (code.sampling is Sampling.LINEAR or mine.min > 0):
+            mine = replace(mine, sampling=code.sampling)
+        if "step" in self.open and mine.sampling is code.sampling:
+            mine = replace(mine, step=code.step)
+        if mine.default is None and code.default is not None and mine.min <= code.default <= mine.max:
+            mine = replace(mine, default=code.default)
+        return mine
+
+    def to_json(self) -> dict[str, Json]:
+        """Return the plain form."""
+        return {"parameter": self.parameter.to_json(), "open": sorted(self.open)}
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Json]) -> Declared:
+        """Return what `to_json` wrote."""
+        parameter = parameter_from_json(cast(Mapping[str, Json], data["parameter"]))
+        return cls(parameter=parameter, open=frozenset(cast(Sequence[str], data["open"])))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Space:
+    """The known parameters in the order in which they became known, so that a parent comes before its children."""
+
+    parameters: Mapping[str, Parameter] = field(default_factory=dict[str, Parameter])
+    """By identity."""
+    declared: frozenset[str] = frozenset()
+    """Names of the sweep file: the first time a model reads one, what it made of it takes the declaration's place."""
+
+    @classmethod
+    def of(cls, declared: Iterable[Declared]) -> Space:
+        """Return the space that a sweep starts with."""
+        parameters = [one.parameter for one in declared]
+        known = {identity(parameter): parameter for parameter in parameters}
+        return cls(parameters=known, declared=frozenset(parameter.name for parameter in parameters))
+
+    def learn(self, specs: Iterable[Parameter]) -> Space:
+        """Return the space with `specs` known too."""
+        known = dict(self.parameters)
+        for parameter in specs:
+            if parameter.name in self.declared:
+                known = {key: one for key, one in known.items() if one.name != parameter.name or one.conditions}
+            known.setdefault(identity(parameter), parameter)
+        return replace(self, parameters=known)
+
+    def walk(
+        self, draw: Callable[[str, Parameter], Scalar], pinned: Mapping[str, Scalar] | None = None
+    ) -> dict[str, Scalar]:
+        """Return a value for each active parameter, by identity: pinned ones as they are, the others by `draw`."""
+        chosen: dict[str, Scalar] = {}
+        by_name: dict[str, Scalar] = {}
+        for key, parameter in self.parameters.items():
+            if not parameter.active(by_name):
+                continue
+            if pinned is not None and key in pinned:
+                value = pinned[key]
+            else:
+                value = parameter.value if isinstance(parameter, Fixed) else draw(key, parameter)
+            chosen[key] = by_name[parameter.name] = value
+        return chosen

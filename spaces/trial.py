@@ -1,0 +1,99 @@
+"""The lowest words: what a trial is told (`Assignment`), what it says (`Report`), how it ends (`Outcome`)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from enum import StrEnum
+from typing import Any
+
+Scalar = bool | int | float | str
+"""A value of a parameter."""
+
+Json = None | bool | int | float | str | Sequence["Json"] | Mapping[str, "Json"]
+"""Anything that goes into a message or the journal."""
+
+
+class OutcomeKind(StrEnum):
+    """How a trial ended."""
+
+    COMPLETED = "completed"
+    STOPPED = "stopped"
+    FAILED = "failed"
+    INFEASIBLE = "infeasible"
+    INTERRUPTED = "interrupted"
+    LOST = "lost"
+
+
+class Cause(StrEnum):
+    """Why an attempt ended without deciding its trial."""
+
+    LOST = "lost"
+    CRASH = "crash"
+    OOM = "oom"
+    HANG = "hang"
+    ERROR = "error"
+    INTERRUPTED = "interrupted"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Assignment:
+    """What a slot is asked to train.
+
+    `params` holds a value for every parameter that the driver knows, active or not, by the parameter's identity.
+    `keep_above` is the objective's value from which the trial's best weights are worth writing (None: always).
+    """
+
+    number: int
+    attempt: int
+    round: int
+    seed: int
+    params: Mapping[str, Scalar]
+    rungs: tuple[int, ...] = ()
+    keep_above: float | None = None
+
+    def to_json(self) -> dict[str, Json]:
+        """Return the form in which it travels."""
+        return {**asdict(self), "rungs": list(self.rungs)}
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Json]) -> Assignment:
+        """Return the assignment that `to_json` wrote."""
+        fields: dict[str, Any] = dict(data)
+        fields["rungs"] = tuple(fields["rungs"])
+        return cls(**fields)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Report:
+    """The metrics of one epoch; `epoch` counts completed epochs, so the first is 1; `seconds` is the epoch's length."""
+
+    epoch: int
+    metrics: Mapping[str, float]
+    seconds: float = 0.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome:
+    """How a trial ended: its value and the epoch that the value is from where it has one, else the reason."""
+
+    kind: OutcomeKind
+    value: float | None = None
+    epoch: int | None = None
+    reason: str = ""
+    traceback: str = field(default="", repr=False)
+
+    @property
+    def counts(self) -> bool:
+        """Whether the trial counts against the budget."""
+        return self.kind in (OutcomeKind.COMPLETED, OutcomeKind.STOPPED, OutcomeKind.FAILED)
+
+    def to_json(self) -> dict[str, Json]:
+        """Return the form in which it is journaled."""
+        return {**asdict(self), "kind": str(self.kind)}
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Json]) -> Outcome:
+        """Return the outcome that `to_json` wrote."""
+        fields: dict[str, Any] = {**data, "kind": OutcomeKind(str(data["kind"]))}
+        return cls(**fields)

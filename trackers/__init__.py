@@ -1,0 +1,1 @@
+"""What is recorded: events, the journal and its projections."""

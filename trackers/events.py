@@ -1,0 +1,231 @@
+"""What can happen in a sweep, one frozen class per kind; a sweep is the list of its events and nothing else.
+
+A body is plain JSON. A kind is written by its class's name; a field may be added with a default, never renamed.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from typing import Any, ClassVar, Self, cast
+
+from ..spaces.trial import Cause, Json, Outcome, Report, Scalar
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Event:
+    nested: ClassVar[Mapping[str, Any]] = {}
+
+    def to_json(self) -> dict[str, Json]:
+        """Return the body as it stands in the journal; the trial has a column of its own."""
+        body: dict[str, Json] = {one.name: getattr(self, one.name) for one in fields(self) if one.name != "trial"}
+        return body
+
+    @classmethod
+    def from_json(cls, body: Mapping[str, Any]) -> Self:
+        """Return the event whose body this is; unknown fields of a later version are left out."""
+        known = {one.name for one in fields(cls)}
+        return cls(**{key: value for key, value in body.items() if key in known})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SweepStarted(_Event):
+    """The first event: the specification, resolved, with the versions, user and source that it ran with."""
+
+    spec: Mapping[str, Any]
+    versions: Mapping[str, str] = field(default_factory=dict[str, str])
+    origin: Mapping[str, str] = field(default_factory=dict[str, str])
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SweepResumed(_Event):
+    """A driver took the sweep up again; `spec` is the one that holds from here on."""
+
+    spec: Mapping[str, Any]
+    versions: Mapping[str, str] = field(default_factory=dict[str, str])
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SweepClosing(_Event):
+    """No further trial is asked for; `cancel`: the running ones are interrupted, else they stop at their next epoch."""
+
+    why: str
+    cancel: bool = False
+    exit_code: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SweepEnded(_Event):
+    """The last event of a driver's run; a sweep without it lost its driver."""
+
+    why: str
+    exit_code: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrialAsked(_Event):
+    """A new trial: its seed, its parameters by identity, what the proposal saw and what the sampler wrote about it."""
+
+    trial: int
+    seed: int
+    params: Mapping[str, Scalar]
+    history_seq: int
+    attrs: Mapping[str, Any] = field(default_factory=dict[str, Any])
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AttemptStarted(_Event):
+    """A slot was given the trial; a round above 0 is a further pass of late binding within one attempt."""
+
+    trial: int
+    attempt: int
+    round: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RoundEnded(_Event):
+    """The model read parameters that were unknown: their specs, and the trial's parameters with values for them."""
+
+    trial: int
+    attempt: int
+    round: int
+    specs: tuple[Mapping[str, Any], ...]
+    params: Mapping[str, Scalar]
+    attrs: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    timing: Mapping[str, Any] = field(default_factory=dict[str, Any])
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ParametersUsed(_Event):
+    """What the model really read, by plain name; `specs` has the parameters' forms, `facts` what the build showed."""
+
+    trial: int
+    attempt: int
+    params: Mapping[str, Scalar]
+    specs: tuple[Mapping[str, Any], ...] = ()
+    facts: Mapping[str, Any] = field(default_factory=dict[str, Any])
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reported(_Event):
+    """One epoch's metrics; the first report of an epoch stands."""
+
+    trial: int
+    attempt: int
+    report: Report
+
+    def to_json(self) -> dict[str, Json]:
+        """Return the body; the report's fields stand side by side with the attempt."""
+        one = self.report
+        return {"attempt": self.attempt, "epoch": one.epoch, "metrics": dict(one.metrics), "seconds": one.seconds}
+
+    @classmethod
+    def from_json(cls, body: Mapping[str, Any]) -> Self:
+        """Return the event whose body this is."""
+        report = Report(epoch=body["epoch"], metrics=body["metrics"], seconds=body["seconds"])
+        return cls(trial=body["trial"], attempt=body["attempt"], report=report)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AttemptEnded(_Event):
+    """An attempt ended without deciding its trial."""
+
+    trial: int
+    attempt: int
+    cause: Cause
+    why: str
+    traceback: str = ""
+    timing: Mapping[str, Any] = field(default_factory=dict[str, Any])
+
+    @classmethod
+    def from_json(cls, body: Mapping[str, Any]) -> Self:
+        """Return the event whose body this is."""
+        fields: dict[str, Any] = {**body, "cause": Cause(body["cause"])}
+        return cls(**fields)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Differed(_Event):
+    """A later attempt trained an epoch again and got other values: the first ones stand, the trial is marked."""
+
+    trial: int
+    epoch: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrialEnded(_Event):
+    """The trial's outcome; it never runs again."""
+
+    trial: int
+    attempt: int
+    outcome: Outcome
+    timing: Mapping[str, Any] = field(default_factory=dict[str, Any])
+
+    def to_json(self) -> dict[str, Json]:
+        """Return the body."""
+        return {"attempt": self.attempt, "outcome": self.outcome.to_json(), "timing": dict(self.timing)}
+
+    @classmethod
+    def from_json(cls, body: Mapping[str, Any]) -> Self:
+        """Return the event whose body this is."""
+        fields: dict[str, Any] = {**body, "outcome": Outcome.from_json(body["outcome"])}
+        return cls(**fields)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Noticed(_Event):
+    """Something that the user should read once."""
+
+    text: str
+
+
+Event = (
+    SweepStarted
+    | SweepResumed
+    | SweepClosing
+    | SweepEnded
+    | TrialAsked
+    | AttemptStarted
+    | RoundEnded
+    | ParametersUsed
+    | Reported
+    | AttemptEnded
+    | Differed
+    | TrialEnded
+    | Noticed
+)
+
+KINDS: dict[str, type[Event]] = {kind.__name__: kind for kind in cast(tuple[type[Event], ...], Event.__args__)}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Entry:
+    """An event with its place and time (seconds since 1970, fixed when journaled) in the journal."""
+
+    seq: int
+    at: float
+    event: Event
+
+    @property
+    def trial(self) -> int | None:
+        """The trial that it is about, if any."""
+        return cast(int | None, getattr(self.event, "trial", None))
+
+
+def encode(event: Event) -> tuple[str, int | None, str]:
+    """Return the columns kind, trial and body."""
+    body = json.dumps(event.to_json(), separators=(",", ":"), ensure_ascii=False)
+    return type(event).__name__, cast(int | None, getattr(event, "trial", None)), body
+
+
+def decode(kind: str, trial: int | None, body: str) -> Event:
+    """Return the event of a row.
+
+    Raises:
+        KeyError: the kind is unknown here.
+    """
+    data = json.loads(body)
+    if trial is not None:
+        data["trial"] = trial
+    return KINDS[kind].from_json(data)
