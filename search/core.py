@@ -68,11 +68,13 @@ class Live:
     seed: int
     params: Mapping[str, Scalar]
     attempt: int = 0
+    next_attempt: int = 1
     round: int = 0
     placed: bool = False
     best: float | None = None
     best_epoch: int | None = None
     last: float | None = None
+    last_epoch: int | None = None
     epoch: int = 0
     spent: Mapping[Cause, int] = field(default_factory=dict[Cause, int])
 
@@ -205,19 +207,21 @@ def step(state: State, event: Event | SlotFree | Tick, at: float = 0.0) -> Step:
             return state, (_next_for_slot(state),)
         case Tick(at=now):
             return state, _due(state, now)
+        case SweepStarted():
+            return replace(state, session_at=at, last_at=at), ()
+        case SweepResumed():
+            return _on_resume(state, at), ()
         case _:
             state = replace(state, last_at=max(at, state.last_at))
     match event:
-        case SweepStarted() | SweepResumed():
-            spent = state.seconds(state.last_at) if isinstance(event, SweepResumed) else 0.0
-            return replace(state, closing=None, finished=False, spent_s=spent, session_at=at, last_at=at), ()
         case TrialAsked(trial=number):
             live = Live(number=number, seed=event.seed, params=event.params)
             return replace(state, asked=number + 1, live={**state.live, number: live}, queue=(*state.queue, number)), ()
         case AttemptStarted(trial=number):
             return _on_start(state, event), ()
         case RoundEnded(trial=number):
-            state = _changed(state, number, params=event.params, round=event.round + 1, placed=False)
+            changes = {"params": event.params, "round": event.round + 1, "next_attempt": event.attempt}
+            state = _changed(state, number, placed=False, **changes)
             return replace(state, queue=(number, *state.queue)), ()
         case Reported(trial=number, report=report):
             return _on_report(state, number, report)
@@ -247,14 +251,14 @@ def completed(state: State, number: int, logged: Iterable[str] = ()) -> Outcome:
     if live.best is None:
         return Outcome(kind=OutcomeKind.FAILED, reason=_not_logged(objective, logged))
     if objective.at is At.LAST:
-        return Outcome(kind=OutcomeKind.COMPLETED, value=live.last, epoch=live.epoch)
+        return Outcome(kind=OutcomeKind.COMPLETED, value=live.last, epoch=live.last_epoch)
     return Outcome(kind=OutcomeKind.COMPLETED, value=live.best, epoch=live.best_epoch)
 
 
 def stopped(live: Live, objective: Objective, why: str) -> Outcome:
     """Return the outcome of a trial that was stopped early."""
     last = objective.at is At.LAST
-    value, epoch = (live.last, live.epoch) if last else (live.best, live.best_epoch)
+    value, epoch = (live.last, live.last_epoch) if last else (live.best, live.best_epoch)
     return Outcome(kind=OutcomeKind.STOPPED, value=value, epoch=epoch, reason=why)
 
 
@@ -300,6 +304,20 @@ def _changed(state: State, number: int, **changes: object) -> State:
     return replace(state, live={**state.live, number: live})
 
 
+def _on_resume(state: State, at: float) -> State:
+    """Begin a session; a trial whose driver died between an attempt's end and the trial's own waits for a slot again."""
+    lost = (live.number for live in state.live.values() if not live.placed and live.number not in state.queue)
+    return replace(
+        state,
+        closing=None,
+        finished=False,
+        queue=(*state.queue, *lost),
+        spent_s=state.seconds(state.last_at),
+        session_at=at,
+        last_at=at,
+    )
+
+
 def _on_start(state: State, event: AttemptStarted) -> State:
     state = replace(state, queue=tuple(one for one in state.queue if one != event.trial))
     return _changed(state, event.trial, attempt=event.attempt, round=event.round, placed=True)
@@ -315,17 +333,19 @@ def _on_report(state: State, number: int, report: Report) -> Step:
     state = replace(state, objective_seen=True)
     live = state.live[number]
     if not math.isfinite(value):
-        state = _changed(state, number, epoch=report.epoch, last=value)
+        state = _changed(state, number, epoch=report.epoch)
         why = f"NonFiniteObjective: {objective.metric} was {value} at epoch {report.epoch}"
         return state, (End(number, Outcome(kind=OutcomeKind.FAILED, reason=why)),)
     better = objective.better(value, live.best)
     best, best_epoch = (value, report.epoch) if better else (live.best, live.best_epoch)
-    state = _changed(state, number, epoch=report.epoch, last=value, best=best, best_epoch=best_epoch)
+    state = _changed(
+        state, number, epoch=report.epoch, last=value, last_epoch=report.epoch, best=best, best_epoch=best_epoch
+    )
     return _judge(state, number, report.epoch, objective.score(value))
 
 
 def _judge(state: State, number: int, epoch: int, score: float) -> Step:
-    why = "" if state.closing is None else state.closing.why
+    why = "" if state.closing is None or state.closing.cancel else state.closing.why
     if not why and epoch in state.rules.stop.rungs(state.rules.max_epochs):
         rungs, why = state.rules.stop.decide(state.rungs, epoch, score)
         state = replace(state, rungs=rungs)
@@ -352,7 +372,8 @@ def _not_logged(objective: Objective, logged: Iterable[str]) -> str:
 def _on_attempt_end(state: State, event: AttemptEnded) -> Step:
     live = state.live[event.trial]
     times = live.spent.get(event.cause, 0) + 1
-    state = _changed(state, event.trial, placed=False, spent={**live.spent, event.cause: times})
+    spent = {**live.spent, event.cause: times}
+    state = _changed(state, event.trial, placed=False, spent=spent, next_attempt=event.attempt + 1, round=0)
     if state.rules.forgives(event.cause, times):
         return replace(state, queue=(*state.queue, event.trial)), ()
     kind = OutcomeKind.LOST if event.cause is Cause.LOST else OutcomeKind.FAILED

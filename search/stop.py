@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Protocol, final
 
+from ..spaces.errors import BadInput
+
 
 @final
 @dataclass(frozen=True, slots=True)
@@ -69,6 +71,15 @@ class SuccessiveHalving:
 
     min_epochs: int = 1
     factor: int = 3
+
+    def __post_init__(self) -> None:
+        """Check the two.
+
+        Raises:
+            BadInput: rungs would never end.
+        """
+        if self.min_epochs < 1 or self.factor < 2:
+            raise BadInput(f"asha needs min_epochs >= 1 and factor >= 2, got {self.min_epochs} and {self.factor}")
 
     def rungs(self, max_epochs: int) -> tuple[int, ...]:
         """Return min_epochs, min_epochs * factor, … below `max_epochs`."""

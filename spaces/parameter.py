@@ -13,6 +13,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal
 from enum import StrEnum
+from itertools import count, takewhile
 from typing import Any, cast
 
 from .errors import BadInput
@@ -103,7 +104,7 @@ class Number(_Named):
             raise BadInput(f"{self.name!r} has min {self.min} > max {self.max}; swap the two")
         if self.sampling is not Sampling.LINEAR and self.min <= 0:
             raise BadInput(f"{self.name!r} samples {self.sampling}, so min must be above 0, got {self.min}")
-        if self.step is not None and self.step <= (0 if self.sampling is Sampling.LINEAR else 1):
+        if self.step is not None and not (0 if self.sampling is Sampling.LINEAR else 1) < self.step < math.inf:
             least = "above 0" if self.sampling is Sampling.LINEAR else "above 1: it multiplies"
             raise BadInput(f"{self.name!r} has step {self.step}; with {self.sampling} sampling it must be {least}")
         if self.default is not None and not self.min <= self.default <= self.max:
@@ -134,12 +135,12 @@ class Number(_Named):
         """Return the values on the grid, exact in decimal (0.1 + 0.2 is 0.3), `max` included where a step meets it."""
         low, high, step = (Decimal(str(number)) for number in (self.min, self.max, self.step))
         if self.sampling is Sampling.LINEAR:
-            return tuple(self._cast(float(low + index * step)) for index in range(int((high - low) / step) + 1))
-        count = int(math.log(self.max / self.min, float(step)) + 1e-8) + 1
-        points = [float(low * step**index) for index in range(count)]
+            points = [low + index * step for index in range(int((high - low) / step) + 1)]
+        else:
+            points = list(takewhile(lambda point: float(point) <= self.max, (low * step**index for index in count())))
         if self.sampling is Sampling.REVERSE_LOG:
-            points = [self.max + self.min - point for point in points]
-        return tuple(self._cast(point) for point in points)
+            points = [high - point + low for point in points]
+        return tuple(dict.fromkeys(self._cast(float(point)) for point in points))
 
     def to_json(self) -> dict[str, Json]:
         """Return the plain form."""

@@ -50,7 +50,7 @@ class Space:
     parameters: Mapping[str, Parameter] = field(default_factory=dict[str, Parameter])
     """By identity."""
     declared: frozenset[str] = frozenset()
-    """Names of the sweep file: the first time a model reads one, what it made of it takes the declaration's place."""
+    """Names of the sweep file that no model has read yet: the first time a model reads one, what it made of it takes the declaration's place."""
 
     @classmethod
     def of(cls, declared: Iterable[Declared]) -> Space:
@@ -61,12 +61,13 @@ class Space:
 
     def learn(self, specs: Iterable[Parameter]) -> Space:
         """Return the space with `specs` known too."""
-        known = dict(self.parameters)
+        known, unread = dict(self.parameters), set(self.declared)
         for parameter in specs:
-            if parameter.name in self.declared:
-                known = {key: one for key, one in known.items() if one.name != parameter.name or one.conditions}
+            if parameter.name in unread:
+                unread.remove(parameter.name)
+                known = _in_place_of_declaration(known, parameter)
             known.setdefault(identity(parameter), parameter)
-        return replace(self, parameters=known)
+        return replace(self, parameters=known, declared=frozenset(unread))
 
     def walk(
         self, draw: Callable[[str, Parameter], Scalar], pinned: Mapping[str, Scalar] | None = None
@@ -83,3 +84,17 @@ class Space:
                 value = parameter.value if isinstance(parameter, Fixed) else draw(key, parameter)
             chosen[key] = by_name[parameter.name] = value
         return chosen
+
+
+def _in_place_of_declaration(known: Mapping[str, Parameter], read: Parameter) -> dict[str, Parameter]:
+    """Return `known` with `read` where its declaration stood, so that it stays before its children.
+
+    A parameter that is read under conditions comes last instead, after its own parents.
+    """
+    result: dict[str, Parameter] = {}
+    for key, one in known.items():
+        if one.name != read.name or one.conditions:
+            result[key] = one
+        elif not read.conditions:
+            result[identity(read)] = read
+    return result

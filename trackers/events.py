@@ -6,16 +6,19 @@ A body is plain JSON. A kind is written by its class's name; a field may be adde
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any, ClassVar, Self, cast
 
 from ..spaces.trial import Cause, Json, Outcome, Report, Scalar
 
+Readers = Mapping[str, Callable[[Any], Any]]
+"""How fields that are more than plain JSON are read back, by name."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Event:
-    nested: ClassVar[Mapping[str, Any]] = {}
+    nested: ClassVar[Readers] = {}
 
     def to_json(self) -> dict[str, Json]:
         """Return the body as it stands in the journal; the trial has a column of its own."""
@@ -25,8 +28,8 @@ class _Event:
     @classmethod
     def from_json(cls, body: Mapping[str, Any]) -> Self:
         """Return the event whose body this is; unknown fields of a later version are left out."""
-        known = {one.name for one in fields(cls)}
-        return cls(**{key: value for key, value in body.items() if key in known})
+        known = {one.name for one in fields(cls)} & body.keys()
+        return cls(**{name: cls.nested[name](body[name]) if name in cls.nested else body[name] for name in known})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -87,18 +90,21 @@ class AttemptStarted(_Event):
 class RoundEnded(_Event):
     """The model read parameters that were unknown: their specs, and the trial's parameters with values for them."""
 
+    nested: ClassVar[Readers] = {"specs": tuple}
+
     trial: int
     attempt: int
     round: int
     specs: tuple[Mapping[str, Any], ...]
     params: Mapping[str, Scalar]
     attrs: Mapping[str, Any] = field(default_factory=dict[str, Any])
-    timing: Mapping[str, Any] = field(default_factory=dict[str, Any])
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ParametersUsed(_Event):
     """What the model really read, by plain name; `specs` has the parameters' forms, `facts` what the build showed."""
+
+    nested: ClassVar[Readers] = {"specs": tuple}
 
     trial: int
     attempt: int
@@ -131,18 +137,13 @@ class Reported(_Event):
 class AttemptEnded(_Event):
     """An attempt ended without deciding its trial."""
 
+    nested: ClassVar[Readers] = {"cause": Cause}
+
     trial: int
     attempt: int
     cause: Cause
     why: str
     traceback: str = ""
-    timing: Mapping[str, Any] = field(default_factory=dict[str, Any])
-
-    @classmethod
-    def from_json(cls, body: Mapping[str, Any]) -> Self:
-        """Return the event whose body this is."""
-        fields: dict[str, Any] = {**body, "cause": Cause(body["cause"])}
-        return cls(**fields)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -157,20 +158,26 @@ class Differed(_Event):
 class TrialEnded(_Event):
     """The trial's outcome; it never runs again."""
 
+    nested: ClassVar[Readers] = {"outcome": Outcome.from_json}
+
     trial: int
     attempt: int
     outcome: Outcome
-    timing: Mapping[str, Any] = field(default_factory=dict[str, Any])
 
     def to_json(self) -> dict[str, Json]:
         """Return the body."""
-        return {"attempt": self.attempt, "outcome": self.outcome.to_json(), "timing": dict(self.timing)}
+        return {"attempt": self.attempt, "outcome": self.outcome.to_json()}
 
-    @classmethod
-    def from_json(cls, body: Mapping[str, Any]) -> Self:
-        """Return the event whose body this is."""
-        fields: dict[str, Any] = {**body, "outcome": Outcome.from_json(body["outcome"])}
-        return cls(**fields)
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Timed(_Event):
+    """When a pass of an attempt was where, in seconds since 1970: `start`, `fit_start`, `fit_end`, `end`."""
+
+    trial: int
+    attempt: int
+    slot: str
+    pid: int
+    times: Mapping[str, float]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -193,6 +200,7 @@ Event = (
     | AttemptEnded
     | Differed
     | TrialEnded
+    | Timed
     | Noticed
 )
 
@@ -214,8 +222,8 @@ class Entry:
 
 
 def encode(event: Event) -> tuple[str, int | None, str]:
-    """Return the columns kind, trial and body."""
-    body = json.dumps(event.to_json(), separators=(",", ":"), ensure_ascii=False)
+    """Return the columns kind, trial and body; ASCII, so that half a surrogate pair in a message does no harm."""
+    body = json.dumps(event.to_json(), separators=(",", ":"))
     return type(event).__name__, cast(int | None, getattr(event, "trial", None)), body
 
 

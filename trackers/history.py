@@ -20,6 +20,7 @@ from .events import (
     SweepEnded,
     SweepResumed,
     SweepStarted,
+    Timed,
     TrialAsked,
     TrialEnded,
 )
@@ -107,7 +108,7 @@ class History:
 
 def _apply_to_trial(
     record: TrialRecord,
-    event: AttemptStarted | RoundEnded | ParametersUsed | Reported | AttemptEnded | Differed | TrialEnded,
+    event: AttemptStarted | RoundEnded | ParametersUsed | Reported | AttemptEnded | Differed | Timed | TrialEnded,
     at: float,
 ) -> None:
     match event:
@@ -115,7 +116,7 @@ def _apply_to_trial(
             record.running, record.attempt = True, event.attempt
             record.started_at = at if record.started_at is None else record.started_at
         case RoundEnded():
-            record.timings.append(event.timing)
+            pass
         case ParametersUsed():
             record.params, record.facts = event.params, event.facts or record.facts
         case Reported(report=report):
@@ -125,9 +126,9 @@ def _apply_to_trial(
         case AttemptEnded():
             record.running = False
             record.causes.append(event.cause)
-            record.timings.append(event.timing)
         case Differed():
             record.reproduced = False
+        case Timed():
+            record.timings.append({"slot": event.slot, "pid": event.pid, **event.times})
         case TrialEnded():
             record.running, record.outcome, record.ended_at = False, event.outcome, at
-            record.timings.append(event.timing)

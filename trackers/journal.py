@@ -68,7 +68,8 @@ def filesystem_of(path: Path, mounts: Path = Path("/proc/mounts")) -> str:
         return ""
     best, kind = "", ""
     for line in mounts.read_text().splitlines():
-        _, point, fstype, *_ = line.split(" ")
+        _, point, fstype, *_ = line.replace("\\040", "\0").split(" ")
+        point = point.replace("\0", " ")
         inside = str(path.resolve()) == point or str(path.resolve()).startswith(point.rstrip("/") + "/")
         if inside and len(point) >= len(best):
             best, kind = point, fstype
@@ -139,6 +140,27 @@ def _alive(holder: str) -> bool:
     return Path(f"/proc/{words[1]}").exists()
 
 
+def _create(path: Path) -> None:
+    """Make an empty journal; under another name first, so that nobody ever finds half a one.
+
+    Survives: a kill -9 leaves either no journal or a whole one.
+    """
+    unfinished = path.with_suffix(".new")
+    unfinished.unlink(missing_ok=True)
+    os.close(os.open(unfinished, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600))
+    db = sqlite3.connect(unfinished, isolation_level=None)
+    try:
+        db.execute(f"PRAGMA application_id = {APPLICATION_ID}")
+        db.execute(f"PRAGMA user_version = {FORMAT}")
+        db.execute(
+            "CREATE TABLE events (seq INTEGER PRIMARY KEY, at REAL, kind TEXT, trial INTEGER, body TEXT, crc INTEGER)"
+        )
+        db.execute("PRAGMA journal_mode = WAL")
+    finally:
+        db.close()
+    unfinished.rename(path)
+
+
 @final
 class Journal:
     """The writing end.
@@ -158,34 +180,24 @@ class Journal:
         self._clock = clock
         self._pending: list[tuple[int, float, str, int | None, str, int]] = []
         self._pending_since = 0.0
-        fresh = not self.path.exists()
-        if not fresh:
+        if self.path.exists():
             check_format(self.path)
         if (kind := filesystem_of(folder)) in _NETWORK_FILESYSTEMS:
             raise BadInput(f"{folder} is on {kind}, where SQLite's WAL is not safe; choose a local disk with --dir")
         self._lock = Lock(folder / "journal.lock")
         self._lock.acquire()
         try:
-            self._db = self._open(fresh)
+            if not self.path.exists():
+                _create(self.path)
+            self._db = sqlite3.connect(self.path, isolation_level=None, check_same_thread=False)
+            self._db.execute("PRAGMA synchronous = FULL")
+            self._seq: int = self._db.execute("SELECT coalesce(max(seq), 0) FROM events").fetchone()[0]
+        except sqlite3.Error as error:
+            self._lock.release()
+            raise Infrastructure(f"{self.path} cannot be opened: {error}; it was left as it is") from error
         except BaseException:
             self._lock.release()
             raise
-        self._seq: int = self._db.execute("SELECT coalesce(max(seq), 0) FROM events").fetchone()[0]
-
-    def _open(self, fresh: bool) -> sqlite3.Connection:
-        if fresh:
-            os.close(os.open(self.path, os.O_RDWR | os.O_CREAT, 0o600))
-        db = sqlite3.connect(self.path, isolation_level=None, check_same_thread=False)
-        if fresh:
-            db.execute(f"PRAGMA application_id = {APPLICATION_ID}")
-            db.execute(f"PRAGMA user_version = {FORMAT}")
-        db.execute("PRAGMA journal_mode = WAL")
-        db.execute("PRAGMA synchronous = FULL")
-        db.execute(
-            "CREATE TABLE IF NOT EXISTS events"
-            " (seq INTEGER PRIMARY KEY, at REAL, kind TEXT, trial INTEGER, body TEXT, crc INTEGER)"
-        )
-        return db
 
     @property
     def seq(self) -> int:
@@ -193,9 +205,18 @@ class Journal:
         return self._seq
 
     def append(self, *events: Event) -> list[Entry]:
-        """Write events, with all that is pending, in one transaction; on disk when this returns."""
-        entries = [self._add(event) for event in events]
-        self._commit()
+        """Write events, with all that is pending, in one transaction; on disk when this returns.
+
+        Raises:
+            Infrastructure: the disk is full or broken; none of `events` is written, what was pending still is pending.
+        """
+        seq, pending = self._seq, list(self._pending)
+        try:
+            entries = [self._add(event) for event in events]
+            self._commit()
+        except BaseException:
+            self._seq, self._pending = seq, pending
+            raise
         return entries
 
     def append_soon(self, event: Event) -> Entry:
@@ -211,29 +232,32 @@ class Journal:
 
     def _add(self, event: Event) -> Entry:
         kind, trial, body = encode(event)
-        self._seq, at = self._seq + 1, self._clock()
+        self._seq, at = self._seq + 1, float(self._clock())
         self._pending.append((self._seq, at, kind, trial, body, _checksum(self._seq, at, kind, trial, body)))
         return Entry(seq=self._seq, at=at, event=event)
 
     def _commit(self) -> None:
-        rows, self._pending = self._pending, []
         try:
             self._db.execute("BEGIN IMMEDIATE")
-            self._db.executemany("INSERT INTO events VALUES (?, ?, ?, ?, ?, ?)", rows)
+            self._db.executemany("INSERT INTO events VALUES (?, ?, ?, ?, ?, ?)", self._pending)
             self._db.execute("COMMIT")
         except sqlite3.Error as error:
-            if self._db.in_transaction:
-                self._db.execute("ROLLBACK")
             raise Infrastructure(
                 f"cannot write {self.path}: {error}; what was journaled before is safe: free the disk, then resume"
             ) from error
+        finally:
+            if self._db.in_transaction:
+                self._db.execute("ROLLBACK")
+        self._pending = []
 
     def close(self) -> None:
         """Commit what is pending and give the sweep free."""
-        if self._pending:
-            self._commit()
-        self._db.close()
-        self._lock.release()
+        try:
+            if self._pending:
+                self._commit()
+        finally:
+            self._db.close()
+            self._lock.release()
 
     def __enter__(self) -> Self:
         return self

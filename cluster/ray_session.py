@@ -1,0 +1,101 @@
+"""Ray for the length of a sweep: started on this machine, loopback only, token on, quiet; or the one that runs."""
+
+from __future__ import annotations
+
+import logging
+import os
+import threading
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, final
+
+from ..spaces.errors import Infrastructure, one_line
+
+ENVIRONMENT = {
+    "RAY_USAGE_STATS_ENABLED": "0",
+    "RAY_CHDIR_TO_TRIAL_DIR": "0",
+    "RAY_ENABLE_UV_RUN_RUNTIME_ENV": "0",
+    "RAY_DEDUP_LOGS": "0",
+    "RAY_prestart_worker_first_driver": "0",
+    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "1",
+    "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
+    "TUNE_GLOBAL_CHECKPOINT_S": "86400",
+    "TUNE_DISABLE_STRICT_METRIC_CHECKING": "1",
+    "TUNE_PRINT_ALL_TRIAL_ERRORS": "0",
+    "TUNE_DISABLE_SIGINT_HANDLER": "1",
+    "TUNE_WARN_THRESHOLD_S": "5",
+    "TUNE_FORCE_TRIAL_CLEANUP_S": "5",
+    "RAY_AIR_NEW_OUTPUT": "0",
+}
+
+
+@final
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Capacity:
+    """What the cluster has."""
+
+    cpu: float
+    gpu: float
+
+
+@final
+class RaySession:
+    """Starts Ray on a thread, so that imports go on meanwhile; the thread stays, since Ray ends with it."""
+
+    def __init__(self, folder: Path) -> None:
+        os.environ.update(ENVIRONMENT)
+        self._folder = folder
+        self._up = threading.Event()
+        self._down = threading.Event()
+        self._error: BaseException | None = None
+        self._joined = False
+        self._thread = threading.Thread(target=self._hold, name="ray", daemon=True)
+        self._thread.start()
+
+    def _hold(self) -> None:
+        try:
+            self._start()
+        except BaseException as error:
+            self._error = error
+        finally:
+            self._up.set()
+        self._down.wait()
+
+    def _start(self) -> None:
+        import ray
+
+        if ray.is_initialized():
+            self._joined = True
+            return
+        ray.init(
+            address="local",
+            include_dashboard=False,
+            log_to_driver=False,
+            logging_level=logging.ERROR,
+            object_store_memory=100_000_000,
+            _node_ip_address="127.0.0.1",
+            _temp_dir=str(self._folder),
+        )
+
+    def wait(self) -> Capacity:
+        """Return what the cluster has, once it is up.
+
+        Raises:
+            Infrastructure: it did not start.
+        """
+        while not self._up.wait(0.1):  # in short waits, so that a signal is heard
+            pass
+        if self._error is not None:
+            raise Infrastructure(f"Ray did not start: {one_line(str(self._error))}") from self._error
+        import ray
+
+        resources: dict[str, Any] = ray.cluster_resources()
+        return Capacity(cpu=float(resources.get("CPU", 0)), gpu=float(resources.get("GPU", 0)))
+
+    def close(self) -> None:
+        """End Ray, where it was started here."""
+        import ray
+
+        if not self._joined and ray.is_initialized():
+            ray.shutdown()
+        self._down.set()

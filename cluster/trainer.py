@@ -1,0 +1,129 @@
+"""The trainer: a forked process that has Keras imported and trains one trial after another for its slot.
+
+The main thread talks with the slot; a training thread runs the user's code. When the slot's end of the link closes the
+trainer ends, whatever it is doing.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import sys
+import threading
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, final
+
+from ..spaces.errors import KerasweepError, one_line
+from ..spaces.trial import Assignment
+from .failure import describe
+from .link import Link, LinkClosed, Message
+from .program import Program
+from .training import Settings, Training, UserCode
+
+BEAT_S = 1.0
+"""The main thread says so often how far training is, so that a hang can be told from slow work."""
+
+
+def run(program: Program, control: socket.socket, link: Link | None) -> None:
+    """Load the user's code and data, tell the verdict on `control`, then serve a slot until it is gone.
+
+    Args:
+        program: What to load.
+        control: The fork server's end hears the verdict there and hands a slot's connection over.
+        link: The slot's connection where there is one already.
+    """
+    code, verdict = _load(program)
+    control.sendall(json.dumps(verdict).encode())
+    if link is None:
+        _, descriptors, _, _ = socket.recv_fds(control, 16, 1)
+        if not descriptors:
+            return
+        link = Link(socket.socket(fileno=descriptors[0]))
+    control.close()
+    try:
+        link.send({**verdict, "pid": os.getpid()})
+        if code is not None:
+            Trainer(link, code).serve()
+    except LinkClosed:
+        os._exit(0)
+
+
+def _load(program: Program) -> tuple[UserCode | None, Message]:
+    try:
+        model, data = program.load()
+        return UserCode.of(model, data), {"type": "ready"}
+    except KerasweepError as error:
+        return None, {"type": "refused", "reason": one_line(str(error)), "traceback": ""}
+    except (Exception, SystemExit) as error:
+        failure = describe(error, program.root)
+        return None, {"type": "refused", "reason": failure.reason, "traceback": failure.traceback}
+
+
+@final
+class Trainer:
+    """Serves one slot."""
+
+    def __init__(self, link: Link, code: UserCode) -> None:
+        self._link = link
+        self._code = code
+        self._training: Training | None = None
+
+    def serve(self) -> None:
+        """Obey the slot until its end closes.
+
+        Raises:
+            LinkClosed: it did.
+        """
+        while True:
+            message = self._link.receive(BEAT_S)
+            if message is None:
+                self._beat()
+            elif message["type"] == "setup":
+                _set_up(message)
+            elif message["type"] == "trial":
+                self._start(message)
+            elif message["type"] == "stop" and self._training is not None:
+                self._training.stop()
+
+    def _beat(self) -> None:
+        if self._training is not None and self._training.running:
+            self._link.send({"type": "beat", "batches": self._training.batches})
+
+    def _start(self, message: Mapping[str, Any]) -> None:
+        assignment = Assignment.from_json(message["assignment"])
+        settings = Settings.from_json(message["settings"])
+        self._training = Training(self._code, assignment, settings, self._say)
+        threading.Thread(target=self._training.run, name=f"trial-{assignment.number}", daemon=True).start()
+
+    def _say(self, message: Message) -> None:
+        try:
+            self._link.send(message)
+        except LinkClosed:
+            os._exit(0)
+
+
+def _set_up(message: Mapping[str, Any]) -> None:
+    """Take on the slot's environment: its graphics processors, its share of the processors, its log file."""
+    for name, value in message["environment"].items():
+        os.environ[name] = value
+    log = Path(message["log"])
+    log.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    descriptor = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+    sys.stdout.flush()
+    os.dup2(descriptor, 1)
+    os.dup2(descriptor, 2)
+    os.close(descriptor)
+    limit_threads(int(message["cpu"]))
+
+
+def limit_threads(cpu: int) -> None:
+    """Keep TensorFlow to so many threads, and let it take graphics memory as it needs it."""
+    import tensorflow as tf
+
+    config: Any = tf.config
+    config.threading.set_intra_op_parallelism_threads(cpu)
+    config.threading.set_inter_op_parallelism_threads(max(1, cpu))
+    for device in config.list_physical_devices("GPU"):
+        config.experimental.set_memory_growth(device, True)

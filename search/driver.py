@@ -1,0 +1,349 @@
+"""The driver: one process that runs one sweep from its journal. It imports Ray Tune and Optuna, never TensorFlow.
+
+    python -m kerasweep.search.driver     (standard input: `Job` as JSON; descriptor 3: lines of JSON to the launcher)
+
+All that takes long starts at once: the fork server imports TensorFlow and the user's code, Ray starts on a thread,
+Optuna is imported here. Nothing is left behind when the user's code is refused: the sweep's folder gets its name only
+after that.
+"""
+
+from __future__ import annotations
+
+import getpass
+import importlib.metadata
+import json
+import logging
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+import uuid
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from types import FrameType
+from typing import Any, final
+
+from ..cluster.forkserver import ForkServer
+from ..cluster.program import Program, write_sources
+from ..cluster.ray_session import Capacity, RaySession
+from ..cluster.slot import SlotSetup
+from ..cluster.training import Settings
+from ..spaces.errors import BadInput, Infrastructure, KerasweepError, one_line
+from ..spaces.trial import Cause
+from ..trackers.events import AttemptEnded, Event, SweepResumed, SweepStarted
+from ..trackers.journal import Journal, Reader
+from .engine import Engine
+from .ledger import Ledger
+from .objective import At, Direction
+from .spec import SweepSpec
+
+logger = logging.getLogger(__name__)
+
+EVENT_S = 0.02
+"""A chunk of reports covers at least so many seconds per slot, so that the driver (5 ms an event) keeps up."""
+Tell = Callable[[Mapping[str, Any]], None]
+
+
+@final
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Job:
+    """What a driver is to do. `staging` is the folder that becomes `folder`; empty when the sweep is resumed."""
+
+    spec: Mapping[str, Any]
+    program: Mapping[str, Any]
+    folder: str
+    staging: str = ""
+    track: bool = True
+    origin: Mapping[str, str] | None = None
+
+
+@final
+class Interrupt(BaseException):
+    """A signal came while nothing was running yet."""
+
+    def __init__(self, code: int) -> None:
+        super().__init__(code)
+        self.code = code
+
+
+@final
+class Signals:
+    """Turns SIGINT, SIGTERM and SIGHUP into an exit code to ask for; before the sweep runs, into an exception."""
+
+    def __init__(self) -> None:
+        self.code = 0
+        self.running = False
+
+    def install(self) -> None:
+        """Handle the signals from now on."""
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            signal.signal(number, self._on_signal)
+
+    def _on_signal(self, number: int, frame: FrameType | None) -> None:
+        del frame
+        self.code = 143 if number == signal.SIGTERM else 130
+        if not self.running:
+            raise Interrupt(self.code)
+
+
+@final
+class Driver:
+    """Runs one job in this process."""
+
+    def __init__(self, job: Job, tell: Tell = lambda _: None, signals: Signals | None = None) -> None:
+        self._job = job
+        self._tell = tell
+        self._signals = signals or Signals()
+        self._spec = SweepSpec.from_json(job.spec)
+        self._folder = Path(job.folder)
+        self._scratch = Path(tempfile.mkdtemp(prefix="ks-"))
+        self._tracker: Tracker | None = None
+
+    def run(self) -> int:
+        """Run the sweep to its end; return the exit code.
+
+        Raises:
+            KerasweepError: it could not begin, or could not go on.
+        """
+        program = Program.from_json(self._job.program)
+        logs = Path(self._job.staging or self._job.folder) / "logs"
+        logs.mkdir(mode=0o700, parents=True, exist_ok=True)
+        slots = self._slots_wanted()
+        server = ForkServer(self._scratch, program, warm=slots, log=logs / "trainers.log")
+        ray = RaySession(self._scratch / "ray")
+        journal: Journal | None = None
+        try:
+            import optuna  # noqa: F401
+
+            self._check_program(server)
+            journal = self._open_journal(program)
+            self._tell({"type": "started", "folder": str(self._folder)})
+            ledger = self._ledger(journal)
+            capacity = ray.wait()
+            engine = self._engine(ledger, self._slots(capacity))
+            self._signals.running = True
+            engine.run(self._trainable(server), self._resources(), self._scratch / "tune")
+            return self._exit_code(ledger)
+        finally:
+            self._signals.running = True
+            if journal is not None:
+                journal.close()
+            server.close()
+            self._tell({"type": "ended"})
+            ray.close()
+            shutil.rmtree(self._scratch, ignore_errors=True)
+
+    # Before -----------------------------------------------------------------------------------------------------------
+
+    def _slots_wanted(self) -> int:
+        resources = self._spec.resources
+        if resources.gpu:
+            return self._spec.parallel or 1
+        return self._spec.parallel or max(1, (os.cpu_count() or 1) // resources.cpu)
+
+    def _check_program(self, server: ForkServer) -> None:
+        verdict = server.checked()
+        if verdict["type"] == "refused":
+            if verdict.get("traceback"):
+                self._tell({"type": "traceback", "text": verdict["traceback"]})
+            raise BadInput(f"the model's code cannot be used: {verdict['reason']}")
+
+    def _open_journal(self, program: Program) -> Journal:
+        """Open the journal; a new sweep's folder gets its name now, in one step, or not at all."""
+        if not self._job.staging:
+            return Journal(self._folder)
+        staging = Path(self._job.staging)
+        (staging / "sweep.json").write_text(json.dumps(self._job.spec, indent=1))
+        write_sources(program.sources, staging / "code")
+        try:
+            staging.rename(self._folder)
+        except OSError as error:
+            raise BadInput(f"the sweep name {self._spec.name!r} is already used: {self._folder} exists") from error
+        return Journal(self._folder)
+
+    def _ledger(self, journal: Journal) -> Ledger:
+        with Reader(self._folder) as reader:
+            past = list(reader.after(0))
+        ledger = Ledger(journal, self._spec, past)
+        spec, versions = self._spec.to_json(), installed_versions()
+        if not past:
+            ledger.record(SweepStarted(spec=spec, versions=versions, origin=dict(self._job.origin or {})))
+            return ledger
+        lost: list[Event] = [
+            AttemptEnded(trial=live.number, attempt=live.attempt, cause=Cause.INTERRUPTED, why="its driver ended")
+            for live in ledger.state.placed
+        ]
+        ledger.record(*lost, SweepResumed(spec=spec, versions=versions))
+        return ledger
+
+    def _slots(self, capacity: Capacity) -> int:
+        """Return how many trials run at a time.
+
+        Raises:
+            BadInput: the cluster cannot run even one, or fewer than asked for.
+        """
+        want = self._spec.resources
+        fits = int(min(capacity.cpu // want.cpu, capacity.gpu // want.gpu if want.gpu else float("inf")))
+        parallel = self._spec.parallel or fits
+        if fits < max(1, parallel):
+            asked = f"{parallel or 1} x (cpu {want.cpu}, gpu {want.gpu:g})"
+            raise BadInput(f"the cluster has {capacity.cpu:g} cpus and {capacity.gpu:g} gpus, the sweep asks for {asked}")
+        return parallel
+
+    # During -------------------------------------------------------------------------------------------------------------
+
+    def _engine(self, ledger: Ledger, slots: int) -> Engine:
+        self._chunk_s = max(1.0, slots * EVENT_S)
+        watch = self._watch_tracker if self._job.track else lambda: None
+        return Engine(ledger, self._folder, slots, interrupted=lambda: self._signals.code, watch=watch)
+
+    def _watch_tracker(self) -> None:
+        """Start the tracker once training is under way (its imports would delay that), and again when it died."""
+        if self._tracker is None:
+            self._tracker = Tracker(self._folder)
+        self._tracker.keep_alive()
+
+    def _trainable(self, server: ForkServer) -> type[Any]:
+        from ..cluster.actor import trainable
+
+        spec, limits = self._spec, self._spec.limits
+        settings = Settings(
+            metric=spec.objective.metric,
+            maximize=spec.objective.direction is Direction.MAX,
+            at_last=spec.objective.at is At.LAST,
+            fit=spec.fit,
+            declared=tuple(one.to_json() for one in spec.declared),
+            weights=str(self._folder / "checkpoints"),
+            root=str(self._job.program["root"]),
+        )
+        return trainable(
+            SlotSetup(
+                program=self._job.program,
+                settings=settings.to_json(),
+                socket=str(server.socket),
+                logs=str(self._folder / "logs"),
+                cpu=spec.resources.cpu,
+                gpu=spec.resources.gpu,
+                chunk_s=self._chunk_s,
+                trial_s=limits.trial_s,
+                silence_s=limits.silence_s,
+                memory_bytes=None if limits.memory_gb is None else limits.memory_gb * 1e9,
+            )
+        )
+
+    def _resources(self) -> dict[str, float]:
+        return {"CPU": self._spec.resources.cpu, "GPU": self._spec.resources.gpu}
+
+    def _exit_code(self, ledger: Ledger) -> int:
+        ended = ledger.history.ended
+        if ended is None:
+            raise Infrastructure("Ray Tune ended before the sweep did; what was journaled is safe")
+        return ended.exit_code
+
+
+@final
+class Tracker:
+    """The tracker process, kept alive; it outlives the driver to deliver what is left."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._process: subprocess.Popen[bytes] | None = None
+        self._started_at = 0.0
+
+    def keep_alive(self) -> None:
+        """Start it where it does not run, at most every few seconds."""
+        dead = self._process is None or self._process.poll() is not None
+        if dead and time.monotonic() - self._started_at > 3.0:
+            self._started_at = time.monotonic()
+            self._process = start_tracker(self._folder)
+
+
+def start_tracker(folder: Path) -> subprocess.Popen[bytes]:
+    """Start the process that delivers the sweep in `folder` to MLflow."""
+    with (folder / "logs" / "tracker.log").open("ab") as log:
+        return subprocess.Popen(  # noqa: S603
+            [sys.executable, "-m", "kerasweep.trackers.process", str(folder)],
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+            start_new_session=True,
+        )
+
+
+def installed_versions() -> dict[str, str]:
+    """Return the versions that decide what a trial does."""
+    names = ("kerasweep", "keras", "tensorflow", "keras-tuner", "optuna", "ray", "mlflow", "numpy")
+    versions = {"python": sys.version.split()[0]}
+    for name in names:
+        with suppress(importlib.metadata.PackageNotFoundError):
+            versions[name] = importlib.metadata.version(name)
+    return versions
+
+
+def origin_of(source: str, folder: Path) -> dict[str, str]:
+    """Return who started the sweep and from what, as MLflow's tags have it."""
+    origin = {
+        "kerasweep.sweep_id": uuid.uuid4().hex,
+        "mlflow.user": getpass.getuser(),
+        "mlflow.source.name": source,
+        "mlflow.source.type": "LOCAL",
+    }
+    for tag, arguments in (
+        ("mlflow.source.git.commit", ["rev-parse", "HEAD"]),
+        ("mlflow.source.git.branch", ["rev-parse", "--abbrev-ref", "HEAD"]),
+    ):
+        with suppress(OSError, subprocess.SubprocessError):
+            command = ["git", "-C", str(folder), *arguments]
+            done = subprocess.run(command, capture_output=True, text=True, timeout=2, check=True)  # noqa: S603
+            origin[tag] = done.stdout.strip()
+    return origin
+
+
+# The process ------------------------------------------------------------------------------------------------------------
+
+
+def main() -> None:
+    """Read the job from standard input, run it, and say how it went on descriptor 3 and by the exit code."""
+    os.umask(0o077)
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    job = Job(**json.load(sys.stdin))
+    signals = Signals()
+    signals.install()
+    signal.signal(signal.SIGPIPE, signal.SIG_IGN)
+    channel = os.fdopen(3, "w", buffering=1)
+
+    def tell(message: Mapping[str, Any]) -> None:
+        with suppress(OSError):
+            channel.write(json.dumps(message) + "\n")
+
+    code = 3
+    try:
+        code = Driver(job, tell, signals).run()
+    except Interrupt as interrupt:
+        code = interrupt.code
+    except KerasweepError as error:
+        logger.exception("the driver ends")
+        tell({"type": "error", "text": one_line(str(error)), "exit_code": error.exit_code})
+        code = error.exit_code
+    except BaseException as error:
+        logger.exception("the driver failed")
+        tell({"type": "error", "text": one_line(f"{type(error).__name__}: {error}"), "exit_code": 3})
+    finally:
+        _remove_staging(job)
+    sys.stderr.flush()
+    os._exit(code)
+
+
+def _remove_staging(job: Job) -> None:
+    if job.staging:
+        shutil.rmtree(job.staging, ignore_errors=True)
+
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,318 @@
+"""The adapter to Ray Tune: turns Tune's callbacks into events, and the core's commands into Tune's answers.
+
+Tune executes and never remembers: its loggers, snapshots, retries and restore are off. What it calls is `Engine`, by
+way of a Searcher, a Scheduler and a Callback that only forward; none of them ever raises, since Tune would end the
+sweep for it.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import shutil
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, final
+
+from ..cluster.actor import ASSIGNMENT, MESSAGES
+from ..spaces.errors import Infrastructure
+from ..spaces.parameter import parameter_from_json
+from ..spaces.trial import Assignment, Cause, Outcome, OutcomeKind, Report
+from ..trackers.events import (
+    AttemptEnded,
+    AttemptStarted,
+    Differed,
+    Event,
+    Noticed,
+    ParametersUsed,
+    Reported,
+    RoundEnded,
+    SweepClosing,
+    SweepEnded,
+    Timed,
+    TrialAsked,
+    TrialEnded,
+)
+from .core import KEPT, Ask, End, Finish, SlotFree, Start, Tick, completed, step
+from .inbox import take
+from .ledger import Ledger
+from .sampler import derived_seed
+
+logger = logging.getLogger(__name__)
+
+INBOX_S = 0.2
+
+
+@final
+class Engine:
+    """Runs the sweep of one ledger through Tune. `suggest`, `chunk`, `ended` and `tick` are what Tune's hooks call."""
+
+    def __init__(
+        self,
+        ledger: Ledger,
+        folder: Path,
+        slots: int,
+        *,
+        interrupted: Callable[[], int] = lambda: 0,
+        watch: Callable[[], None] = lambda: None,
+    ) -> None:
+        """Get ready.
+
+        Args:
+            ledger: The sweep.
+            folder: The sweep's folder.
+            slots: How many trials run at a time.
+            interrupted: Returns the exit code of a signal that has come in, else 0.
+            watch: Called often, to look after other processes.
+        """
+        self._ledger = ledger
+        self._folder = folder
+        self._slots = slots
+        self._interrupted = interrupted
+        self._watch = watch
+        self._placed: dict[str, tuple[int, int]] = {}
+        self._seen: dict[str, int] = {}
+        self._looked_at = 0.0
+        self.error: BaseException | None = None
+
+    # What Tune asks -------------------------------------------------------------------------------------------------
+
+    def suggest(self, tune_id: str) -> Mapping[str, str] | str | None:
+        """Return what a free slot does next: a configuration, None to wait, `FINISHED`."""
+        self.tick()
+        if self._ledger.state.finished or self.error is not None:
+            return None if self._placed else "FINISHED"
+        if len(self._placed) >= self._slots:
+            return None
+        while True:
+            _, (command, *_) = step(self._ledger.state, SlotFree())
+            match command:
+                case End():
+                    self._ledger.decide([command])
+                case Ask(number=number):
+                    return self._place(tune_id, self._ask(number))
+                case Start(number=number):
+                    live = self._ledger.state.live[number]
+                    start = AttemptStarted(trial=number, attempt=live.next_attempt, round=live.round)
+                    return self._place(tune_id, [start])
+                case Finish():
+                    return self._finish(command)
+                case _:
+                    return None
+
+    def chunk(self, tune_id: str, messages: Sequence[Mapping[str, Any]]) -> bool:
+        """Take in what a slot sent; return True to have its trial stopped."""
+        placed = self._placed.get(tune_id)
+        if placed is None:
+            return True
+        number, attempt = placed
+        for message in messages:
+            live = self._ledger.state.live.get(number)
+            if live is None or not live.placed or (message["trial"], message["attempt"]) != placed:
+                break
+            self._take(number, attempt, message)
+        live = self._ledger.state.live.get(number)
+        closing = self._ledger.state.closing
+        if live is not None and live.placed and closing is not None and closing.cancel:
+            self._end_attempt(number, attempt, Cause.INTERRUPTED, closing.why)
+        self.tick()
+        return not (number in self._ledger.state.live and self._ledger.state.live[number].placed)
+
+    def ended(self, tune_id: str, *, lost: bool) -> None:
+        """Take note that Tune is done with a trial; `lost`: because its actor or node died."""
+        number, attempt = self._placed.pop(tune_id, (-1, 0))
+        self._seen.pop(tune_id, None)
+        live = self._ledger.state.live.get(number)
+        if live is not None and live.placed and live.attempt == attempt:
+            why = "its worker or machine was lost" if lost else "its worker ended without saying how"
+            self._end_attempt(number, attempt, Cause.LOST, why)
+
+    def tick(self) -> None:
+        """Do what time brings: commit reports, spend the budget, hear requests and signals."""
+        now = time.time()
+        self._ledger.journal.tick()
+        _, commands = step(self._ledger.state, Tick(at=now))
+        self._ledger.decide(commands)
+        if abs(now - self._looked_at) < INBOX_S:
+            return
+        self._looked_at = now
+        self._watch()
+        for request in take(self._folder):
+            if request.get("type") == "stop":
+                self._cancel("stopped on request", 130)
+        code = self._interrupted()
+        if code:
+            self._cancel("interrupted", code)
+
+    def fresh(self, tune_id: str, iteration: int) -> bool:
+        """Say whether a result is new; Tune may hand the last one over twice."""
+        if self._seen.get(tune_id, 0) >= iteration:
+            return False
+        self._seen[tune_id] = iteration
+        return True
+
+    # Parts --------------------------------------------------------------------------------------------------------------
+
+    def _ask(self, number: int) -> list[Event]:
+        proposal = self._ledger.sampler.propose(number)
+        asked = TrialAsked(
+            trial=number,
+            seed=derived_seed(self._ledger.spec.search.seed, number, "trial"),
+            params=proposal.params,
+            history_seq=self._ledger.journal.seq,
+            attrs=proposal.attrs,
+        )
+        return [asked, AttemptStarted(trial=number, attempt=1)]
+
+    def _place(self, tune_id: str, events: Sequence[Event]) -> Mapping[str, str]:
+        self._ledger.record(*events)
+        start = events[-1]
+        assert isinstance(start, AttemptStarted)  # noqa: S101
+        live, best = self._ledger.state.live[start.trial], self._ledger.state.best
+        self._placed[tune_id] = (start.trial, start.attempt)
+        assignment = Assignment(
+            number=live.number,
+            attempt=live.attempt,
+            round=live.round,
+            seed=live.seed,
+            params=live.params,
+            rungs=self._ledger.spec.rungs,
+            keep_above=best[-1].value if len(best) >= KEPT else None,
+        )
+        return {ASSIGNMENT: json.dumps(assignment.to_json())}
+
+    def _finish(self, command: Finish) -> str:
+        self._ledger.record(SweepEnded(why=command.why, exit_code=command.exit_code))
+        return "FINISHED"
+
+    def _cancel(self, why: str, code: int) -> None:
+        closing = self._ledger.state.closing
+        if closing is None or not closing.cancel:
+            self._ledger.record(SweepClosing(why=why, cancel=True, exit_code=code))
+
+    def _take(self, number: int, attempt: int, message: Mapping[str, Any]) -> None:
+        match message["type"]:
+            case "report":
+                self._report(number, attempt, message)
+            case "used":
+                facts = {name: value for name, value in message["facts"].items() if value is not None}
+                specs, params = tuple(message["specs"]), message["params"]
+                self._ledger.record_soon(
+                    ParametersUsed(trial=number, attempt=attempt, params=params, specs=specs, facts=facts)
+                )
+            case "needs":
+                self._time(number, attempt, message)
+                self._extend(number, attempt, message["specs"])
+            case "notice":
+                self._ledger.record_soon(Noticed(text=f"trial {number}: {message['text']}"))
+            case "ended":
+                self._time(number, attempt, message)
+                self._end(number, attempt, message)
+            case _:
+                pass
+
+    def _report(self, number: int, attempt: int, message: Mapping[str, Any]) -> None:
+        report = Report(epoch=message["epoch"], metrics=message["metrics"], seconds=message["seconds"])
+        if self._ledger.state.accepts(number, report):
+            self._ledger.record_soon(Reported(trial=number, attempt=attempt, report=report))
+            return
+        record = self._ledger.history.trials[number]
+        stands = record.metrics.get(report.epoch)
+        if stands is not None and dict(stands) != dict(report.metrics) and record.reproduced:
+            self._ledger.record_soon(Differed(trial=number, epoch=report.epoch))
+
+    def _extend(self, number: int, attempt: int, specs: Iterable[Mapping[str, Any]]) -> None:
+        live = self._ledger.state.live[number]
+        self._ledger.sampler.learn([parameter_from_json(spec) for spec in specs])
+        proposal = self._ledger.sampler.extend(number, live.round + 1, live.params)
+        self._ledger.record(
+            RoundEnded(
+                trial=number,
+                attempt=attempt,
+                round=live.round,
+                specs=tuple(specs),
+                params=proposal.params,
+                attrs=proposal.attrs,
+            )
+        )
+
+    def _time(self, number: int, attempt: int, message: Mapping[str, Any]) -> None:
+        if "timing" in message:
+            times = dict(message["timing"])
+            pid = int(times.pop("pid"))
+            self._ledger.record_soon(
+                Timed(trial=number, attempt=attempt, slot=str(message["slot"]), pid=pid, times=times)
+            )
+
+    def _end(self, number: int, attempt: int, message: Mapping[str, Any]) -> None:
+        kind = message["kind"]
+        if kind == "completed":
+            outcome = completed(self._ledger.state, number, message.get("logged", ()))
+        elif kind == "infeasible":
+            outcome = Outcome(kind=OutcomeKind.INFEASIBLE, reason=message["reason"])
+        elif kind == "stopped":
+            self._end_attempt(number, attempt, Cause.LOST, "it stopped without being asked to")
+            return
+        else:
+            self._end_attempt(number, attempt, Cause(kind), message["reason"], message.get("traceback", ""))
+            return
+        self._ledger.record(TrialEnded(trial=number, attempt=attempt, outcome=outcome))
+        self._forget_weights()
+
+    def _end_attempt(self, number: int, attempt: int, cause: Cause, why: str, traceback: str = "") -> None:
+        self._ledger.record(AttemptEnded(trial=number, attempt=attempt, cause=cause, why=why, traceback=traceback))
+
+    def _forget_weights(self) -> None:
+        """Remove the weights of trials that have ended and are no longer among the best."""
+        keep = {one.number for one in self._ledger.state.best} | set(self._ledger.state.live)
+        for folder in (self._folder / "checkpoints").glob("[0-9]*"):
+            if int(folder.name) not in keep:
+                shutil.rmtree(folder, ignore_errors=True)
+
+    # Tune -----------------------------------------------------------------------------------------------------------------
+
+    def guarded(self, answer: Callable[[], Any], otherwise: Any) -> Any:
+        """Return `answer()`; an exception is kept for the driver, and ends the sweep in good order."""
+        try:
+            return answer()
+        except BaseException as error:
+            if self.error is None:
+                logger.exception("the engine failed")
+                self.error = error
+            return otherwise
+
+    def run(self, trainable: type[Any], resources: Mapping[str, float], storage: Path) -> None:
+        """Run until the sweep ends.
+
+        Raises:
+            Infrastructure: Ray ended, or something in the engine failed; the journal is sound.
+        """
+        from ray import tune
+
+        from .tune_hooks import hooks
+
+        searcher, scheduler, callback = hooks(self)
+        try:
+            tune.run(
+                trainable,
+                name="tune",
+                storage_path=str(storage),
+                resources_per_trial=tune.PlacementGroupFactory([dict(resources)]),
+                search_alg=searcher,
+                scheduler=scheduler,
+                callbacks=[callback],
+                num_samples=-1,
+                max_concurrent_trials=self._slots,
+                reuse_actors=True,
+                max_failures=0,
+                raise_on_failed_trial=False,
+                verbose=0,
+                trial_dirname_creator=lambda trial: trial.trial_id,
+                trial_name_creator=lambda trial: trial.trial_id,
+            )
+        except Exception as error:
+            raise Infrastructure(f"Ray Tune ended: {error}") from (self.error or error)
+        if self.error is not None:
+            raise self.error
+

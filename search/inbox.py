@@ -1,0 +1,38 @@
+"""Requests to a running driver from other processes: small JSON files in the sweep's folder, taken in order."""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from pathlib import Path
+from typing import Any
+
+FOLDER = "inbox"
+
+
+def post(sweep: Path, request: dict[str, Any]) -> None:
+    """Leave a request for the sweep's driver.
+
+    Survives: the file is there whole or not at all.
+    """
+    folder = sweep / FOLDER
+    folder.mkdir(mode=0o700, exist_ok=True)
+    name = f"{time.time_ns()}-{os.getpid()}"
+    draft = folder / f"{name}.draft"
+    draft.write_text(json.dumps(request))
+    draft.replace(folder / f"{name}.json")
+
+
+def take(sweep: Path) -> list[dict[str, Any]]:
+    """Return the requests that are there, oldest first, and remove them; what does not read as one is dropped."""
+    requests: list[dict[str, Any]] = []
+    for path in sorted((sweep / FOLDER).glob("*.json")):
+        try:
+            request = json.loads(path.read_text())
+        except (OSError, ValueError):
+            request = None
+        path.unlink(missing_ok=True)
+        if isinstance(request, dict):
+            requests.append(request)
+    return requests

@@ -1,0 +1,82 @@
+"""Where live events become durable: journal first, then core, sampler and history, and what follows from each."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import final
+
+from ..spaces.space import Space
+from ..trackers.events import Entry, Event, TrialEnded
+from ..trackers.history import History
+from ..trackers.journal import Journal
+from .core import Close, Command, End, State, step
+from .sampler import OptunaSampler
+from .spec import SweepSpec
+
+
+@final
+class Ledger:
+    """The journal's writing end together with all that is folded from it."""
+
+    def __init__(self, journal: Journal, spec: SweepSpec, past: Iterable[Entry] = ()) -> None:
+        """Fold the past; the same entries give the same state, sampler and history as the live run had."""
+        self.journal = journal
+        self.spec = spec
+        self.state = State(rules=spec.rules())
+        self.history = History()
+        self.sampler = OptunaSampler(
+            sampler=spec.search.sampler,
+            seed=spec.search.seed,
+            objective=spec.objective,
+            space=Space.of(spec.declared),
+        )
+        for entry in past:
+            self._fold(entry)
+
+    def record(self, *events: Event) -> None:
+        """Journal events, and what the core makes of them, in one transaction.
+
+        Survives: all of it or nothing of it.
+        """
+        self._follow(events)
+        self.journal.append()
+
+    def record_soon(self, event: Event) -> bool:
+        """Journal an event within a second; return True where it ended its trial, which was journaled at once."""
+        followed = self._follow([event])
+        if followed:
+            self.journal.append()
+        return followed
+
+    def _follow(self, events: Iterable[Event]) -> bool:
+        """Fold events and those that follow from them; say whether there were any that follow."""
+        waiting = list(events)
+        count = len(waiting)
+        for event in waiting:
+            commands = self._fold(self.journal.append_soon(event))
+            waiting.extend(self._consequences(commands))
+        return len(waiting) > count
+
+    def _consequences(self, commands: Iterable[Command]) -> list[Event]:
+        events: list[Event] = []
+        for command in commands:
+            if isinstance(command, End):
+                attempt = self.state.live[command.number].attempt
+                events.append(TrialEnded(trial=command.number, attempt=attempt, outcome=command.outcome))
+            elif isinstance(command, Close):
+                events.append(command.event)
+        return events
+
+    def _fold(self, entry: Entry) -> tuple[Command, ...]:
+        self.state, commands = step(self.state, entry.event, entry.at)
+        self.sampler.apply(entry)
+        self.history.apply(entry)
+        return commands
+
+    def decide(self, commands: Iterable[Command]) -> None:
+        """Journal what commands that came without an event ask for."""
+        events = self._consequences(commands)
+        if events:
+            self.record(*events)
+
+

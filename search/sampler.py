@@ -1,0 +1,204 @@
+"""Proposals by Optuna, from the journal's history alone.
+
+The study lives in memory and holds what the journal says: replaying the same entries builds the same study. Optuna
+numbers its trials by itself, so a map keeps ours. A trial that runs is a RUNNING one with all that was proposed; when
+it ends that one is withdrawn and a finished one with only what the model used takes its place.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+import warnings
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, final
+
+from ..spaces.parameter import Fixed, Parameter, identity, parameter_from_json
+from ..spaces.space import Space
+from ..spaces.trial import OutcomeKind, Scalar
+from ..trackers.events import Entry, ParametersUsed, Reported, RoundEnded, TrialAsked, TrialEnded
+from .codec import decode, distribution, encode
+from .objective import Objective
+
+if TYPE_CHECKING:
+    import optuna
+
+SAMPLERS = ("tpe", "random")
+
+
+def derived_seed(*parts: int | str) -> int:
+    """Return a seed of 32 bits that is a function of the parts."""
+    return int.from_bytes(hashlib.sha256(repr(parts).encode()).digest()[:4], "big")
+
+
+@final
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Proposal:
+    """Parameters by identity, and what the sampler wrote about them."""
+
+    params: Mapping[str, Scalar]
+    attrs: Mapping[str, Any]
+
+
+@final
+class OptunaSampler:
+    """Proposes with a fresh Optuna sampler each time, seeded by (sweep seed, trial number, round)."""
+
+    def __init__(self, *, sampler: str, seed: int, objective: Objective, space: Space) -> None:
+        import optuna
+
+        optuna.logging.set_verbosity(optuna.logging.ERROR)
+        self.space = space
+        self._kind = sampler
+        self._seed = seed
+        self._objective = objective
+        self._keys: dict[str, str] = {}
+        self._running: dict[int, int] = {}
+        self._used: dict[int, ParametersUsed] = {}
+        self._curves: dict[int, dict[int, float]] = {}
+        self._proposed: tuple[int, int] | None = None
+        direction = "maximize" if objective.direction == "max" else "minimize"
+        self._study: optuna.Study = optuna.create_study(direction=direction)
+
+    def propose(self, number: int) -> Proposal:
+        """Return parameters for a new trial."""
+        return self._ask(number, 0, {})
+
+    def extend(self, number: int, round: int, pinned: Mapping[str, Scalar]) -> Proposal:
+        """Return parameters for a trial whose model asked for more, earlier values as they were."""
+        self._withdraw(number)
+        return self._ask(number, round, pinned)
+
+    def learn(self, specs: list[Parameter]) -> None:
+        """Take in parameters that a model was found to read."""
+        self.space = self.space.learn(specs)
+
+    def apply(self, entry: Entry) -> None:
+        """Take in one journaled event, live or in a replay."""
+        match entry.event:
+            case TrialAsked() as event:
+                if self._proposed != (event.trial, 0):
+                    self._add_running(event.trial, event.params, event.attrs)
+            case RoundEnded() as event:
+                self.learn([parameter_from_json(spec) for spec in event.specs])
+                if self._proposed != (event.trial, event.round + 1):
+                    self._withdraw(event.trial)
+                    self._add_running(event.trial, event.params, event.attrs)
+            case ParametersUsed() as event:
+                self._used[event.trial] = event
+                self.learn([parameter_from_json(spec) for spec in event.specs])
+            case Reported(trial=trial, report=report):
+                value = report.metrics.get(self._objective.metric)
+                if value is not None and math.isfinite(value):
+                    self._curves.setdefault(trial, {}).setdefault(report.epoch, value)
+            case TrialEnded() as event:
+                self._end(event)
+            case _:
+                pass
+
+    def _ask(self, number: int, round: int, pinned: Mapping[str, Scalar]) -> Proposal:
+        self._study.sampler = self._fresh(derived_seed(self._seed, number, round), pinned)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            trial = self._study.ask()
+            params = self.space.walk(
+                lambda key, parameter: pinned.get(key, self._suggest(trial, key, parameter)),
+            )
+        self._running[number] = trial.number
+        self._proposed = (number, round)
+        attrs = self._study.get_trials(deepcopy=False)[trial.number].system_attrs
+        return Proposal(params=params, attrs=dict(attrs))
+
+    def _fresh(self, seed: int, pinned: Mapping[str, Scalar]) -> optuna.samplers.BaseSampler:
+        import optuna
+
+        base: optuna.samplers.BaseSampler
+        base = optuna.samplers.RandomSampler(seed=seed) if self._kind == "random" else optuna.samplers.TPESampler(seed=seed)
+        fixed = {
+            self._key(key, self.space.parameters[key]): encode(self.space.parameters[key], value)
+            for key, value in pinned.items()
+            if key in self.space.parameters and not isinstance(self.space.parameters[key], Fixed)
+        }
+        if not fixed:
+            return base
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            return optuna.samplers.PartialFixedSampler(fixed, base)
+
+    def _suggest(self, trial: optuna.Trial, key: str, parameter: Parameter) -> Scalar:
+        from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
+
+        name = self._key(key, parameter)
+        match distribution(parameter):
+            case IntDistribution() as one:
+                return decode(parameter, trial.suggest_int(name, one.low, one.high, log=one.log))
+            case FloatDistribution() as one:
+                return decode(parameter, trial.suggest_float(name, one.low, one.high, log=one.log))
+            case CategoricalDistribution() as one:
+                return decode(parameter, trial.suggest_categorical(name, [int(str(c)) for c in one.choices]))
+            case other:
+                raise TypeError(f"no suggestion for {other}")
+
+    def _key(self, key: str, parameter: Parameter) -> str:
+        """Return Optuna's name: the plain one for the first of its kind, one of its own for any other."""
+        if key not in self._keys:
+            taken = parameter.name in self._keys.values()
+            self._keys[key] = f"{parameter.name}:{key[:6]}" if taken else parameter.name
+        return self._keys[key]
+
+    def _internal(self, params: Mapping[str, Scalar]) -> tuple[dict[str, Any], dict[str, Any]]:
+        """Return Optuna's form of parameters by identity: values and distributions by its names."""
+        values: dict[str, Any] = {}
+        distributions: dict[str, Any] = {}
+        for key, value in params.items():
+            parameter = self.space.parameters.get(key)
+            if parameter is None or isinstance(parameter, Fixed):
+                continue
+            internal = encode(parameter, value)
+            if internal is not None:
+                name = self._key(key, parameter)
+                values[name], distributions[name] = internal, distribution(parameter)
+        return values, distributions
+
+    def _add_running(self, number: int, params: Mapping[str, Scalar], attrs: Mapping[str, Any]) -> None:
+        import optuna
+
+        values, distributions = self._internal(params)
+        state = optuna.trial.TrialState.RUNNING
+        self._running[number] = len(self._study.get_trials(deepcopy=False))
+        self._study.add_trial(
+            optuna.trial.create_trial(
+                state=state, params=values, distributions=distributions, system_attrs=dict(attrs)
+            )
+        )
+
+    def _withdraw(self, number: int) -> None:
+        import optuna
+
+        asked = self._running.pop(number, None)
+        if asked is not None:
+            self._study.tell(asked, state=optuna.trial.TrialState.FAIL)
+
+    def _end(self, event: TrialEnded) -> None:
+        import optuna
+
+        self._withdraw(event.trial)
+        used = self._used.pop(event.trial, None)
+        curve = self._curves.pop(event.trial, {})
+        outcome = event.outcome
+        states = {OutcomeKind.COMPLETED: "COMPLETE", OutcomeKind.STOPPED: "PRUNED"}
+        if used is None or outcome.kind not in states or (outcome.kind is OutcomeKind.STOPPED and not curve):
+            return
+        params = {identity(one): used.params[one.name] for one in map(parameter_from_json, used.specs)}
+        values, distributions = self._internal(params)
+        completed = outcome.kind is OutcomeKind.COMPLETED
+        self._study.add_trial(
+            optuna.trial.create_trial(
+                state=optuna.trial.TrialState[states[outcome.kind]],
+                value=outcome.value if completed else None,
+                params=values,
+                distributions=distributions,
+                intermediate_values=curve,
+            )
+        )

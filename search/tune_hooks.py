@@ -1,0 +1,74 @@
+"""What Ray Tune calls: a Searcher, a Scheduler and a Callback that forward to the engine and never raise."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+from ..cluster.actor import MESSAGES
+
+if TYPE_CHECKING:
+    from .engine import Engine
+
+
+def hooks(engine: Engine) -> tuple[Any, Any, Any]:
+    """Return the three; their classes derive from Tune's, so they are made where Tune may be imported."""
+    from ray import tune
+    from ray.tune.schedulers import FIFOScheduler
+    from ray.tune.search import Searcher
+
+    class SweepSearcher(Searcher):
+        """Asks the engine what a free slot does next; retries come back through here too."""
+
+        def __init__(self) -> None:
+            super().__init__(metric=None, mode=None)
+
+        def set_search_properties(self, metric: Any, mode: Any, config: Any, **spec: Any) -> bool:
+            return False
+
+        def set_max_concurrency(self, max_concurrent: int) -> bool:
+            """Own the limit: `suggest` holds trials to the slots."""
+            return True
+
+        def suggest(self, trial_id: str) -> Any:
+            return engine.guarded(lambda: engine.suggest(trial_id), None)
+
+        def on_trial_complete(self, trial_id: str, result: Any = None, error: bool = False) -> None:
+            engine.guarded(lambda: engine.ended(trial_id, lost=error), None)
+
+        def save(self, checkpoint_path: str) -> None:
+            """Save nothing: the journal has it all."""
+
+        def restore(self, checkpoint_path: str) -> None:
+            """Restore nothing."""
+
+    class SweepScheduler(FIFOScheduler):
+        """Hands results to the engine, which says whether a trial goes on."""
+
+        def set_search_properties(self, metric: Any, mode: Any, **spec: Any) -> bool:
+            return True
+
+        def choose_trial_to_run(self, tune_controller: Any) -> None:
+            """Leave the choice to Tune's list of pending trials: FIFO, without a scan of all trials."""
+            return
+
+        def on_trial_result(self, tune_controller: Any, trial: Any, result: dict[str, Any]) -> str:
+            stop = engine.guarded(lambda: _hand_over(trial.trial_id, result), True)
+            return self.STOP if stop else self.CONTINUE
+
+        def on_trial_complete(self, tune_controller: Any, trial: Any, result: dict[str, Any]) -> None:
+            """Take the last chunk, for which Tune does not call `on_trial_result`."""
+            engine.guarded(lambda: _hand_over(trial.trial_id, result), None)
+
+    class SweepCallback(tune.Callback):
+        """Gives the engine a turn in each round of Tune's loop."""
+
+        def on_step_begin(self, iteration: int, trials: Any, **info: Any) -> None:
+            engine.guarded(engine.tick, None)
+
+    def _hand_over(trial_id: str, result: dict[str, Any] | None) -> bool:
+        if not result or MESSAGES not in result or not engine.fresh(trial_id, int(result["training_iteration"])):
+            return True
+        return engine.chunk(trial_id, json.loads(result[MESSAGES]))
+
+    return SweepSearcher(), SweepScheduler(), SweepCallback()

@@ -1,0 +1,11 @@
+"""What all tests share: asserts that explain themselves in shared code too, and Hypothesis without wall-clock limits."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import HealthCheck, settings
+
+pytest.register_assert_rewrite("tests.contracts", "tests.strategies")
+
+settings.register_profile("kerasweep", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("kerasweep")

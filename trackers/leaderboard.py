@@ -1,0 +1,129 @@
+"""What a person opens in MLflow: a saved view with the trials best first, and a note with the top ten."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+import zlib
+from collections.abc import Sequence
+from typing import Any
+from urllib.parse import quote
+
+from .history import History, TrialRecord
+from .mirror import OBJECTIVE, Goal, cleaned_names, counts, milliseconds, ranking, run_name, value_of
+from .mlflow_runs import PARENT
+from .redaction import redact
+
+VIEW = "mlflow.sharedViewState."
+"""Experiment tags of this prefix are the saved views of the runs page."""
+
+_TAG_LIMIT = 20_000
+_TOP = 10
+_NOTE_LIMIT = 7_500
+_NOTE_PARAMS = 8
+
+
+def view_id(identity: str) -> str:
+    """Return the id of the view of the sweep that `identity` marks."""
+    return hashlib.sha256(identity.encode()).hexdigest()[:16]
+
+
+def leaderboard_url(base_url: str, experiment_id: str, view: str) -> str:
+    """Return the address of the saved view; without its `workflowType` the page would open for another kind of work."""
+    query = f"workflowType=machine_learning&viewStateShareKey={quote(view)}"
+    return f"{base_url.rstrip('/')}/#/experiments/{quote(experiment_id)}/runs?{query}"
+
+
+def saved_view(history: History, parent: str, params: Sequence[str]) -> str:
+    """Return the value of the experiment's tag that is the view; as many of `params` are columns as find room."""
+    shown = len(params)
+    while len(text := _packed(history, parent, params[:shown])) >= _TAG_LIMIT:
+        shown = shown * 3 // 4
+    return text
+
+
+def _packed(history: History, parent: str, params: Sequence[str]) -> str:
+    state = json.dumps(_state(history, parent, params), separators=(",", ":"))
+    at = milliseconds(history.started_at)
+    view = {
+        "name": f"Leaderboard {history.spec['name']}",
+        "createdAt": at,
+        "updatedAt": at,
+        "state": "deflate;" + base64.b64encode(zlib.compress(state.encode(), 9)).decode(),
+    }
+    return json.dumps(view, separators=(",", ":"))
+
+
+def _state(history: History, parent: str, params: Sequence[str]) -> dict[str, Any]:
+    objective, outcome = f"metrics.`{OBJECTIVE}`", "tags.`outcome`"
+    columns = [objective, *(f"params.`{name}`" for name in params), outcome]
+    return {
+        "searchFilter": f"tags.`{PARENT}` = '{parent}'",
+        "orderByKey": objective,
+        "orderByAsc": not Goal.of(history.spec).maximize,
+        "startTime": "ALL",
+        "lifecycleFilter": "Active",
+        "modelVersionFilter": "All Runs",
+        "datasetsFilter": [],
+        "selectedColumns": columns,
+        "columnOrder": [],
+        "columnWidths": {},
+        "runsHiddenMode": "SHOW_ALL",
+        "groupBy": None,
+        "hideEmptyCharts": True,
+    }
+
+
+def note(history: History, experiment_id: str, view: str, runs: dict[int, str]) -> str:
+    """Return the sweep's note in markdown: where it stands, and its best trials with a link each."""
+    best = ranking(history)[:_TOP]
+    names = _telling(best)
+    for shown in range(min(len(names), _NOTE_PARAMS), -1, -1):
+        text = _note(history, experiment_id, view, runs, best, names[:shown])
+        if len(text) <= _NOTE_LIMIT:
+            return text
+    return ""
+
+
+def _telling(best: Sequence[TrialRecord]) -> list[str]:
+    """Return the names of the parameters, those in which the best trials differ first."""
+    names = dict.fromkeys(name for record in best for name in record.params)
+    return sorted(names, key=lambda name: len({str(record.params.get(name)) for record in best}) == 1)
+
+
+def _note(
+    history: History,
+    experiment_id: str,
+    view: str,
+    runs: dict[int, str],
+    best: Sequence[TrialRecord],
+    names: Sequence[str],
+) -> str:
+    lines = [
+        f"**{_cell(str(Goal.of(history.spec)))}** · {counts(history)} · "
+        f"[all trials, best first]({leaderboard_url('', experiment_id, view).removeprefix('/')})"
+    ]
+    if best:
+        lines += ["", _row(["", "trial", OBJECTIVE, "epoch", *cleaned_names(names).values()])]
+        lines.append(_row(["--:", ":--", "--:", "--:", *("--:" for _ in names)]))
+    for place, record in enumerate(best, start=1):
+        name, epoch = run_name(record.number), record.outcome.epoch if record.outcome else None
+        run = runs.get(record.number)
+        link = f"[{name}](#/experiments/{experiment_id}/runs/{run})" if run else name
+        values = [_shown(record.params[one]) if one in record.params else "" for one in names]
+        lines.append(_row([str(place), link, f"{value_of(record):.6g}", str(epoch or ""), *values]))
+    return "\n".join(lines)
+
+
+def _row(cells: Sequence[str]) -> str:
+    return "| " + " | ".join(cells) + " |"
+
+
+def _shown(value: object) -> str:
+    return f"{value:.4g}" if isinstance(value, float) else _cell(str(value))
+
+
+def _cell(text: str) -> str:
+    flat = " ".join(redact(text).split()).replace("|", "\\|").replace("<", "&lt;")
+    return flat if len(flat) <= 40 else flat[:39] + "…"

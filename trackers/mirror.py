@@ -1,0 +1,251 @@
+"""The sweep and its trials as MLflow shall show them, decided purely from the records."""
+
+from __future__ import annotations
+
+import math
+import posixpath
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Self, final
+
+from ..spaces.errors import one_line
+from ..spaces.trial import OutcomeKind
+from .history import History, TrialRecord
+from .mlflow_runs import PARENT, SWEEP_ID, TRIAL_KEY, Item, Param, Point, Tag
+from .redaction import redact
+
+OBJECTIVE = "objective"
+"""The metric whose last point is the trial's value."""
+
+_NAME_LIMIT = 250
+_PARAM_LIMIT = 6000
+_TAG_LIMIT = 8000
+_REASON_LIMIT = 300
+
+_STATUS = {
+    OutcomeKind.COMPLETED: "FINISHED",
+    OutcomeKind.STOPPED: "FINISHED",
+    OutcomeKind.INFEASIBLE: "FINISHED",
+    OutcomeKind.FAILED: "FAILED",
+    OutcomeKind.LOST: "FAILED",
+    OutcomeKind.INTERRUPTED: "KILLED",
+}
+_INTERRUPTED = (130, 143)
+
+
+@final
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Goal:
+    """What the sweep looks for; `last`: a trial's value is that of its last epoch, not of its best."""
+
+    metric: str
+    maximize: bool
+    last: bool = False
+
+    @classmethod
+    def of(cls, spec: Mapping[str, Any]) -> Self:
+        """Return the goal of a journaled specification."""
+        goal = spec["objective"]
+        return cls(metric=goal["metric"], maximize=goal["direction"] == "max", last=goal["at"] == "last")
+
+    def better(self, value: float, than: float | None) -> bool:
+        """Say whether `value` is a number, and better than `than` (None: than nothing)."""
+        if not math.isfinite(value):
+            return False
+        return than is None or (value > than if self.maximize else value < than)
+
+    def __str__(self) -> str:
+        return f"{'max' if self.maximize else 'min'} {self.metric}"
+
+
+@final
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Status:
+    """A run's status, and when it ended where it has."""
+
+    name: str
+    ended_ms: int | None = None
+
+
+def milliseconds(seconds: float) -> int:
+    """Return a journal's time as MLflow counts."""
+    return int(seconds * 1000)
+
+
+def sweep_id(history: History) -> str:
+    """Return what marks the sweep's runs; the same at every reading of its journal."""
+    given = history.origin.get(SWEEP_ID) or f"{history.spec['name']}-{milliseconds(history.started_at)}"
+    return re.sub(r"[^\w.\-/ :]", "_", given)[:_NAME_LIMIT]
+
+
+# One trial ------------------------------------------------------------------------------------------------------------
+
+
+def run_name(number: int) -> str:
+    """Return the name of a trial's run."""
+    return f"t{number:04d}"
+
+
+def begun(record: TrialRecord) -> bool:
+    """Say whether there is anything to show of a trial."""
+    return record.started_at is not None or record.outcome is not None
+
+
+def trial_tags(history: History, record: TrialRecord, parent: str) -> dict[str, str]:
+    """Return a trial's tags; a tag that was given once may change, but does not go away."""
+    identity = sweep_id(history)
+    tags = {**_origin(history), SWEEP_ID: identity, TRIAL_KEY: f"{identity}/{record.number}", PARENT: parent}
+    tags["attempt"] = str(record.attempt)
+    if record.outcome is not None:
+        tags["outcome"] = str(record.outcome.kind)
+        if record.outcome.reason:
+            tags["reason"] = one_line(redact(record.outcome.reason), _REASON_LIMIT)
+    if not record.reproduced:
+        tags["reproduced"] = "false"
+    return cleaned_tags(tags)
+
+
+def trial_status(history: History, record: TrialRecord, *, over: bool) -> Status:
+    """Return a trial's status; `over`: no driver works on the sweep any more, so what has not ended was killed."""
+    if record.outcome is not None:
+        ended_at = history.last_at if record.ended_at is None else record.ended_at
+        return Status(name=_STATUS[record.outcome.kind], ended_ms=milliseconds(ended_at))
+    return Status(name="KILLED", ended_ms=milliseconds(history.last_at)) if over else Status(name="RUNNING")
+
+
+def params(record: TrialRecord) -> Iterator[Param]:
+    """Yield the parameters that the trial's model read."""
+    names = cleaned_names(record.params)
+    for name, value in record.params.items():
+        yield Param(names[name], _cut(redact(str(value)), _PARAM_LIMIT))
+
+
+def points(record: TrialRecord, epochs: Iterable[int], goal: Goal) -> Iterator[Point]:
+    """Yield the metrics of `epochs`, and the objective at those of them where it is news."""
+    wanted = sorted(epochs)
+    for epoch in wanted:
+        row, at_ms = record.metrics[epoch], milliseconds(record.reported_at[epoch])
+        names = cleaned_names(row, taken=(OBJECTIVE,))
+        for name, value in row.items():
+            yield Point(names[name], value if math.isfinite(value) else math.nan, epoch, at_ms)
+    news = dict(_objective(record, goal))
+    for epoch in wanted:
+        if epoch in news:
+            yield Point(OBJECTIVE, news[epoch], epoch, milliseconds(record.reported_at[epoch]))
+
+
+def _objective(record: TrialRecord, goal: Goal) -> Iterator[tuple[int, float]]:
+    best: float | None = None
+    for epoch, value in record.curve(goal.metric):
+        if goal.last:
+            yield epoch, rounded(value) if math.isfinite(value) else math.nan
+        elif goal.better(value, best):
+            best = value
+            yield epoch, rounded(value)
+
+
+def rounded(value: float) -> float:
+    """Return `value` to six significant digits, which is what a table can show."""
+    return float(f"{value:.6g}")
+
+
+# The sweep ------------------------------------------------------------------------------------------------------------
+
+
+def sweep_tags(history: History) -> dict[str, str]:
+    """Return the tags of the sweep's run, but for its note."""
+    tags = {**_origin(history), SWEEP_ID: sweep_id(history), "trials": counts(history)}
+    best = ranking(history)[:1]
+    for record in best:
+        tags["best_trial"] = str(record.number)
+        tags["best_value"] = f"{value_of(record):.6g}"
+    if history.ended is not None and history.ended.why:
+        tags["ended"] = one_line(redact(history.ended.why), _REASON_LIMIT)
+    return cleaned_tags(tags)
+
+
+def sweep_status(history: History, *, over: bool) -> Status:
+    """Return the sweep's status: killed where it was interrupted or lost its driver."""
+    if not over:
+        return Status(name="RUNNING")
+    code = None if history.ended is None else history.ended.exit_code
+    name = "FINISHED" if code == 0 else "KILLED" if code is None or code in _INTERRUPTED else "FAILED"
+    return Status(name=name, ended_ms=milliseconds(history.last_at))
+
+
+def counts(history: History) -> str:
+    """Return how many trials there are of each state, in words."""
+    states = [record.state for record in history.trials.values()]
+    order = [*(str(kind) for kind in OutcomeKind), "running", "waiting"]
+    return ", ".join(f"{states.count(state)} {state}" for state in order if state in states) or "none yet"
+
+
+def ranking(history: History) -> list[TrialRecord]:
+    """Return the trials that have a value, best first."""
+    maximize = Goal.of(history.spec).maximize
+    valued = [
+        record
+        for record in history.trials.values()
+        if record.outcome is not None and record.outcome.value is not None and math.isfinite(record.outcome.value)
+    ]
+    return sorted(valued, key=lambda one: (-value_of(one) if maximize else value_of(one), one.number))
+
+
+def value_of(record: TrialRecord) -> float:
+    """Return the value of a trial, NaN where it has none."""
+    return math.nan if record.outcome is None or record.outcome.value is None else record.outcome.value
+
+
+def searched(history: History, specs: Iterable[Mapping[str, Any]] = ()) -> list[str]:
+    """Return the names of the searched parameters as MLflow has them: the declared ones, then those of `specs`."""
+    declared = [one["parameter"] for one in history.spec.get("declared", ())]
+    names = dict.fromkeys(one["name"] for one in (*declared, *specs) if one["kind"] != "fixed")
+    return list(cleaned_names(names).values())
+
+
+def _origin(history: History) -> dict[str, str]:
+    return {key: redact(value) for key, value in history.origin.items() if value}
+
+
+# Names and texts that MLflow takes -----------------------------------------------------------------------------------
+
+
+def cleaned_names(names: Iterable[str], taken: Sequence[str] = ()) -> dict[str, str]:
+    """Return each name with one that MLflow takes, no two the same; a name that it takes stays what it is."""
+    listed = list(names)
+    used = {*taken, *(name for name in listed if _clean(name) == name)}
+    result: dict[str, str] = {}
+    for name in listed:
+        clean = _clean(name)
+        if clean != name or name in taken:
+            base, count = clean, 1
+            while clean in used:
+                count += 1
+                clean = f"{base[: _NAME_LIMIT - 8]}_{count}"
+            used.add(clean)
+        result[name] = clean
+    return result
+
+
+def _clean(name: str) -> str:
+    """Return `name` as a normal relative path of the characters that MLflow allows in one."""
+    allowed = re.sub(r"[^/\w.\- :]", "_", name)
+    parts = [part if part.strip(".") else "_" for part in allowed.split("/") if part]
+    return posixpath.normpath("/".join(parts))[:_NAME_LIMIT].rstrip("/") if parts else "_"
+
+
+def cleaned_tags(tags: Mapping[str, str]) -> dict[str, str]:
+    """Return the tags with names and lengths that MLflow takes."""
+    names = cleaned_names(tags)
+    return {names[name]: _cut(value, _TAG_LIMIT) for name, value in tags.items()}
+
+
+def as_items(tags: Mapping[str, str]) -> list[Item]:
+    """Return tags as items to write."""
+    return [Tag(name, value) for name, value in tags.items()]
+
+
+def _cut(text: str, limit: int) -> str:
+    whole = text.encode("utf-8", "replace").decode()
+    return whole if len(whole) <= limit else whole[: limit - 1] + "…"

@@ -1,0 +1,280 @@
+"""The MLflow end: a few calls on `MlflowClient` with explicit run ids, in our words, with two kinds of error.
+
+MLflow's own retries are off (a repeated `create_run` makes a second run); who calls repeats, and knows what is safe.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import logging
+import os
+import sqlite3
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol, TypeVar, final
+
+from .journal import filesystem_of
+from .redaction import redact
+
+SWEEP_ID = "kerasweep.sweep_id"
+TRIAL_KEY = "kerasweep.trial_key"
+PARENT = "mlflow.parentRunId"
+
+_ENVIRONMENT = {
+    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0",
+    "MLFLOW_DISABLE_TELEMETRY": "true",
+    "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
+    "MLFLOW_ENABLE_ASYNC_LOGGING": "false",
+}
+_TIMEOUT_S = "10"
+_PERMANENT = {"INVALID_PARAMETER_VALUE", "RESOURCE_DOES_NOT_EXIST", "RESOURCE_ALREADY_EXISTS"}
+_PASSING = ("QueuePool", "database is locked", "database table is locked")
+
+_LOCAL_FILESYSTEMS = {"ext2", "ext3", "ext4", "xfs", "btrfs", "zfs", "overlay", "tmpfs", "f2fs"}
+"""Where SQLite's WAL is known to work."""
+
+_T = TypeVar("_T")
+
+
+class Unreachable(Exception):
+    """It may work later: MLflow is down, slow, locked or not set up; whether it did what it was asked is open."""
+
+
+class Refused(Exception):
+    """MLflow will never take this."""
+
+
+class RunGone(Refused):
+    """The run was deleted."""
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class Param:
+    """A parameter of a run."""
+
+    key: str
+    value: str
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class Tag:
+    """A tag of a run."""
+
+    key: str
+    value: str
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class Point:
+    """One value of a metric; `at_ms` is milliseconds since 1970. MLflow takes an equal point twice and keeps one."""
+
+    key: str
+    value: float
+    step: int
+    at_ms: int
+
+
+Item = Param | Tag | Point
+
+
+@final
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Found:
+    """A run that carries our tags; `trial` is None for that of the sweep, which is the `parent` of the others."""
+
+    run_id: str
+    trial: int | None
+    parent: str | None
+    started_ms: int
+    status: str
+
+
+class Runs(Protocol):
+    """What a tracker needs of MLflow; every call may raise `Unreachable`."""
+
+    def experiment(self, name: str) -> str:
+        """Return the id of the experiment, created where there is none."""
+        ...
+
+    def find(self, experiment_id: str, sweep_id: str) -> list[Found]:
+        """Return all runs of the sweep that are not deleted."""
+        ...
+
+    def create(self, experiment_id: str, name: str, started_ms: int, tags: Mapping[str, str]) -> str:
+        """Create a run, running, and return its id."""
+        ...
+
+    def write(self, run_id: str, items: Sequence[Item]) -> None:
+        """Write items; what is there already may be written again. Raises `Refused`: at least one was not taken."""
+        ...
+
+    def set_status(self, run_id: str, status: str, ended_ms: int | None) -> None:
+        """Set a run's status, and its end where it has one. Raises `Refused`."""
+        ...
+
+    def delete(self, run_id: str) -> None:
+        """Delete a run. Raises `Refused`."""
+        ...
+
+    def set_view(self, experiment_id: str, key: str, value: str) -> None:
+        """Write a tag of the experiment. Raises `Refused`."""
+        ...
+
+
+def prepare_environment() -> None:
+    """Set what MLflow reads when it is imported."""
+    os.environ.update(_ENVIRONMENT)
+    os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", _TIMEOUT_S)
+
+
+@final
+class MlflowRuns:
+    """`Runs` on a tracking URI."""
+
+    def __init__(self, uri: str) -> None:
+        """Import MLflow and open the store; a database is created where there is none.
+
+        Raises:
+            Unreachable: it cannot be opened now.
+        """
+        prepare_environment()
+        import mlflow
+
+        logging.getLogger("mlflow").setLevel(logging.ERROR)
+        self._database = _sqlite_path(uri)
+        try:
+            with _first_opening(self._database):
+                self._client: Any = mlflow.MlflowClient(tracking_uri=uri)
+        except Exception as error:
+            raise _translated(error) from None
+
+    def experiment(self, name: str) -> str:
+        """Return the id of the experiment, created where there is none."""
+        found = _called(lambda: self._client.get_experiment_by_name(name))
+        if found is None:
+            try:
+                return str(_called(lambda: self._create_experiment(name)))
+            except Refused:  # another one was quicker
+                found = _called(lambda: self._client.get_experiment_by_name(name))
+        if found is None or found.lifecycle_stage != "active":
+            raise Unreachable(f"the experiment {name!r} was deleted in MLflow: restore it there, or track to another one")
+        return str(found.experiment_id)
+
+    def _create_experiment(self, name: str) -> Any:
+        tags = {"mlflow.experimentKind": "custom_model_development"}
+        if self._database is None:
+            return self._client.create_experiment(name, tags=tags)
+        location = (self._database.parent / "mlartifacts").as_uri()
+        return self._client.create_experiment(name, artifact_location=location, tags=tags)
+
+    def find(self, experiment_id: str, sweep_id: str) -> list[Found]:
+        """Return all runs of the sweep that are not deleted."""
+        found: list[Found] = []
+        token: str | None = None
+        while True:
+            page: Any = _called(
+                lambda token=token: self._client.search_runs(
+                    [experiment_id], f"tags.`{SWEEP_ID}` = '{sweep_id}'", max_results=1000, page_token=token
+                )
+            )
+            found.extend(_found(run) for run in page)
+            token = page.token
+            if not token:
+                return found
+
+    def create(self, experiment_id: str, name: str, started_ms: int, tags: Mapping[str, str]) -> str:
+        """Create a run, running, and return its id."""
+        run: Any = _called(
+            lambda: self._client.create_run(experiment_id, start_time=started_ms, tags=dict(tags), run_name=name)
+        )
+        return str(run.info.run_id)
+
+    def write(self, run_id: str, items: Sequence[Item]) -> None:
+        """Write items in as few requests as MLflow's limits allow."""
+        from mlflow import entities
+
+        params = [entities.Param(one.key, one.value) for one in items if isinstance(one, Param)]
+        tags = [entities.RunTag(one.key, one.value) for one in items if isinstance(one, Tag)]
+        metrics = [
+            entities.Metric(one.key, one.value, one.at_ms, one.step) for one in items if isinstance(one, Point)
+        ]
+        _called(lambda: self._client.log_batch(run_id, metrics=metrics, params=params, tags=tags))
+
+    def set_status(self, run_id: str, status: str, ended_ms: int | None) -> None:
+        """Set a run's status; an end that is there already can be moved, not taken away."""
+        if ended_ms is None:
+            _called(lambda: self._client.update_run(run_id, status=status))
+        else:
+            _called(lambda: self._client.set_terminated(run_id, status=status, end_time=ended_ms))
+
+    def delete(self, run_id: str) -> None:
+        """Delete a run."""
+        _called(lambda: self._client.delete_run(run_id))
+
+    def set_view(self, experiment_id: str, key: str, value: str) -> None:
+        """Write a tag of the experiment."""
+        _called(lambda: self._client.set_experiment_tag(experiment_id, key, value))
+
+
+def _found(run: Any) -> Found:
+    tags: Mapping[str, str] = run.data.tags
+    key = tags.get(TRIAL_KEY)
+    return Found(
+        run_id=str(run.info.run_id),
+        trial=None if key is None else int(key.rpartition("/")[2]),
+        parent=tags.get(PARENT),
+        started_ms=int(run.info.start_time or 0),
+        status=str(run.info.status),
+    )
+
+
+def _called(call: Callable[[], _T]) -> _T:
+    """Return what `call` returns, its errors in our words."""
+    try:
+        return call()
+    except Exception as error:
+        raise _translated(error) from None  # the original would show an address with its password
+
+
+def _translated(error: Exception) -> Exception:
+    text = redact(str(error))
+    code = str(getattr(error, "error_code", ""))
+    if any(word in text for word in _PASSING):
+        return Unreachable(text)
+    if code == "RESOURCE_DOES_NOT_EXIST" or "must be in the 'active' state" in text:
+        return RunGone(text)
+    if code in _PERMANENT or (isinstance(error, ValueError) and not code):
+        return Refused(text)
+    return Unreachable(text or type(error).__name__)
+
+
+# A database of our own ---------------------------------------------------------------------------------------------
+
+
+def _sqlite_path(uri: str) -> Path | None:
+    return Path(uri.removeprefix("sqlite:///")).resolve() if uri.startswith("sqlite:///") else None
+
+
+@contextmanager
+def _first_opening(database: Path | None) -> Iterator[None]:
+    """Hold off others while MLflow creates its tables, which two at once would damage; make the file private, WAL."""
+    if database is None:
+        yield
+        return
+    database.parent.mkdir(parents=True, exist_ok=True)
+    fd = os.open(database.with_name(database.name + ".lock"), os.O_RDWR | os.O_CREAT, 0o600)
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX)
+        if not database.exists():
+            os.close(os.open(database, os.O_RDWR | os.O_CREAT, 0o600))
+            if filesystem_of(database.parent) in _LOCAL_FILESYSTEMS:
+                with closing(sqlite3.connect(database)) as db:
+                    db.execute("PRAGMA journal_mode = WAL")
+        yield
+    finally:
+        os.close(fd)

@@ -1,0 +1,30 @@
+"""Taking secrets out of text that leaves the process: log lines, tags, error messages."""
+
+from __future__ import annotations
+
+import re
+
+MASK = "***"
+
+_USERINFO = re.compile(
+    r"://(?:[^\s/@]+@)+"  # user:password@ up to the last @ of the host part
+    r"|://[^\s/:@]+:(?!\d+[/?#\s]|\d+$)[^\s@]+@"  # a password with a slash in it; a port is none
+)
+_KEY_VALUE = re.compile(
+    r"""(?ix)
+    ( [\w.-]* (?: passw(?:or)?d | passwd | pwd | secret | token(?!s) | api[_-]?key | access[_-]?key | private[_-]?key
+              | credential ) [\w-]*
+      ["']? \s* (?: [:=] | => ) \s* )             # the key and its sign
+    ( "[^"]*" | '[^']*' | [^\s"',;&)}\]]+ )       # the value
+    """
+)
+_BEARER = re.compile(r"(?i)\b(bearer|basic)\s+[A-Za-z0-9._~+/=-]{8,}")
+_WELL_KNOWN = re.compile(r"\b(?:gh[pousr]_|github_pat_|glpat-|hf_|sk-|xox[abprs]-|AKIA|dapi)[A-Za-z0-9_-]{12,}")
+
+
+def redact(text: str) -> str:
+    """Return `text` with passwords in URIs, values of secret-like keys and tokens of known forms masked."""
+    text = _USERINFO.sub(f"://{MASK}@", text)
+    text = _BEARER.sub(rf"\1 {MASK}", text)
+    text = _KEY_VALUE.sub(rf"\1{MASK}", text)
+    return _WELL_KNOWN.sub(MASK, text)

@@ -1,0 +1,160 @@
+"""What a tracker remembers: per destination, how far it has delivered and which run is whose.
+
+    destinations(key TEXT PRIMARY KEY, experiment_id TEXT, view_id TEXT, cursor INTEGER, refused INTEGER, at REAL)
+    runs(key TEXT, trial INTEGER, run_id TEXT)       trial -1 is the sweep itself
+
+The file is a memo, not a truth: lost or damaged, it is made anew and filled by a search for our tags. Its one writer
+holds a kernel lock on `tracker.lock` beside it.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import socket
+import sqlite3
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Self, final
+
+from .redaction import redact
+
+SWEEP = -1
+"""Stands for the sweep where a trial's number would."""
+
+_SCHEMA = (
+    "CREATE TABLE IF NOT EXISTS destinations (key TEXT PRIMARY KEY, experiment_id TEXT, view_id TEXT,"
+    " cursor INTEGER NOT NULL DEFAULT 0, refused INTEGER NOT NULL DEFAULT 0, at REAL)",
+    "CREATE TABLE IF NOT EXISTS runs (key TEXT, trial INTEGER, run_id TEXT, PRIMARY KEY (key, trial))",
+)
+
+
+@final
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Destination:
+    """An MLflow tracking URI and the name of an experiment there."""
+
+    uri: str
+    experiment: str
+
+    @property
+    def key(self) -> str:
+        """What it is filed under; holds no password."""
+        return f"{redact(self.uri).rstrip('/')} {self.experiment}"
+
+
+@final
+class TrackerLock:
+    """The kernel lock that makes a process the sweep's one tracker.
+
+    Survives: a kill -9 frees it at once.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._path = folder / "tracker.lock"
+        self._fd: int | None = None
+
+    def acquire(self, give_up: Callable[[], bool], poll_s: float = 0.25) -> bool:
+        """Wait for the lock; return False where `give_up` says so first."""
+        fd = os.open(self._path, os.O_RDWR | os.O_CREAT, 0o600)
+        while True:
+            try:
+                fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except BlockingIOError:
+                if give_up():
+                    os.close(fd)
+                    return False
+                time.sleep(poll_s)
+        os.ftruncate(fd, 0)
+        os.pwrite(fd, f"pid {os.getpid()} on {socket.gethostname()}".encode(), 0)
+        self._fd = fd
+        return True
+
+    def release(self) -> None:
+        """Give the lock back."""
+        if self._fd is not None:
+            os.ftruncate(self._fd, 0)
+            os.close(self._fd)
+            self._fd = None
+
+
+@final
+class TrackerDb:
+    """The memo for one destination.
+
+    Survives: whatever a kill -9 leaves is a state that the next tracker can go on from.
+    """
+
+    def __init__(self, folder: Path, destination: Destination) -> None:
+        self.key = destination.key
+        self._path = folder / "tracker.db"
+        try:
+            self._db = self._open()
+        except sqlite3.DatabaseError:
+            for suffix in ("", "-wal", "-shm"):
+                self._path.with_name(self._path.name + suffix).unlink(missing_ok=True)
+            self._db = self._open()
+        with self._db:
+            self._db.execute("INSERT OR IGNORE INTO destinations (key) VALUES (?)", (self.key,))
+            self._db.execute("UPDATE destinations SET at = ? WHERE key = ?", (time.time(), self.key))
+
+    def _open(self) -> sqlite3.Connection:
+        os.close(os.open(self._path, os.O_RDWR | os.O_CREAT, 0o600))
+        db = sqlite3.connect(self._path)
+        db.execute("PRAGMA journal_mode = WAL")
+        db.execute("PRAGMA synchronous = NORMAL")
+        with db:
+            for statement in _SCHEMA:
+                db.execute(statement)
+        return db
+
+    @property
+    def cursor(self) -> int:
+        """The number of the last event that was delivered with all before it."""
+        return int(self._db.execute("SELECT cursor FROM destinations WHERE key = ?", (self.key,)).fetchone()[0])
+
+    def advance(self, seq: int) -> None:
+        """Remember that all up to event `seq` has been delivered."""
+        with self._db:
+            self._db.execute("UPDATE destinations SET cursor = ? WHERE key = ?", (seq, self.key))
+
+    def refuse(self, count: int = 1) -> None:
+        """Count items that MLflow will never take."""
+        with self._db:
+            self._db.execute("UPDATE destinations SET refused = refused + ? WHERE key = ?", (count, self.key))
+
+    def place(self, experiment_id: str, view_id: str) -> None:
+        """Remember where the sweep is to be seen."""
+        query = "UPDATE destinations SET experiment_id = ?, view_id = ? WHERE key = ?"
+        with self._db:
+            self._db.execute(query, (experiment_id, view_id, self.key))
+
+    @property
+    def runs(self) -> Mapping[int, str]:
+        """The run of each trial, and of the sweep under `SWEEP`."""
+        return dict(self._db.execute("SELECT trial, run_id FROM runs WHERE key = ?", (self.key,)).fetchall())
+
+    def set_run(self, trial: int, run_id: str) -> None:
+        """Remember a trial's run."""
+        with self._db:
+            self._db.execute("INSERT OR REPLACE INTO runs VALUES (?, ?, ?)", (self.key, trial, run_id))
+
+    def forget(self) -> None:
+        """Start over: nothing delivered, no run known."""
+        with self._db:
+            self._db.execute("DELETE FROM runs WHERE key = ?", (self.key,))
+            self._db.execute("UPDATE destinations SET cursor = 0, refused = 0 WHERE key = ?", (self.key,))
+
+    def close(self) -> None:
+        """Close the connection."""
+        self._db.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
+        self.close()
