@@ -65,6 +65,7 @@ def main() -> int:
     parser.add_argument("--every", type=int, default=25, help="print every so many trials")
     options = parser.parse_args()
 
+    process.end_with_sigterm()
     folder = Path(tempfile.mkdtemp(prefix="memory-"))
     command = sweep.write(
         folder,

@@ -19,7 +19,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any, final
+from typing import Any, cast, final
 
 import process
 import sweep
@@ -194,7 +194,7 @@ def save_data(path: Path) -> None:
     import numpy as np
     import sklearn.datasets
 
-    digits: Any = sklearn.datasets.load_digits()
+    digits = cast(Any, sklearn.datasets).load_digits()
     np.savez(path, x=(digits.data / 16).astype("float32"), y=digits.target)
 
 
@@ -266,6 +266,7 @@ def main() -> int:
     parser.add_argument("--work", type=Path, help="where the runs' folders go (default: a new temporary folder)")
     options = parser.parse_args()
 
+    process.end_with_sigterm()
     work = options.work or Path(tempfile.mkdtemp(prefix="overhead-"))
     work.mkdir(parents=True, exist_ok=True)
     work = work.resolve()
@@ -286,7 +287,8 @@ def main() -> int:
             print(f"{runs[name][-1].wall_s:.1f} s", file=sys.stderr)
             if options.out:
                 options.out.write_text(json.dumps(report(options, runs), indent=1))
-    print(table({name: several for name, several in runs.items() if several}))
+    if any(runs.values()):
+        print(table({name: several for name, several in runs.items() if several}))
     return int(failed)
 
 

@@ -6,7 +6,9 @@ Descendants are found by their parents, and those whose parent has gone by a mar
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
+import sys
 import threading
 import time
 import uuid
@@ -135,6 +137,11 @@ def _status(process: psutil.Process) -> str:
         return process.status()
     except psutil.Error:
         return psutil.STATUS_ZOMBIE
+
+
+def end_with_sigterm() -> None:
+    """Let SIGTERM end this process the way Ctrl-C does: what it started is ended first."""
+    signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
 
 
 def run(command: Sequence[str], folder: Path, environment: Mapping[str, str], timeout_s: float) -> Ran:

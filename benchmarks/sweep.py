@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, final
 
+from process import Failed
+
 from kerasweep.trackers.history import History
 from kerasweep.trackers.journal import Reader
 
@@ -53,9 +55,15 @@ track: {{uri: "sqlite:///mlflow.db", experiment: {NAME}}}
 
 
 def fits(folder: Path) -> list[Fit]:
-    """Return the fits of the sweep that ran in `folder`, by trial, from its journal."""
+    """Return the fits of the sweep that ran in `folder`, by trial, from its journal.
+
+    Raises:
+        Failed: not every trial was completed.
+    """
     with Reader(folder / "sweeps" / NAME) as reader:
         trials = History.of(reader.after()).trials
+    if others := [f"{number} {one.state}" for number, one in trials.items() if one.state != "completed"]:
+        raise Failed(f"not completed in {folder}: {', '.join(others)}")
     timings: list[Mapping[str, Any]] = [timing for _, record in sorted(trials.items()) for timing in record.timings]
     return [
         Fit(pid=timing["pid"], start=timing["start"], fit_start=timing["fit_start"], fit_end=timing["fit_end"])

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import ctypes
 import gc
+import importlib
 import json
 import os
 import selectors
@@ -34,6 +35,7 @@ from . import trainer
 from .link import Link, LinkClosed, check_peer, listen
 from .program import Program
 
+PRELOADED = ("tensorflow", "keras", "keras_tuner")
 ORPHAN_S = 1.0
 """A trainer whose owner died ends itself; one that cannot (stuck in native code) is killed after so many seconds."""
 
@@ -59,7 +61,7 @@ class ForkServer:
         order = Order(owner=os.getpid(), socket=str(self.socket), program=program.to_json(), warm=warm)
         environment = {"TF_CPP_MIN_LOG_LEVEL": "2", "OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1", **os.environ}
         with open(log or os.devnull, "ab") as output:
-            self._process = subprocess.Popen(  # noqa: S603
+            self._process = subprocess.Popen(
                 [sys.executable, "-m", "kerasweep.cluster.forkserver"],
                 stdin=subprocess.PIPE,
                 stdout=output,
@@ -292,8 +294,8 @@ class _Server:
 
 def _preload() -> None:
     """Import all that trainers need, once."""
-    import keras_tuner  # noqa: F401
-    import tensorflow  # noqa: F401
+    for name in PRELOADED:
+        importlib.import_module(name)
 
     gc.collect()
     gc.freeze()

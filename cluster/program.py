@@ -19,7 +19,7 @@ from dataclasses import dataclass, field
 from importlib.abc import InspectLoader, MetaPathFinder
 from pathlib import Path
 from types import ModuleType
-from typing import Any, final
+from typing import Any, cast, final
 
 from ..spaces.errors import BadInput, did_you_mean
 from ..spaces.trial import Json
@@ -40,6 +40,8 @@ class Program:
     sources: Mapping[str, str] = field(default_factory=dict[str, str], repr=False)
     pickled: bytes | None = field(default=None, repr=False)
     sys_path: tuple[str, ...] = ()
+    suspects: tuple[str, ...] = ()
+    """Declared parameters that no source mentions: refused unless the model reads them by its default path."""
 
     def to_json(self) -> dict[str, Json]:
         """Return the form in which it travels."""
@@ -51,13 +53,16 @@ class Program:
             "sources": dict(self.sources),
             "pickled": pickled,
             "sys_path": list(self.sys_path),
+            "suspects": list(self.suspects),
         }
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Program:
         """Return the program that `to_json` wrote."""
         pickled = None if data["pickled"] is None else base64.b64decode(data["pickled"])
-        return cls(**{**data, "pickled": pickled, "sys_path": tuple(data["sys_path"])})
+        lists = {name: tuple(data[name]) for name in ("sys_path", "suspects")}
+        fields: dict[str, Any] = {**data, **lists, "pickled": pickled}
+        return cls(**fields)
 
     def load(self) -> tuple[Any, Any]:
         """Import the code and return the model and the data, as the user named them.
@@ -213,7 +218,7 @@ def pickled_program(model: Any, data: Any) -> Program:
 
 
 def _module_of(value: Any) -> ModuleType | None:
-    owner = value if callable(value) else type(value)
+    owner: Any = value if callable(value) else cast(Any, type(value))
     module = sys.modules.get(getattr(owner, "__module__", None) or "")
     file = getattr(module, "__file__", None)
     if module is None or file is None or module.__name__ == "__main__":

@@ -7,7 +7,7 @@ import os
 import threading
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, final
+from typing import cast, final
 
 from ..spaces.errors import Infrastructure, one_line
 
@@ -89,7 +89,7 @@ class RaySession:
             raise Infrastructure(f"Ray did not start: {one_line(str(self._error))}") from self._error
         import ray
 
-        resources: dict[str, Any] = ray.cluster_resources()
+        resources = cast(dict[str, float], ray.cluster_resources())
         return Capacity(cpu=float(resources.get("CPU", 0)), gpu=float(resources.get("GPU", 0)))
 
     def close(self) -> None:

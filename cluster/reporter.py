@@ -20,10 +20,9 @@ def reporter_class() -> type[keras.callbacks.Callback]:
     class Reporter(keras.callbacks.Callback):
         """Reports each epoch with the learning rate and its seconds; raises at the end of a batch once stopped."""
 
-        def __init__(self, training: Training, metric: str) -> None:
+        def __init__(self, training: Training) -> None:
             super().__init__()
             self._training = training
-            self._metric = metric
             self._began = time.monotonic()
 
         def __deepcopy__(self, memo: dict[int, Any]) -> Reporter:
@@ -60,7 +59,7 @@ def reporter_class() -> type[keras.callbacks.Callback]:
 
 
 def _learning_rate(model: Any) -> float | None:
-    optimizer = getattr(model, "optimizer", None)
+    optimizer: Any = getattr(model, "optimizer", None)
     try:
         return float(optimizer.learning_rate)
     except (AttributeError, TypeError, ValueError):

@@ -6,9 +6,11 @@ Runs in the actor's process, which never imports TensorFlow, so that no user cod
 from __future__ import annotations
 
 import os
+import signal
 import tempfile
 import time
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, final
@@ -187,7 +189,8 @@ class Slot:
 
     def _listen(self, timeout_s: float) -> Message | None:
         trainer, running = self._trainer, self._running
-        assert trainer is not None and running is not None  # noqa: S101
+        assert trainer is not None  # noqa: S101
+        assert running is not None  # noqa: S101
         message = trainer.link.receive(timeout_s)
         if message is None or message["type"] == "beat":
             if message is not None and message["batches"] > self._batches:
@@ -262,10 +265,8 @@ class Slot:
     def _drop(self, trainer: Trainer) -> None:
         """Kill a trainer that cannot be used any more."""
         if trainer.pid:
-            try:
-                os.kill(trainer.pid, 9)
-            except ProcessLookupError:
-                pass
+            with suppress(ProcessLookupError):
+                os.kill(trainer.pid, signal.SIGKILL)
         trainer.link.close()
         if trainer is self._trainer:
             self._trainer = None

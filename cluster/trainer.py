@@ -13,13 +13,14 @@ import sys
 import threading
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, final
+from typing import Any, cast, final
 
 from ..spaces.errors import KerasweepError, one_line
 from ..spaces.trial import Assignment
 from .failure import describe
 from .link import Link, LinkClosed, Message
 from .program import Program
+from .rehearsal import refuse_unread, rehearse
 from .training import Settings, Training, UserCode
 
 BEAT_S = 1.0
@@ -53,7 +54,10 @@ def run(program: Program, control: socket.socket, link: Link | None) -> None:
 def _load(program: Program) -> tuple[UserCode | None, Message]:
     try:
         model, data = program.load()
-        return UserCode.of(model, data), {"type": "ready"}
+        code = UserCode.of(model, data)
+        if program.suspects:
+            refuse_unread(code, program.suspects)
+        return code, {"type": "ready"}
     except KerasweepError as error:
         return None, {"type": "refused", "reason": one_line(str(error)), "traceback": ""}
     except (Exception, SystemExit) as error:
@@ -84,6 +88,8 @@ class Trainer:
                 _set_up(message)
             elif message["type"] == "trial":
                 self._start(message)
+            elif message["type"] == "rehearse":
+                self._link.send(rehearse(self._code, Settings.from_json(message["settings"])))
             elif message["type"] == "stop" and self._training is not None:
                 self._training.stop()
 
@@ -120,9 +126,9 @@ def _set_up(message: Mapping[str, Any]) -> None:
 
 def limit_threads(cpu: int) -> None:
     """Keep TensorFlow to so many threads, and let it take graphics memory as it needs it."""
-    import tensorflow as tf
+    import tensorflow
 
-    config: Any = tf.config
+    config = cast(Any, tensorflow).config
     config.threading.set_intra_op_parallelism_threads(cpu)
     config.threading.set_inter_op_parallelism_threads(max(1, cpu))
     for device in config.list_physical_devices("GPU"):

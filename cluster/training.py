@@ -11,9 +11,10 @@ import gc
 import inspect
 import os
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field
-from typing import Any, final
+from typing import Any, TypeGuard, cast, final
 
 from ..spaces.errors import Infeasible, one_line
 from ..spaces.hp import NeedsParameters, Trace, hyperparameters_class
@@ -104,16 +105,25 @@ def fit_arguments(data: Any) -> dict[str, Any]:
     if data is None:
         return {}
     if isinstance(data, Mapping):
-        return {str(name): value for name, value in data.items()}
-    if isinstance(data, tuple | list) and len(data) == 2:
-        first, second = data
-        if isinstance(first, tuple | list) and isinstance(second, tuple | list):
-            names = ("x", "y", "sample_weight")
-            return {**dict(zip(names, first, strict=False)), "validation_data": tuple(second)}
-        if hasattr(first, "shape"):
-            return {"x": first, "y": second}
-        return {"x": first, "validation_data": second}
-    return {"x": data}
+        return dict(cast(Mapping[str, Any], data))
+    parts = _pair(data)
+    if parts is None:
+        return {"x": data}
+    first, second = parts
+    if _is_sequence(first) and _is_sequence(second):
+        train = dict(zip(("x", "y", "sample_weight"), first, strict=False))
+        return {**train, "validation_data": tuple(second)}
+    if hasattr(first, "shape"):
+        return {"x": first, "y": second}
+    return {"x": first, "validation_data": second}
+
+
+def _pair(data: Any) -> tuple[Any, Any] | None:
+    return (data[0], data[1]) if _is_sequence(data) and len(data) == 2 else None
+
+
+def _is_sequence(value: Any) -> TypeGuard[Sequence[Any]]:
+    return isinstance(value, tuple | list)
 
 
 @final
@@ -131,8 +141,9 @@ class Training:
         self._settings = settings
         self._say = say
         self._times: dict[str, float] = {"start": time.time()}
-        declared = {name: one for name, one in map(_declared, settings.declared)}
-        self._trace = Trace(assigned=assignment.params, declared=declared)
+        self._trace = Trace(assigned=assignment.params, declared=declared_by_name(settings.declared))
+        self._facts: dict[str, Any] = {}
+        self._said_used: Message | None = None
         self.weights = BestWeights(maximize=settings.maximize, at_last=settings.at_last)
 
     def stop(self) -> None:
@@ -169,6 +180,8 @@ class Training:
     def _train(self) -> dict[str, Any]:
         import keras
 
+        from .reporter import reporter_class
+
         keras.config.set_dtype_policy(self._code.dtype_policy)
         keras.utils.set_random_seed(self._assignment.seed % 2**32)
         hp = hyperparameters_class()(self._trace)
@@ -178,11 +191,12 @@ class Training:
             if self._trace.misses:
                 return self._needs()
             raise
-        arguments = self._fit_arguments()
+        arguments = fit_arguments_of(self._code, self._trace, self._settings)
         if self._trace.misses:
             return self._needs()
         self.weights.model = model
-        self._facts = {"parameters": _count_params(model)}
+        self._facts = {"parameters": count_params(model)}
+        arguments["callbacks"].append(reporter_class()(self))
         self._say_used()
         self._trace.fitting = True
         self._times["fit_start"] = time.time()
@@ -193,19 +207,6 @@ class Training:
         self._report_result(result)
         return {"type": "ended", "kind": "completed", "logged": sorted(self.logged)}
 
-    def _fit_arguments(self) -> dict[str, Any]:
-        from .reporter import reporter_class
-
-        declared = {
-            name.removeprefix("fit/"): self._trace.read(one.parameter)
-            for name, one in self._trace.declared.items()
-            if name.startswith("fit/")
-        }
-        data = self._code.fit_arguments
-        callbacks = copy.deepcopy(list(data.get("callbacks", ())))
-        arguments = {"verbose": 0, **self._settings.fit, **declared, **data}
-        return {**arguments, "callbacks": [*callbacks, reporter_class()(self, self._settings.metric)]}
-
     def _needs(self) -> dict[str, Any]:
         return {"type": "needs", "specs": [parameter.to_json() for parameter in self._trace.misses.values()]}
 
@@ -213,9 +214,8 @@ class Training:
         if self._trace.misses or not self._trace.used:
             return
         specs = [parameter.to_json() for parameter, _ in self._trace.used.values()]
-        facts = getattr(self, "_facts", {})
-        used = {"type": "used", "params": self._trace.params, "specs": specs, "facts": facts}
-        if used != getattr(self, "_said_used", None):
+        used: Message = {"type": "used", "params": self._trace.params, "specs": specs, "facts": self._facts}
+        if used != self._said_used:
             self._said_used = used
             self.say(used)
 
@@ -224,7 +224,7 @@ class Training:
         if self.epoch or result is None or hasattr(result, "history"):
             return
         metrics = result if isinstance(result, Mapping) else {self._settings.metric: result}
-        self.report({str(name): float(value) for name, value in metrics.items()}, seconds=0.0)
+        self.report(plain_metrics(cast(Mapping[str, Any], metrics)), seconds=0.0)
 
     def report(self, metrics: Mapping[str, float], seconds: float) -> None:
         """Tell the metrics of one more epoch."""
@@ -249,15 +249,27 @@ class Training:
             self.say({"type": "notice", "text": f"the weights were not kept: {one_line(str(error))}"})
 
 
-def _declared(data: Mapping[str, Any]) -> tuple[str, Declared]:
-    declared = Declared.from_json(data)
-    return declared.parameter.name, declared
+def declared_by_name(forms: Iterable[Mapping[str, Any]]) -> dict[str, Declared]:
+    """Return the parameters of the sweep file by name."""
+    return {one.parameter.name: one for one in map(Declared.from_json, forms)}
 
 
-def _count_params(model: Any) -> int | None:
+def fit_arguments_of(code: UserCode, trace: Trace, settings: Settings) -> dict[str, Any]:
+    """Return the arguments of one trial's `fit`: the sweep file's, searched ones read from the trace, and the data."""
+    searched = {
+        name.removeprefix("fit/"): trace.read(one.parameter)
+        for name, one in trace.declared.items()
+        if name.startswith("fit/")
+    }
+    callbacks: list[Any] = copy.deepcopy(list(code.fit_arguments.get("callbacks", ())))
+    return {"verbose": 0, **settings.fit, **searched, **code.fit_arguments, "callbacks": callbacks}
+
+
+def count_params(model: Any) -> int | None:
+    """Return how many parameters the model has; None where it is not built before `fit`."""
     try:
         return int(model.count_params())
-    except ValueError:  # not built yet: its input's shape is known only in `fit`
+    except ValueError:
         return None
 
 
@@ -272,10 +284,6 @@ def plain_metrics(logs: Mapping[str, Any] | None) -> dict[str, float]:
     """Return what Keras logged as plain floats; what is no number is left out."""
     metrics: dict[str, float] = {}
     for name, value in (logs or {}).items():
-        values: Sequence[Any] = value if isinstance(value, list | tuple) else (value,)
-        if len(values) == 1:
-            try:
-                metrics[str(name)] = float(values[0])
-            except (TypeError, ValueError):
-                continue
+        with suppress(TypeError, ValueError):
+            metrics[str(name)] = float(value)
     return metrics

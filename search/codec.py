@@ -50,5 +50,9 @@ def encode(parameter: Parameter, value: Scalar) -> float | None:
             number = domain.low + domain.high - value if domain.mirrored else value
             return int(number) if domain.integer else float(number)
         case Steps(values=values) | Categories(values=values):
-            found = [index for index, one in enumerate(values) if one == value and isinstance(one, str) == isinstance(value, str)]
+            found = [
+                index
+                for index, one in enumerate(values)
+                if one == value and isinstance(one, str) == isinstance(value, str)
+            ]
             return found[0] if found else None

@@ -1,6 +1,6 @@
 """The driver: one process that runs one sweep from its journal. It imports Ray Tune and Optuna, never TensorFlow.
 
-    python -m kerasweep.search.driver     (standard input: `Job` as JSON; descriptor 3: lines of JSON to the launcher)
+    python -m kerasweep.search.driver CHANNEL     (standard input: `Job` as JSON; CHANNEL: a descriptor to tell on)
 
 All that takes long starts at once: the fork server imports TensorFlow and the user's code, Ray starts on a thread,
 Optuna is imported here. Nothing is left behind when the user's code is refused: the sweep's folder gets its name only
@@ -9,8 +9,7 @@ after that.
 
 from __future__ import annotations
 
-import getpass
-import importlib.metadata
+import importlib
 import json
 import logging
 import os
@@ -20,10 +19,8 @@ import subprocess
 import sys
 import tempfile
 import time
-import uuid
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
 from typing import Any, final
@@ -32,14 +29,15 @@ from ..cluster.forkserver import ForkServer
 from ..cluster.program import Program, write_sources
 from ..cluster.ray_session import Capacity, RaySession
 from ..cluster.slot import SlotSetup
-from ..cluster.training import Settings
 from ..spaces.errors import BadInput, Infrastructure, KerasweepError, one_line
 from ..spaces.trial import Cause
 from ..trackers.events import AttemptEnded, Event, SweepResumed, SweepStarted
 from ..trackers.journal import Journal, Reader
 from .engine import Engine
+from .job import Job
 from .ledger import Ledger
-from .objective import At, Direction
+from .origin import installed_versions
+from .settings import settings_of
 from .spec import SweepSpec
 
 logger = logging.getLogger(__name__)
@@ -47,19 +45,6 @@ logger = logging.getLogger(__name__)
 EVENT_S = 0.02
 """A chunk of reports covers at least so many seconds per slot, so that the driver (5 ms an event) keeps up."""
 Tell = Callable[[Mapping[str, Any]], None]
-
-
-@final
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Job:
-    """What a driver is to do. `staging` is the folder that becomes `folder`; empty when the sweep is resumed."""
-
-    spec: Mapping[str, Any]
-    program: Mapping[str, Any]
-    folder: str
-    staging: str = ""
-    track: bool = True
-    origin: Mapping[str, str] | None = None
 
 
 @final
@@ -101,7 +86,7 @@ class Driver:
         self._signals = signals or Signals()
         self._spec = SweepSpec.from_json(job.spec)
         self._folder = Path(job.folder)
-        self._scratch = Path(tempfile.mkdtemp(prefix="ks-"))
+        self._scratch = Path(job.scratch or tempfile.mkdtemp(prefix="ks-"))
         self._tracker: Tracker | None = None
 
     def run(self) -> int:
@@ -118,7 +103,7 @@ class Driver:
         ray = RaySession(self._scratch / "ray")
         journal: Journal | None = None
         try:
-            import optuna  # noqa: F401
+            importlib.import_module("optuna")
 
             self._check_program(server)
             journal = self._open_journal(program)
@@ -192,7 +177,9 @@ class Driver:
         parallel = self._spec.parallel or fits
         if fits < max(1, parallel):
             asked = f"{parallel or 1} x (cpu {want.cpu}, gpu {want.gpu:g})"
-            raise BadInput(f"the cluster has {capacity.cpu:g} cpus and {capacity.gpu:g} gpus, the sweep asks for {asked}")
+            raise BadInput(
+                f"the cluster has {capacity.cpu:g} cpus and {capacity.gpu:g} gpus, the sweep asks for {asked}"
+            )
         return parallel
 
     # During -------------------------------------------------------------------------------------------------------------
@@ -212,15 +199,7 @@ class Driver:
         from ..cluster.actor import trainable
 
         spec, limits = self._spec, self._spec.limits
-        settings = Settings(
-            metric=spec.objective.metric,
-            maximize=spec.objective.direction is Direction.MAX,
-            at_last=spec.objective.at is At.LAST,
-            fit=spec.fit,
-            declared=tuple(one.to_json() for one in spec.declared),
-            weights=str(self._folder / "checkpoints"),
-            root=str(self._job.program["root"]),
-        )
+        settings = settings_of(spec, str(self._folder / "checkpoints"))
         return trainable(
             SlotSetup(
                 program=self._job.program,
@@ -275,47 +254,18 @@ def start_tracker(folder: Path) -> subprocess.Popen[bytes]:
         )
 
 
-def installed_versions() -> dict[str, str]:
-    """Return the versions that decide what a trial does."""
-    names = ("kerasweep", "keras", "tensorflow", "keras-tuner", "optuna", "ray", "mlflow", "numpy")
-    versions = {"python": sys.version.split()[0]}
-    for name in names:
-        with suppress(importlib.metadata.PackageNotFoundError):
-            versions[name] = importlib.metadata.version(name)
-    return versions
-
-
-def origin_of(source: str, folder: Path) -> dict[str, str]:
-    """Return who started the sweep and from what, as MLflow's tags have it."""
-    origin = {
-        "kerasweep.sweep_id": uuid.uuid4().hex,
-        "mlflow.user": getpass.getuser(),
-        "mlflow.source.name": source,
-        "mlflow.source.type": "LOCAL",
-    }
-    for tag, arguments in (
-        ("mlflow.source.git.commit", ["rev-parse", "HEAD"]),
-        ("mlflow.source.git.branch", ["rev-parse", "--abbrev-ref", "HEAD"]),
-    ):
-        with suppress(OSError, subprocess.SubprocessError):
-            command = ["git", "-C", str(folder), *arguments]
-            done = subprocess.run(command, capture_output=True, text=True, timeout=2, check=True)  # noqa: S603
-            origin[tag] = done.stdout.strip()
-    return origin
-
-
 # The process ------------------------------------------------------------------------------------------------------------
 
 
 def main() -> None:
-    """Read the job from standard input, run it, and say how it went on descriptor 3 and by the exit code."""
+    """Read the job from standard input, run it, and say how it went on the channel and by the exit code."""
     os.umask(0o077)
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     job = Job(**json.load(sys.stdin))
     signals = Signals()
     signals.install()
     signal.signal(signal.SIGPIPE, signal.SIG_IGN)
-    channel = os.fdopen(3, "w", buffering=1)
+    channel = os.fdopen(int(sys.argv[1]), "w", buffering=1)
 
     def tell(message: Mapping[str, Any]) -> None:
         with suppress(OSError):
@@ -342,7 +292,6 @@ def main() -> None:
 def _remove_staging(job: Job) -> None:
     if job.staging:
         shutil.rmtree(job.staging, ignore_errors=True)
-
 
 
 if __name__ == "__main__":

@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, final
 
-from ..cluster.actor import ASSIGNMENT, MESSAGES
+from ..cluster.actor import ASSIGNMENT
 from ..spaces.errors import Infrastructure
 from ..spaces.parameter import parameter_from_json
 from ..spaces.trial import Assignment, Cause, Outcome, OutcomeKind, Report
@@ -315,4 +315,3 @@ class Engine:
             raise Infrastructure(f"Ray Tune ended: {error}") from (self.error or error)
         if self.error is not None:
             raise self.error
-

@@ -6,7 +6,7 @@ import json
 import os
 import time
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 FOLDER = "inbox"
 
@@ -34,5 +34,5 @@ def take(sweep: Path) -> list[dict[str, Any]]:
             request = None
         path.unlink(missing_ok=True)
         if isinstance(request, dict):
-            requests.append(request)
+            requests.append(cast(dict[str, Any], request))
     return requests

@@ -78,5 +78,3 @@ class Ledger:
         events = self._consequences(commands)
         if events:
             self.record(*events)
-
-

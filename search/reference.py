@@ -27,14 +27,10 @@ def check(reference: str, folder: Path) -> None:
     Raises:
         BadInput: it reads otherwise, or there is no such file, module or name.
     """
-    if match := FILE.fullmatch(reference):
-        _check_name(match["name"], _file(match["file"], folder), match["file"])
-    elif (match := MODULE.fullmatch(reference)) and all(part.isidentifier() for part in match["module"].split(".")):
-        path = _module(match["module"], folder)
-        _check_name(match["name"], path, match["module"])
-    else:
-        near = f" (did you mean '{reference}:build'?)" if re.fullmatch(r"[\w./-]+\.py", reference) else ""
-        raise BadInput(f"{one_line(reference)!r} names no code; expected {SHAPE}{near}")
+    try:
+        _check(reference, folder)
+    except OSError as error:
+        raise BadInput(f"{one_line(reference)!r} cannot be read: {error.strerror}; expected {SHAPE}") from error
 
 
 def definitions(tree: ast.Module) -> frozenset[str] | None:
@@ -64,11 +60,23 @@ def parsed(source: str | bytes) -> ast.Module:
         raise BadInput(str(error) or type(error).__name__) from error
 
 
+def _check(reference: str, folder: Path) -> None:
+    if match := FILE.fullmatch(reference):
+        _check_name(match["name"], _file(match["file"], folder), match["file"])
+    elif (match := MODULE.fullmatch(reference)) and all(part.isidentifier() for part in match["module"].split(".")):
+        _check_name(match["name"], _module(match["module"], folder), match["module"])
+    else:
+        near = f" (did you mean '{reference}:build'?)" if re.fullmatch(r"[\w./-]+\.py", reference) else ""
+        raise BadInput(f"{one_line(reference)!r} names no code; expected {SHAPE}{near}")
+
+
 def _file(name: str, folder: Path) -> Path:
     path = folder / name
     if not path.is_file():
         files = [str(one.relative_to(folder)) for one in _python_files(folder)]
-        raise BadInput(f"there is no {name!r}; expected it relative to the sweep file's folder{did_you_mean(name, files)}")
+        raise BadInput(
+            f"there is no {name!r}; expected it relative to the sweep file's folder{did_you_mean(name, files)}"
+        )
     return path
 
 
@@ -109,8 +117,6 @@ def _check_name(name: str, path: Path | None, where: str) -> None:
         defined = definitions(parsed(path.read_bytes()))
     except BadInput as error:
         raise BadInput(f"{where} cannot be read as Python: {error}; expected a module that defines {name!r}") from error
-    except OSError as error:
-        raise BadInput(f"{where} cannot be read: {error.strerror}") from error
     if defined is not None and name not in defined:
         public = sorted(one for one in defined if not one.startswith("_"))
         raise BadInput(f"{where} does not define {name!r} at its top level; {_has(public)}{did_you_mean(name, public)}")

@@ -114,7 +114,11 @@ class OptunaSampler:
         import optuna
 
         base: optuna.samplers.BaseSampler
-        base = optuna.samplers.RandomSampler(seed=seed) if self._kind == "random" else optuna.samplers.TPESampler(seed=seed)
+        base = (
+            optuna.samplers.RandomSampler(seed=seed)
+            if self._kind == "random"
+            else optuna.samplers.TPESampler(seed=seed)
+        )
         fixed = {
             self._key(key, self.space.parameters[key]): encode(self.space.parameters[key], value)
             for key, value in pinned.items()
@@ -168,9 +172,7 @@ class OptunaSampler:
         state = optuna.trial.TrialState.RUNNING
         self._running[number] = len(self._study.get_trials(deepcopy=False))
         self._study.add_trial(
-            optuna.trial.create_trial(
-                state=state, params=values, distributions=distributions, system_attrs=dict(attrs)
-            )
+            optuna.trial.create_trial(state=state, params=values, distributions=distributions, system_attrs=dict(attrs))
         )
 
     def _withdraw(self, number: int) -> None:

@@ -135,18 +135,15 @@ class SweepSpec:
     def from_json(cls, data: Mapping[str, Any]) -> SweepSpec:
         """Return the specification that `to_json` wrote."""
         goal = data["objective"]
-        return cls(
-            **{
-                **data,
-                "objective": Objective(
-                    metric=goal["metric"], direction=Direction(goal["direction"]), at=At(goal["at"])
-                ),
-                "declared": tuple(Declared.from_json(one) for one in data["declared"]),
-                "budget": Budget(**data["budget"]),
-                "search": Search(**data["search"]),
-                "resources": Resources(**data["resources"]),
-                "retry": Retry(**data["retry"]),
-                "limits": Limits(**data["limits"]),
-                "track": Track(**data["track"]),
-            }
-        )
+        fields: dict[str, Any] = {
+            **data,
+            "objective": Objective(metric=goal["metric"], direction=Direction(goal["direction"]), at=At(goal["at"])),
+            "declared": tuple(Declared.from_json(one) for one in data["declared"]),
+            "budget": Budget(**data["budget"]),
+            "search": Search(**data["search"]),
+            "resources": Resources(**data["resources"]),
+            "retry": Retry(**data["retry"]),
+            "limits": Limits(**data["limits"]),
+            "track": Track(**data["track"]),
+        }
+        return cls(**fields)

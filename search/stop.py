@@ -50,11 +50,11 @@ class StopRule(Protocol):
 class NeverStop:
     """Train every trial to its end."""
 
-    def rungs(self, max_epochs: int) -> tuple[int, ...]:  # noqa: ARG002
+    def rungs(self, max_epochs: int) -> tuple[int, ...]:
         """Return no rung."""
         return ()
 
-    def decide(self, rungs: Rungs, epoch: int, score: float) -> tuple[Rungs, str]:  # noqa: ARG002
+    def decide(self, rungs: Rungs, epoch: int, score: float) -> tuple[Rungs, str]:
         """Go on."""
         return rungs, ""
 

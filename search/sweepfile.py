@@ -2,21 +2,33 @@
 
 from __future__ import annotations
 
-import os
 import random
 import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any, TypeVar, cast
+from typing import Any
 
 from ..spaces.errors import BadInput
 from ..spaces.parameter import Interval, Parameter
 from ..spaces.space import Declared
 from ..spaces.trial import Json, Scalar
 from ..spaces.yaml_form import BadForm, declare
-from . import reference, spec, sweepform, yaml_text
 from .objective import At, Direction, Objective
-from .sweepform import FitForm, SweepForm, read_form, unknown_key
+from .override import override
+from .reference import check
+from .spec import Budget, Limits, Resources, Retry, Search, SweepSpec, Track
+from .sweepform import (
+    NAME,
+    BudgetForm,
+    FitForm,
+    ObjectiveForm,
+    SearchForm,
+    SweepForm,
+    TrackForm,
+    read_form,
+    unknown_key,
+)
+from .yaml_text import read
 
 FROM_DATA = "data come from `data:`"
 REFUSED_IN_FIT = {
@@ -24,13 +36,13 @@ REFUSED_IN_FIT = {
     "y": FROM_DATA,
     "sample_weight": FROM_DATA,
     "validation_data": FROM_DATA,
-    "callbacks": "callbacks are code: return them from `data:`, or override `fit` of a keras_tuner.HyperModel",
-    "initial_epoch": "a sweep counts epochs from the first",
+    "callbacks": "callbacks are code: let `data:` return them in a dict, or override `fit` of a keras_tuner.HyperModel",
+    "initial_epoch": "every trial counts its epochs from the first",
 }
-Form = TypeVar("Form", bound=sweepform.BaseModel)
+USER = re.compile(r"//[^/?#]*@")
 
 
-def load(path: str | Path, overrides: Iterable[str] = (), *, home: Path | None = None) -> spec.SweepSpec:
+def load(path: str | Path, overrides: Iterable[str] = (), *, home: Path | None = None) -> SweepSpec:
     """Return the sweep that a file describes.
 
     Args:
@@ -41,24 +53,163 @@ def load(path: str | Path, overrides: Iterable[str] = (), *, home: Path | None =
     Raises:
         BadInput: something is wrong; the message is one line, `sweep.yaml:7:3: …`.
     """
-    root = yaml_text.read(Path(path), str(path))
+    root = read(Path(path), str(path))
     for setting in overrides:
-        root = yaml_text.override(root, setting)
+        root = override(root, setting)
     try:
-        return _spec(root, Path(path).resolve(), home or Path.cwd())
+        return _spec(read_form(SweepForm, root.plain()), Path(path).resolve(), home or Path.cwd())
     except BadForm as fault:
-        raise _placed(root, fault) from fault
+        node = root.at(fault.path)
+        raise (node.key if fault.at_key else node.place).fault(str(fault)) from fault
 
 
-def _placed(root: yaml_text.Node, fault: BadForm) -> BadInput:
-    return _place(root, fault).fault(str(fault))
+def _spec(form: SweepForm, path: Path, home: Path) -> SweepSpec:
+    _check_code("model", form.model, path.parent)
+    if form.data is not None:
+        _check_code("data", form.data, path.parent)
+    name = form.name or _default_name(path)
+    fit, searched = _fit(form.fit)
+    return SweepSpec(
+        name=name,
+        folder=str(path.parent),
+        model=form.model,
+        data=form.data,
+        objective=_objective(form.objective),
+        budget=_budget(form.budget),
+        fit=fit,
+        declared=(*searched, *_space(form.space)),
+        search=_search(form.search),
+        parallel=form.parallel,
+        resources=Resources(**form.resources.model_dump()),
+        retry=Retry(**form.retry.model_dump()),
+        limits=Limits(**form.limits.model_dump()),
+        track=_track(form.track, name, home),
+    )
 
 
-def _place(root: yaml_text.Node, fault: BadForm) -> yaml_text.Place:
-    node = root.at(fault.path)
-    return node.key if fault.at_key else node.place
+def _default_name(path: Path) -> str:
+    """Return the file's name without its ending, or its folder's if it says nothing."""
+    stem = path.parent.name if path.stem == "sweep" else path.stem
+    name = re.sub(r"[^A-Za-z0-9_.-]+", "-", stem).strip("-._")[:64]
+    return name if re.fullmatch(NAME, name) else "sweep"
 
 
-def _spec(root: yaml_text.Node, path: Path, home: Path) -> spec.SweepSpec:
-    form = _read(SweepForm, root)
-    ...
+def _check_code(key: str, value: str, folder: Path) -> None:
+    try:
+        check(value, folder)
+    except BadInput as error:
+        raise BadForm(str(error), (key,)) from error
+
+
+def _objective(value: object) -> Objective:
+    path = ("objective",)
+    if isinstance(value, str):
+        try:
+            return Objective.parse(value)
+        except BadInput as error:
+            raise BadForm(str(error), path) from error
+    form = read_form(ObjectiveForm, value, path)
+    given = [(Direction.MAX, form.maximize), (Direction.MIN, form.minimize)]
+    named = [(direction, metric) for direction, metric in given if metric is not None]
+    if len(named) != 1:
+        raise BadForm("the objective needs one of 'maximize' and 'minimize'; expected `{maximize: val_accuracy}`", path)
+    return Objective(direction=named[0][0], metric=named[0][1], at=At(form.at))
+
+
+def _budget(form: BudgetForm) -> Budget:
+    if form.trials is None and form.hours is None:
+        raise BadForm("the sweep has no end; expected `budget: {trials: 50}`, `{hours: 2}` or both", ("budget",))
+    return Budget(trials=form.trials, hours=form.hours)
+
+
+def _search(form: SearchForm) -> Search:
+    seed = random.SystemRandom().randrange(2**32) if form.seed is None else form.seed
+    stop = form.stop
+    return Search(sampler=form.sampler, stop=stop.rule, min_epochs=stop.min_epochs, factor=stop.factor, seed=seed)
+
+
+# Parameters ---------------------------------------------------------------------------------------------------------------
+
+
+def _space(forms: Mapping[Any, Any]) -> list[Declared]:
+    declared: dict[str, Declared] = {}
+    for name, form in forms.items():
+        path = ("space", name)
+        if str(name).startswith("fit/"):
+            raise BadForm(f"{name!r} is an argument of `fit`; expected it under `fit:`", path, at_key=True)
+        for one in declare(name, form, path):
+            if one.parameter.name in declared:
+                raise BadForm(f"{one.parameter.name!r} is declared twice; expected it once", path, at_key=True)
+            declared[one.parameter.name] = one
+    return list(declared.values())
+
+
+def _fit(values: Mapping[Any, Any]) -> tuple[dict[str, Json], list[Declared]]:
+    """Return the arguments of `fit` and those that are searched; searched `epochs` stand in both, with the most."""
+    literals: dict[str, object] = {}
+    declared: list[Declared] = []
+    for key, value in values.items():
+        if key in REFUSED_IN_FIT:
+            raise BadForm(f"{key!r} cannot stand in 'fit'; {REFUSED_IN_FIT[key]}", ("fit", key), at_key=True)
+        if key not in FitForm.model_fields:
+            raise unknown_key(key, ("fit",), list(FitForm.model_fields))
+        if isinstance(value, list | dict) and key != "class_weight":
+            declared.append(_searched(key, value))
+        else:
+            literals[key] = value
+    fit: dict[str, Any] = read_form(FitForm, literals, ("fit",)).model_dump(exclude_unset=True)
+    if "class_weight" in fit:  # JSON has no other keys
+        fit["class_weight"] = {str(key): weight for key, weight in fit["class_weight"].items()}
+    for one in declared:
+        if one.parameter.name == "fit/epochs":
+            fit["epochs"] = max(_extremes(one.parameter))
+    if "epochs" not in fit:
+        raise BadForm(
+            "'fit.epochs' is missing; expected the most epochs a trial may take, as `fit: {epochs: 20}`", ("fit",)
+        )
+    return fit, declared
+
+
+def _searched(key: str, form: Any) -> Declared:
+    """Return the parameter of one argument, all of whose values `fit` takes."""
+    path = ("fit", key)
+    first, *branches = declare(f"fit/{key}", form, path)
+    if branches:
+        raise BadForm(f"{key!r} cannot have branches; expected a range or a list of values", path)
+    for value in _extremes(first.parameter):
+        try:
+            read_form(FitForm, {key: value}, ("fit",))
+        except BadForm as fault:
+            raise BadForm(str(fault), path) from fault
+    return first
+
+
+def _extremes(parameter: Parameter) -> tuple[Scalar, ...]:
+    domain = parameter.domain
+    if not isinstance(domain, Interval):
+        return domain.values
+    return (int(domain.low), int(domain.high)) if domain.integer else (float(domain.low), float(domain.high))
+
+
+# The tracker --------------------------------------------------------------------------------------------------------------
+
+
+def _track(form: TrackForm, name: str, home: Path) -> Track:
+    uri = f"sqlite:///{home.absolute() / 'mlflow.db'}" if form.uri is None else _absolute(form.uri)
+    return Track(uri=uri, experiment=form.experiment or name)
+
+
+def _absolute(uri: str) -> str:
+    """Return the URI as any process understands it, whatever its folder."""
+    path = ("track", "uri")
+    if USER.search(uri):
+        mend = "give them in the environment, as MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD"
+        raise BadForm(f"'track.uri' holds a user or a password; expected none: {mend}", path)
+    scheme, slashes, rest = uri.partition(":///")
+    if scheme == "sqlite" and slashes and rest and not rest.startswith(":"):
+        return f"sqlite:///{Path.cwd() / rest}"
+    if uri.startswith("sqlite:"):
+        raise BadForm(f"'track.uri' is {uri!r}; expected a file, as in 'sqlite:///mlflow.db', three slashes", path)
+    if re.match(r"[a-z0-9+-]+:|databricks", uri):
+        return uri
+    return str(Path.cwd() / uri)

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast, final
 
-from ..spaces.errors import BadInput, did_you_mean, one_line
+from ..spaces.errors import did_you_mean, one_line
 from ..spaces.trial import Scalar
 from ..spaces.yaml_form import shown
+from .yaml_tree import Node, Place
 
 MAX_BYTES = 1_000_000
 MAX_DEPTH = 50
@@ -27,67 +28,6 @@ WHOLE = re.compile(r"[-+]?[0-9]+", re.ASCII)
 FLOAT = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?", re.ASCII)
 OTHER_BASE = re.compile(r"0o[0-7]+|0x[0-9a-fA-F]+", re.ASCII)
 NOT_FINITE = re.compile(r"[-+]?\.(inf|Inf|INF)|\.(nan|NaN|NAN)")
-PASSWORD = re.compile(r"(?<=//)[^/@\s]+(?=@)")
-
-
-@final
-@dataclass(frozen=True, slots=True, order=True)
-class Place:
-    """Where a piece stands: `sweep.yaml:7:3`, or an override, which is one place."""
-
-    line: int
-    column: int
-    source: str
-
-    def __str__(self) -> str:
-        return f"{self.source}:{self.line}:{self.column}" if self.line else self.source
-
-    def fault(self, message: str) -> BadInput:
-        """Return the error whose one line names this place; no password gets into it."""
-        return BadInput(PASSWORD.sub("***", one_line(f"{self}: {message}")))
-
-
-Content = Scalar | None | tuple["Node", ...] | Mapping[Any, "Node"]
-
-
-@final
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Node:
-    """A piece of the text; `key` is where its key stands, `size` and `height` measure all that is below."""
-
-    content: Content
-    place: Place
-    key: Place
-    size: int = 1
-    height: int = 0
-
-    def plain(self) -> Any:
-        """Return it as plain data."""
-        if isinstance(self.content, tuple):
-            return [node.plain() for node in self.content]
-        if isinstance(self.content, Mapping):
-            return {key: node.plain() for key, node in self.content.items()}
-        return self.content
-
-    def child(self, key: object) -> Node | None:
-        """Return the piece at a key or an index, if there is one."""
-        if isinstance(self.content, tuple):
-            inside = isinstance(key, int) and 0 <= key < len(self.content)
-            return self.content[key] if inside else None
-        return self.content.get(key) if isinstance(self.content, Mapping) else None
-
-    def at(self, path: tuple[object, ...]) -> Node:
-        """Return the piece at `path`, or the last one on the way to it."""
-        node = self
-        for key in path:
-            child = node.child(key)
-            if child is None:
-                return node
-            node = child
-        return node
-
-
-# Reading ------------------------------------------------------------------------------------------------------------------
 
 
 def read(path: Path, source: str) -> Node:
@@ -97,18 +37,10 @@ def read(path: Path, source: str) -> Node:
         BadInput: there is no such file, or it is not YAML.
     """
     place = Place(0, 0, source)
-    if path.is_dir():
-        inside = sorted(path.glob("*.y*ml"))
-        hint = f" (did you mean {str(Path(source, inside[0].name))!r}?)" if inside else ""
-        raise place.fault(f"this is a folder; expected a sweep file{hint}")
-    if not path.is_file():
-        near = did_you_mean(path.name, [one.name for one in path.parent.glob("*.y*ml")])
-        raise place.fault(f"there is no such file; `kerasweep init` writes one to start from{near}")
     try:
-        with path.open("rb") as file:
-            data = file.read(MAX_BYTES + 1)
-    except OSError as error:
-        raise place.fault(f"cannot be read: {error.strerror}") from error
+        data = _bytes(path, place)
+    except (OSError, ValueError) as error:
+        raise place.fault(f"cannot be read: {getattr(error, 'strerror', None) or error}") from error
     if len(data) > MAX_BYTES:
         raise place.fault(f"too large; expected at most {MAX_BYTES // 1_000_000} MB")
     return parse(_decoded(data, source), source)
@@ -130,7 +62,7 @@ def parse(text: str, source: str) -> Node:
         return _Reader(events, source).document()
     except MarkedYAMLError as error:
         mark = cast(Any, error.problem_mark or error.context_mark)
-        problem = one_line(str(error.problem or error.context))
+        problem = one_line(str(cast(Any, error.problem or error.context)))
         hint = "; a tab cannot indent YAML, use spaces" if r"'\t'" in problem else ""
         raise Place(mark.line + 1, mark.column + 1, source).fault(f"this is not YAML: {problem}{hint}") from error
     except ReaderError as error:
@@ -139,6 +71,21 @@ def parse(text: str, source: str) -> Node:
     except (ValueError, IndexError, TypeError, AttributeError, AssertionError, NotImplementedError) as error:
         # the scanner's own slips on hostile text
         raise Place(1, 1, source).fault(f"this is not YAML: {error}") from error
+
+
+def _bytes(path: Path, place: Place) -> bytes:
+    """Return the file's bytes, at most one more than are allowed."""
+    if path.is_dir():
+        inside = sorted(path.glob("*.y*ml"), key=lambda one: (one.stem != "sweep", one.name))
+        hint = f" (did you mean {str(Path(place.source, inside[0].name))!r}?)" if inside else ""
+        raise place.fault(f"this is a folder; expected a sweep file{hint}")
+    if not path.exists():
+        near = did_you_mean(path.name, [one.name for one in path.parent.glob("*.y*ml")])
+        raise place.fault(f"there is no such file; `kerasweep init` writes one to start from{near}")
+    if not path.is_file():
+        raise place.fault("this is not a file; expected a sweep file")
+    with path.open("rb") as file:
+        return file.read(MAX_BYTES + 1)
 
 
 def _decoded(data: bytes, source: str) -> str:
@@ -233,20 +180,28 @@ class _Reader:
                 raise key.place.fault(f"a key is {shown(key.plain())}; expected a name")
             if key.content in entries:
                 first = entries[key.content].key.line
-                raise key.place.fault(f"duplicate key {shown(key.content)}; expected it once, it is on line {first} too")
-            entries[key.content] = replace(self._node(self._next(), depth + 1), key=key.place)
+                raise key.place.fault(
+                    f"duplicate key {shown(key.content)}; expected it once, it is on line {first} too"
+                )
+            value = self._node(self._next(), depth + 1)
+            place = key.place if value.content is None else value.place  # an empty one stands nowhere
+            entries[key.content] = replace(value, place=place, key=key.place)
         return entries
 
 
 def _container(content: tuple[Node, ...] | Mapping[Any, Node], place: Place) -> Node:
     below = content if isinstance(content, tuple) else tuple(content.values())
     size = 1 + sum(node.size for node in below)
-    return Node(content=content, place=place, key=place, size=size, height=1 + max((one.height for one in below), default=0))
+    return Node(
+        content=content, place=place, key=place, size=size, height=1 + max((one.height for one in below), default=0)
+    )
 
 
 def _resolved(event: Any, place: Place) -> Scalar | None:
     """Return a scalar by YAML 1.2's core schema."""
     text = str(event.value)
+    if any(char == "\0" or "\ud800" <= char <= "\udfff" for char in text):
+        raise place.fault("the text holds a character that cannot be stored; expected plain text")
     if event.style:
         return text
     if text in NULLS:
@@ -265,50 +220,3 @@ def _resolved(event: Any, place: Place) -> Scalar | None:
             raise place.fault(f"{shown(text)} is too large; expected a finite number")
         return number
     return text
-
-
-# Overrides ----------------------------------------------------------------------------------------------------------------
-
-
-def override(root: Node, setting: str) -> Node:
-    """Return the tree with one `key.sub=value` set, its value read as YAML.
-
-    Raises:
-        BadInput: it does not read so.
-    """
-    place = Place(0, 0, f"--set {setting}")
-    path, equals, text = setting.partition("=")
-    keys = path.strip().split(".")
-    if not equals or not all(keys):
-        raise place.fault("not understood; expected `key=value`, as in `--set fit.epochs=3`")
-    if text.strip():
-        try:
-            value = parse(text, "")
-        except BadInput as error:
-            raise place.fault(str(error).partition(": ")[2]) from error
-    else:
-        value = Node(content=None, place=place, key=place)
-    return _set(root, keys, _moved(value, place), place)
-
-
-def _moved(node: Node, place: Place) -> Node:
-    """Return the node as standing, with all below, at `place`."""
-    content = node.content
-    if isinstance(content, tuple):
-        content = tuple(_moved(child, place) for child in content)
-    elif isinstance(content, Mapping):
-        content = {key: _moved(child, place) for key, child in content.items()}
-    return replace(node, content=content, place=place, key=place)
-
-
-def _set(node: Node, keys: list[str], value: Node, place: Place) -> Node:
-    if not keys:
-        return value
-    entries: Mapping[Any, Node] = {}
-    if isinstance(node.content, Mapping):
-        entries = node.content
-    elif node.content is not None:
-        raise place.fault(f"there is no {keys[0]!r} in {shown(node.plain())}; expected a mapping, so set it whole")
-    name = keys[0]
-    below = entries.get(name, Node(content=None, place=place, key=place))
-    return replace(node, content={**entries, name: _set(below, keys[1:], value, place)})

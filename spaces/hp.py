@@ -7,7 +7,7 @@ at once. Either way the trial comes back with a value for it (late binding).
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cache
 from typing import TYPE_CHECKING, Any, cast
@@ -87,7 +87,7 @@ def from_keras_tuner(hp: keras_tuner.engine.hyperparameters.HyperParameter) -> P
 
 
 @cache
-def hyperparameters_class() -> type[keras_tuner.HyperParameters]:
+def hyperparameters_class() -> Callable[[Trace], keras_tuner.HyperParameters]:
     """Return the subclass of `keras_tuner.HyperParameters`; importing KerasTuner imports TensorFlow, hence late."""
     import keras_tuner
 

@@ -1,10 +1,10 @@
 """The YAML form of a parameter: a range, a list to choose from, branches, a fixed value.
 
-    {min: 1e-5, max: 1e-1, sampling: log, default: 1e-3}        a number; whole ends make an integer
-    [relu, gelu, swish]                                         a choice; numbers are ordered; [true, false]: a switch
-    {choice: [16, 32, 64], default: 32, ordered: true}          the same with more said
-    {choice: {adam: {beta_1: {…}}, sgd: {momentum: {…}}}}       branches: only the chosen one's parameters are active
-    {fixed: 0.5}                                                not searched, but recorded
+{min: 1e-5, max: 1e-1, sampling: log, default: 1e-3}        a number; whole ends make an integer
+[relu, gelu, swish]                                         a choice; numbers are ordered; [true, false]: a switch
+{choice: [16, 32, 64], default: 32, ordered: true}          the same with more said
+{choice: {adam: {beta_1: {…}}, sgd: {momentum: {…}}}}       branches: only the chosen one's parameters are active
+{fixed: 0.5}                                                not searched, but recorded
 """
 
 from __future__ import annotations

@@ -7,5 +7,13 @@ from hypothesis import HealthCheck, settings
 
 pytest.register_assert_rewrite("tests.contracts", "tests.strategies")
 
-settings.register_profile("kerasweep", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.register_profile(
+    "kerasweep",
+    deadline=None,
+    database=None,
+    suppress_health_check=[
+        HealthCheck.too_slow,
+        HealthCheck.differing_executors,  # a contract's properties run in several classes
+    ],
+)
 settings.load_profile("kerasweep")

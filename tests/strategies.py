@@ -21,6 +21,7 @@ from kerasweep.trackers.events import (
     SweepEnded,
     SweepResumed,
     SweepStarted,
+    Timed,
     TrialAsked,
     TrialEnded,
 )
@@ -145,7 +146,6 @@ events: SearchStrategy[Event] = st.one_of(
         specs=specs,
         params=by_name,
         attrs=plain_by_name,
-        timing=plain_by_name,
     ),
     st.builds(ParametersUsed, trial=trials, attempt=counts, params=by_name, specs=specs, facts=plain_by_name),
     st.builds(Reported, trial=trials, attempt=counts, report=reports),
@@ -156,9 +156,11 @@ events: SearchStrategy[Event] = st.one_of(
         cause=st.sampled_from(Cause),
         why=texts,
         traceback=texts,
-        timing=plain_by_name,
     ),
     st.builds(Differed, trial=trials, epoch=counts),
-    st.builds(TrialEnded, trial=trials, attempt=counts, outcome=outcomes, timing=plain_by_name),
+    st.builds(TrialEnded, trial=trials, attempt=counts, outcome=outcomes),
+    st.builds(
+        Timed, trial=trials, attempt=counts, slot=texts, pid=counts, times=st.dictionaries(texts, floats, max_size=4)
+    ),
     st.builds(Noticed, text=texts),
 )

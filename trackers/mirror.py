@@ -12,7 +12,7 @@ from typing import Any, Self, final
 from ..spaces.errors import one_line
 from ..spaces.trial import OutcomeKind
 from .history import History, TrialRecord
-from .mlflow_runs import PARENT, SWEEP_ID, TRIAL_KEY, Item, Param, Point, Tag
+from .mlflow_runs import PARENT, SWEEP_ID, TRIAL_KEY, Param, Point, Status
 from .redaction import redact
 
 OBJECTIVE = "objective"
@@ -59,15 +59,6 @@ class Goal:
         return f"{'max' if self.maximize else 'min'} {self.metric}"
 
 
-@final
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Status:
-    """A run's status, and when it ended where it has."""
-
-    name: str
-    ended_ms: int | None = None
-
-
 def milliseconds(seconds: float) -> int:
     """Return a journal's time as MLflow counts."""
     return int(seconds * 1000)
@@ -92,11 +83,15 @@ def begun(record: TrialRecord) -> bool:
     return record.started_at is not None or record.outcome is not None
 
 
+def trial_identity(history: History, number: int, parent: str) -> dict[str, str]:
+    """Return the tags by which a trial's run is found again."""
+    identity = sweep_id(history)
+    return {SWEEP_ID: identity, TRIAL_KEY: f"{identity}/{number}", PARENT: parent}
+
+
 def trial_tags(history: History, record: TrialRecord, parent: str) -> dict[str, str]:
     """Return a trial's tags; a tag that was given once may change, but does not go away."""
-    identity = sweep_id(history)
-    tags = {**_origin(history), SWEEP_ID: identity, TRIAL_KEY: f"{identity}/{record.number}", PARENT: parent}
-    tags["attempt"] = str(record.attempt)
+    tags = {**_origin(history), **trial_identity(history, record.number, parent), "attempt": str(record.attempt)}
     if record.outcome is not None:
         tags["outcome"] = str(record.outcome.kind)
         if record.outcome.reason:
@@ -153,9 +148,14 @@ def rounded(value: float) -> float:
 # The sweep ------------------------------------------------------------------------------------------------------------
 
 
+def sweep_identity(history: History) -> dict[str, str]:
+    """Return the tag by which the sweep's run is found again."""
+    return {SWEEP_ID: sweep_id(history)}
+
+
 def sweep_tags(history: History) -> dict[str, str]:
     """Return the tags of the sweep's run, but for its note."""
-    tags = {**_origin(history), SWEEP_ID: sweep_id(history), "trials": counts(history)}
+    tags = {**_origin(history), **sweep_identity(history), "trials": counts(history)}
     best = ranking(history)[:1]
     for record in best:
         tags["best_trial"] = str(record.number)
@@ -239,11 +239,6 @@ def cleaned_tags(tags: Mapping[str, str]) -> dict[str, str]:
     """Return the tags with names and lengths that MLflow takes."""
     names = cleaned_names(tags)
     return {names[name]: _cut(value, _TAG_LIMIT) for name, value in tags.items()}
-
-
-def as_items(tags: Mapping[str, str]) -> list[Item]:
-    """Return tags as items to write."""
-    return [Tag(name, value) for name, value in tags.items()]
 
 
 def _cut(text: str, limit: int) -> str:

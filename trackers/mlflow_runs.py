@@ -9,7 +9,7 @@ import fcntl
 import logging
 import os
 import sqlite3
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -84,6 +84,15 @@ Item = Param | Tag | Point
 
 @final
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Status:
+    """A run's status, and when it ended where it has."""
+
+    name: str
+    ended_ms: int | None = None
+
+
+@final
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Found:
     """A run that carries our tags; `trial` is None for that of the sweep, which is the `parent` of the others."""
 
@@ -91,7 +100,7 @@ class Found:
     trial: int | None
     parent: str | None
     started_ms: int
-    status: str
+    status: Status
 
 
 class Runs(Protocol):
@@ -113,7 +122,7 @@ class Runs(Protocol):
         """Write items; what is there already may be written again. Raises `Refused`: at least one was not taken."""
         ...
 
-    def set_status(self, run_id: str, status: str, ended_ms: int | None) -> None:
+    def set_status(self, run_id: str, status: Status) -> None:
         """Set a run's status, and its end where it has one. Raises `Refused`."""
         ...
 
@@ -150,7 +159,7 @@ class MlflowRuns:
         try:
             with _first_opening(self._database):
                 self._client: Any = mlflow.MlflowClient(tracking_uri=uri)
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001 - of MLflow, of its database or of the network
             raise _translated(error) from None
 
     def experiment(self, name: str) -> str:
@@ -162,7 +171,9 @@ class MlflowRuns:
             except Refused:  # another one was quicker
                 found = _called(lambda: self._client.get_experiment_by_name(name))
         if found is None or found.lifecycle_stage != "active":
-            raise Unreachable(f"the experiment {name!r} was deleted in MLflow: restore it there, or track to another one")
+            raise Unreachable(
+                f"the experiment {name!r} was deleted in MLflow: restore it there, or track to another one"
+            )
         return str(found.experiment_id)
 
     def _create_experiment(self, name: str) -> Any:
@@ -200,17 +211,16 @@ class MlflowRuns:
 
         params = [entities.Param(one.key, one.value) for one in items if isinstance(one, Param)]
         tags = [entities.RunTag(one.key, one.value) for one in items if isinstance(one, Tag)]
-        metrics = [
-            entities.Metric(one.key, one.value, one.at_ms, one.step) for one in items if isinstance(one, Point)
-        ]
+        metrics = [entities.Metric(one.key, one.value, one.at_ms, one.step) for one in items if isinstance(one, Point)]
         _called(lambda: self._client.log_batch(run_id, metrics=metrics, params=params, tags=tags))
 
-    def set_status(self, run_id: str, status: str, ended_ms: int | None) -> None:
+    def set_status(self, run_id: str, status: Status) -> None:
         """Set a run's status; an end that is there already can be moved, not taken away."""
+        name, ended_ms = status.name, status.ended_ms
         if ended_ms is None:
-            _called(lambda: self._client.update_run(run_id, status=status))
+            _called(lambda: self._client.update_run(run_id, status=name))
         else:
-            _called(lambda: self._client.set_terminated(run_id, status=status, end_time=ended_ms))
+            _called(lambda: self._client.set_terminated(run_id, status=name, end_time=ended_ms))
 
     def delete(self, run_id: str) -> None:
         """Delete a run."""
@@ -229,7 +239,7 @@ def _found(run: Any) -> Found:
         trial=None if key is None else int(key.rpartition("/")[2]),
         parent=tags.get(PARENT),
         started_ms=int(run.info.start_time or 0),
-        status=str(run.info.status),
+        status=Status(name=str(run.info.status), ended_ms=run.info.end_time),
     )
 
 
@@ -237,7 +247,7 @@ def _called(call: Callable[[], _T]) -> _T:
     """Return what `call` returns, its errors in our words."""
     try:
         return call()
-    except Exception as error:
+    except Exception as error:  # noqa: BLE001 - as above
         raise _translated(error) from None  # the original would show an address with its password
 
 
@@ -261,7 +271,7 @@ def _sqlite_path(uri: str) -> Path | None:
 
 
 @contextmanager
-def _first_opening(database: Path | None) -> Iterator[None]:
+def _first_opening(database: Path | None) -> Generator[None]:
     """Hold off others while MLflow creates its tables, which two at once would damage; make the file private, WAL."""
     if database is None:
         yield

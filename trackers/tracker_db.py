@@ -4,17 +4,15 @@
     runs(key TEXT, trial INTEGER, run_id TEXT)       trial -1 is the sweep itself
 
 The file is a memo, not a truth: lost or damaged, it is made anew and filled by a search for our tags. Its one writer
-holds a kernel lock on `tracker.lock` beside it.
+holds a kernel lock, `tracker.lock` beside it.
 """
 
 from __future__ import annotations
 
-import fcntl
 import os
-import socket
 import sqlite3
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -44,42 +42,6 @@ class Destination:
     def key(self) -> str:
         """What it is filed under; holds no password."""
         return f"{redact(self.uri).rstrip('/')} {self.experiment}"
-
-
-@final
-class TrackerLock:
-    """The kernel lock that makes a process the sweep's one tracker.
-
-    Survives: a kill -9 frees it at once.
-    """
-
-    def __init__(self, folder: Path) -> None:
-        self._path = folder / "tracker.lock"
-        self._fd: int | None = None
-
-    def acquire(self, give_up: Callable[[], bool], poll_s: float = 0.25) -> bool:
-        """Wait for the lock; return False where `give_up` says so first."""
-        fd = os.open(self._path, os.O_RDWR | os.O_CREAT, 0o600)
-        while True:
-            try:
-                fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                break
-            except BlockingIOError:
-                if give_up():
-                    os.close(fd)
-                    return False
-                time.sleep(poll_s)
-        os.ftruncate(fd, 0)
-        os.pwrite(fd, f"pid {os.getpid()} on {socket.gethostname()}".encode(), 0)
-        self._fd = fd
-        return True
-
-    def release(self) -> None:
-        """Give the lock back."""
-        if self._fd is not None:
-            os.ftruncate(self._fd, 0)
-            os.close(self._fd)
-            self._fd = None
 
 
 @final

@@ -36,7 +36,7 @@ def main() -> None:
             dropout=choose.uniform(*space.DROPOUT),
             started=started,
         )
-        model.fit(*data, validation_data=validation, epochs=space.EPOCHS, batch_size=space.BATCH_SIZE, verbose="0")
+        model.fit(*data, validation_data=validation, epochs=space.EPOCHS, batch_size=space.BATCH_SIZE, verbose=0)
 
 
 if __name__ == "__main__":

@@ -30,7 +30,7 @@ class FirstEpoch(keras.callbacks.Callback):
         super().__init__()
         self.ended_at: float | None = None
 
-    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:  # noqa: ARG002 - Keras's signature
+    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
         """Look at the clock once."""
         if self.ended_at is None:
             self.ended_at = time.time()
@@ -63,7 +63,7 @@ def _append(measure: dict[str, Any]) -> None:
     os.close(descriptor)
 
 
-def network(*, units: int, learning_rate: float, dropout: float, started: float) -> keras.Model:
+def network(*, units: int, learning_rate: float, dropout: float, started: float) -> Any:
     """Return the compiled model of a trial whose training function began at `started`."""
     layers: Any = keras.layers
     model: Any = Timed(
@@ -82,7 +82,7 @@ def network(*, units: int, learning_rate: float, dropout: float, started: float)
     return model
 
 
-def build(hp: Any) -> keras.Model:
+def build(hp: Any) -> Any:
     """Return the model for `hp`, as KerasTuner and Kerasweep call it."""
     started = time.time()
     low, high, step = UNITS

@@ -8,6 +8,7 @@ Every setting that is not Tune's default is explained where it stands.
 from __future__ import annotations
 
 import argparse
+import sys
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -28,7 +29,7 @@ def train(config: Mapping[str, Any]) -> None:
     class Report(keras.callbacks.Callback):
         """Report each epoch; Ray's own callback would also save the whole model each time."""
 
-        def on_epoch_end(self, epoch: int, logs: Any = None) -> None:  # noqa: ARG002 - Keras's signature
+        def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
             """Report."""
             tune.report(dict(logs))
 
@@ -40,11 +41,11 @@ def train(config: Mapping[str, Any]) -> None:
         epochs=space.EPOCHS,
         batch_size=space.BATCH_SIZE,
         callbacks=[Report()],
-        verbose="0",
+        verbose=0,
     )
 
 
-def main() -> None:
+def main() -> int:
     """Search."""
     parser = argparse.ArgumentParser(description=main.__doc__)
     parser.add_argument("--trials", type=int, required=True)
@@ -84,8 +85,9 @@ def main() -> None:
         ),
     )
     results: Any = tuner.fit()
-    print("errors:", len(results.errors), "best:", results.get_best_result().config)
+    print("best:", results.get_best_result().config)
+    return int(bool(results.errors))
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

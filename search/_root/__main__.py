@@ -1,0 +1,5 @@
+"""`python -m kerasweep` is the command line."""
+
+from kerasweep.search.cli import main
+
+main()

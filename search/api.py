@@ -1,0 +1,192 @@
+"""`kerasweep.sweep`: a sweep from Python, in a script, a notebook or a test."""
+
+from __future__ import annotations
+
+import os
+import random
+import shutil
+import sys
+import tempfile
+from collections.abc import Generator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+
+from ..cluster.program import pickled_program
+from ..spaces.errors import BadInput
+from ..spaces.space import Declared
+from ..spaces.trial import Json
+from ..spaces.yaml_form import BadForm, declare
+from . import sweeps
+from .commands import check_machine, check_tracker
+from .driver import Driver
+from .job import Job
+from .launcher import wait_for_delivery
+from .objective import Objective
+from .origin import origin_of
+from .results import Result
+from .spec import Budget, Limits, Resources, Retry, Search, SweepSpec, Track
+from .watcher import watching
+
+
+def sweep(
+    model: Any,
+    data: Any = None,
+    *,
+    objective: str,
+    trials: int | None = None,
+    hours: float | None = None,
+    name: str | None = None,
+    resume: bool = False,
+    fit: Mapping[str, Any] | None = None,
+    space: Mapping[str, Any] | None = None,
+    sampler: str = "tpe",
+    stop: str = "none",
+    seed: int | None = None,
+    parallel: int | None = None,
+    resources: Mapping[str, float] | None = None,
+    retry: Mapping[str, int] | None = None,
+    limits: Mapping[str, float] | None = None,
+    track: str | None = None,
+    experiment: str | None = None,
+    directory: str | Path | None = None,
+    progress: bool = True,
+) -> Result:
+    """Search the hyperparameters of a Keras model.
+
+    The driver runs in this process: when its Ray dies, so does the process, and calling `sweep` again with the same
+    name and `resume=True` goes on. Trials run in processes of their own, so `model` and `data` travel there.
+
+    Args:
+        model: `build(hp)` returning a compiled model, or a `keras_tuner.HyperModel` class or instance.
+        data: A function without arguments, or what it returns: `((x, y), (x_val, y_val))`, `(x, y)`, two datasets, or
+            a dict of `fit` arguments.
+        objective: `max val_accuracy` or `min val_loss`, as Keras logs it.
+        trials: Budget of trials.
+        hours: Budget of hours; the first of the two that is reached ends the sweep.
+        name: The sweep's name; its folder is `sweeps/<name>`.
+        resume: Go on with the sweep of that name where there is one.
+        fit: Arguments of `fit`; any value may be a search spec as in the sweep file.
+        space: Parameters as in the sweep file; they narrow or add to those that `model` names.
+        sampler: `tpe` or `random`.
+        stop: `asha` or `none`.
+        seed: Seed of the search and, by trial, of Keras; a random one if None.
+        parallel: Trials at a time; as many as fit if None.
+        resources: `{"cpu": 1, "gpu": 0}` for each trial.
+        retry: `{"lost": 5, "crash": 2, "oom": 1, "hang": 0, "error": 0}`.
+        limits: `{"trial_s": …, "silence_s": 1800, "memory_gb": …}`.
+        track: MLflow tracking URI; `mlflow.db` in `directory` if None.
+        experiment: MLflow experiment; the sweep's name if None.
+        directory: The folder that holds `sweeps/`; KERASWEEP_DIR or the current one if None.
+        progress: Show the live view.
+
+    Raises:
+        BadInput: something asked for cannot be done as it stands.
+        Infrastructure: Ray or the tracker failed; nothing that was journaled is lost.
+    """
+    home = sweeps.home_folder(None if directory is None else Path(directory))
+    plain, declared = _fit(fit or {})
+    chosen = name or f"sweep-{len(sweeps.names(home)) + 1}"
+    spec = SweepSpec(
+        name=chosen,
+        folder=str(Path.cwd()),
+        model="",
+        data=None,
+        objective=Objective.parse(objective),
+        budget=_budget(trials, hours),
+        fit=plain,
+        declared=(*declared, *(_declare(key, form) for key, form in (space or {}).items())),
+        search=Search(sampler=sampler, stop=stop, seed=random.randrange(2**31) if seed is None else seed),
+        parallel=parallel,
+        resources=_section(Resources, "resources", resources),
+        retry=_section(Retry, "retry", retry),
+        limits=_section(Limits, "limits", limits),
+        track=Track(uri=track or f"sqlite:///{home / 'mlflow.db'}", experiment=experiment or chosen),
+    )
+    check_machine(spec)
+    check_tracker(spec.track.uri)
+    return _run(spec, home, pickled_program(model, data), resume=resume, progress=progress)
+
+
+def _run(spec: SweepSpec, home: Path, program: Any, *, resume: bool, progress: bool) -> Result:
+    existing = home / "sweeps" / spec.name
+    staging, folder = ("", existing) if resume and existing.exists() else map(str, sweeps.stage(home, spec.name))
+    if not staging:
+        spec = _as_before(spec, Path(folder))
+    source = sys.argv[0] or "python"
+    job = Job(
+        spec=spec.to_json(),
+        program=program.to_json(),
+        folder=str(folder),
+        staging=str(staging),
+        scratch=tempfile.mkdtemp(prefix="ks-"),
+        origin=origin_of(source, Path.cwd()),
+    )
+    try:
+        with _private_files(), watching(Path(folder), Console(stderr=True), shown=progress):
+            Driver(job).run()
+    finally:
+        shutil.rmtree(job.scratch, ignore_errors=True)
+        if staging:
+            sweeps.unstage(Path(staging))
+    behind = wait_for_delivery(Path(folder), 60.0)
+    if behind and progress:
+        Console(stderr=True).print(behind, markup=False, soft_wrap=True)
+    return Result(Path(folder), program)
+
+
+def _as_before(spec: SweepSpec, folder: Path) -> SweepSpec:
+    """Return the specification with what must stay as the sweep began: its seed."""
+    from dataclasses import replace
+
+    before = SweepSpec.from_json(sweeps.read(folder).spec)
+    if before.objective != spec.objective:
+        raise BadInput(f"{spec.name} searches for {before.objective}; a resumed sweep keeps that, got {spec.objective}")
+    return replace(spec, search=replace(spec.search, seed=before.search.seed))
+
+
+@contextmanager
+def _private_files() -> Generator[None]:
+    before = os.umask(0o077)
+    try:
+        yield
+    finally:
+        os.umask(before)
+
+
+def _budget(trials: int | None, hours: float | None) -> Budget:
+    if trials is None and hours is None:
+        raise BadInput("a sweep needs trials=… or hours=… to end")
+    for word, value in (("trials", trials), ("hours", hours)):
+        if value is not None and value <= 0:
+            raise BadInput(f"{word} must be above 0, got {value}")
+    return Budget(trials=trials, hours=hours)
+
+
+def _section(kind: Any, word: str, given: Mapping[str, float] | None) -> Any:
+    try:
+        return kind(**(given or {}))
+    except TypeError as error:
+        valid = ", ".join(kind.__dataclass_fields__)
+        raise BadInput(f"{word}: {error}; it has {valid}") from None
+
+
+def _fit(values: Mapping[str, Any]) -> tuple[dict[str, Json], list[Declared]]:
+    plain: dict[str, Json] = {}
+    declared: list[Declared] = []
+    for key, value in values.items():
+        if isinstance(value, list | dict) and key != "class_weight":
+            declared.append(_declare(f"fit/{key}", value))
+        else:
+            plain[key] = value
+    return plain, declared
+
+
+def _declare(name: str, form: Any) -> Declared:
+    try:
+        (one,) = declare(name, form)
+    except BadForm as fault:
+        raise BadInput(f"{name}: {fault}") from None
+    return one

@@ -1,0 +1,175 @@
+"""The command line."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from ..spaces.errors import KerasweepError, one_line
+
+app = typer.Typer(
+    name="kerasweep",
+    help="Hyperparameter search for Keras models: Ray Tune executes, Optuna proposes, MLflow shows.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+Home = Annotated[
+    Path | None,
+    typer.Option("--dir", metavar="FOLDER", help="Where sweeps/ and mlflow.db are (default: here, or KERASWEEP_DIR)."),
+]
+Sweep = Annotated[str, typer.Argument(metavar="SWEEP", help="A sweep's name; `kerasweep list` shows them.")]
+Settings = Annotated[
+    list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Change a value of the sweep file; repeatable.")
+]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+
+
+@app.command(rich_help_panel="Make")
+def init(
+    folder: Annotated[Path, typer.Argument(help="Where to write; made if it is not there.")] = Path(),
+    model: Annotated[
+        str | None, typer.Option(metavar="FILE.py:BUILD", help="Write a sweep file around this function.")
+    ] = None,
+) -> None:
+    """Write a sweep file and a model to start from."""
+    from .templates import write_start
+
+    for path in write_start(folder, model):
+        typer.echo(f"wrote {path}")
+    where = "" if folder == Path() else f"{folder}/"
+    typer.echo(f"next: kerasweep plan {where}sweep.yaml, then kerasweep run {where}sweep.yaml")
+
+
+@app.command(rich_help_panel="Make")
+def plan(
+    file: Annotated[Path, typer.Argument(help="The sweep file.")], settings: Settings = None, home: Home = None
+) -> None:
+    """Check a sweep without running it: validate, show the space, build the model once, run one batch."""
+    from .commands import plan_command
+
+    raise typer.Exit(plan_command(file, settings or [], home))
+
+
+@app.command(rich_help_panel="Make")
+def run(
+    file: Annotated[Path, typer.Argument(help="The sweep file.")],
+    settings: Settings = None,
+    detach: Annotated[bool, typer.Option("--detach", help="Leave it running in the background.")] = False,
+    home: Home = None,
+) -> None:
+    """Run a sweep."""
+    from .commands import run_command
+
+    raise typer.Exit(run_command(file, settings or [], home, detach=detach))
+
+
+@app.command(rich_help_panel="Make")
+def resume(
+    sweep: Sweep,
+    settings: Settings = None,
+    detach: Annotated[bool, typer.Option("--detach", help="Leave it running in the background.")] = False,
+    home: Home = None,
+) -> None:
+    """Go on with a sweep that was interrupted, or give a finished one more budget (--set budget.trials=…)."""
+    from .commands import resume_command
+
+    raise typer.Exit(resume_command(sweep, settings or [], home, detach=detach))
+
+
+@app.command("list", rich_help_panel="Watch")
+def list_sweeps(as_json: AsJson = False, home: Home = None) -> None:
+    """List the sweeps."""
+    from .reading import list_command
+
+    list_command(home, as_json=as_json)
+
+
+@app.command(rich_help_panel="Watch")
+def show(
+    sweep: Sweep,
+    trial: Annotated[int | None, typer.Argument(help="A trial's number.")] = None,
+    as_json: AsJson = False,
+    home: Home = None,
+) -> None:
+    """Show a sweep's trials, best first, or one trial."""
+    from .reading import show_command
+
+    show_command(sweep, trial, home, as_json=as_json)
+
+
+@app.command(rich_help_panel="Watch")
+def ui(sweep: Annotated[str | None, typer.Argument(metavar="[SWEEP]")] = None, home: Home = None) -> None:
+    """Open a sweep in the MLflow UI, starting a server on this machine where none runs."""
+    from .reading import ui_command
+
+    ui_command(sweep, home)
+
+
+@app.command(rich_help_panel="Understand")
+def best(
+    sweep: Sweep,
+    export: Annotated[Path | None, typer.Option(metavar="DIR", help="Write parameters and model.keras there.")] = None,
+    as_json: AsJson = False,
+    home: Home = None,
+) -> None:
+    """Print the best trial's parameters as YAML, or export its model."""
+    from .reading import best_command
+
+    best_command(sweep, export, home, as_json=as_json)
+
+
+@app.command(rich_help_panel="Steer")
+def stop(sweep: Sweep, home: Home = None) -> None:
+    """Stop a running sweep; `resume` goes on with it."""
+    from .commands import stop_command
+
+    raise typer.Exit(stop_command(sweep, home))
+
+
+@app.command(rich_help_panel="Steer")
+def sync(sweep: Sweep, home: Home = None) -> None:
+    """Deliver to MLflow what it lacks of a sweep."""
+    from .commands import sync_command
+
+    raise typer.Exit(sync_command(sweep, home))
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        from importlib.metadata import version
+
+        typer.echo(f"kerasweep {version('kerasweep')}")
+        raise typer.Exit
+
+
+@app.callback()
+def _root(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    del version
+
+
+def main() -> None:
+    """Run the command line: an error of ours is one line and its exit code."""
+    try:
+        app()
+    except KerasweepError as error:
+        typer.echo(one_line(str(error), 2000), err=True)
+        sys.exit(error.exit_code)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        sys.exit(0)
+
+
+if __name__ == "__main__":
+    main()

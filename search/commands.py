@@ -1,0 +1,188 @@
+"""The commands that start and steer sweeps."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from rich.console import Console
+
+from ..cluster.program import Program, snapshot
+from ..spaces.errors import BadInput, Infrastructure, SweepHeld
+from ..trackers.journal import Lock
+from . import sweeps
+from .amend import amended
+from .inbox import post
+from .job import Job
+from .launcher import launch
+from .mentions import mentions
+from .origin import origin_of
+from .spec import SweepSpec
+
+STOP_S = 15.0
+
+
+def run_command(file: Path, settings: Sequence[str], home: Path | None, *, detach: bool) -> int:
+    """Run a new sweep from a file."""
+    from .sweepfile import load
+
+    place = sweeps.home_folder(home)
+    spec = load(file, settings, home=place)
+    check_machine(spec)
+    check_tracker(spec.track.uri)
+    program = program_of(spec)
+    staging, folder = sweeps.stage(place, spec.name)
+    started = False
+    try:
+        (staging / "sweep.yaml").write_bytes(file.read_bytes())
+        origin = origin_of(str(file), Path(spec.folder))
+        job = Job(
+            spec=spec.to_json(),
+            program=program.to_json(),
+            folder=str(folder),
+            staging=str(staging),
+            origin=origin,
+        )
+        code = launch(job, Console(), detach=detach)
+        started = folder.exists()
+        return code
+    finally:
+        if not started:
+            sweeps.unstage(staging)
+
+
+def resume_command(name: str, settings: Sequence[str], home: Path | None, *, detach: bool) -> int:
+    """Go on with a sweep."""
+    folder = sweeps.find(sweeps.home_folder(home), name)
+    holder = Lock.holder(folder / "journal.lock")
+    if holder is not None:
+        raise SweepHeld(
+            f"{name} is running: {holder}; `kerasweep show {name}` shows it, `kerasweep stop {name}` stops it"
+        )
+    history = sweeps.read(folder)
+    spec = amended(SweepSpec.from_json(history.spec), settings)
+    if not spec.model:
+        raise BadInput(f"{name} was started from Python; go on with kerasweep.sweep(…, name={name!r}, resume=True)")
+    check_machine(spec)
+    stored = snapshot(folder / "code")
+    edited = _edited(spec, stored)
+    if edited:
+        Console(stderr=True).print(
+            f"{', '.join(edited[:5])} changed since {name} began; it goes on with the code it began with ({folder / 'code'})",
+            soft_wrap=True,
+        )
+    program = Program(root=spec.folder, model=spec.model, data=spec.data, sources=stored)
+    return launch(Job(spec=spec.to_json(), program=program.to_json(), folder=str(folder)), Console(), detach=detach)
+
+
+def stop_command(name: str, home: Path | None) -> int:
+    """Ask a sweep's driver to stop, and wait until it has."""
+    folder = sweeps.find(sweeps.home_folder(home), name)
+    if Lock.holder(folder / "journal.lock") is None:
+        raise BadInput(f"{name} is not running; `kerasweep list` shows what is")
+    post(folder, {"type": "stop"})
+    deadline = time.monotonic() + STOP_S
+    while Lock.holder(folder / "journal.lock") is not None:
+        if time.monotonic() > deadline:
+            raise Infrastructure(
+                f"{name} has not stopped in {STOP_S:g} s; its driver is {Lock.holder(folder / 'journal.lock')}"
+            )
+        time.sleep(0.1)
+    Console().print(f"{name} is stopped; `kerasweep resume {name}` goes on")
+    return 0
+
+
+def sync_command(name: str, home: Path | None) -> int:
+    """Deliver what MLflow lacks."""
+    from .launcher import wait_for_delivery
+
+    folder = sweeps.find(sweeps.home_folder(home), name)
+    check_tracker(SweepSpec.from_json(sweeps.read(folder).spec).track.uri)
+    command = [sys.executable, "-m", "kerasweep.trackers.process", str(folder), "--once"]
+    with (folder / "logs" / "tracker.log").open("ab") as log:
+        done = subprocess.run(command, stdout=log, stderr=log, check=False)  # noqa: S603
+    behind = wait_for_delivery(folder, 0.0)
+    if done.returncode or behind:
+        raise Infrastructure(
+            behind or f"the delivery of {name} ended with an error; see {folder / 'logs' / 'tracker.log'}"
+        )
+    Console().print(f"MLflow has all of {name}")
+    return 0
+
+
+def plan_command(file: Path, settings: Sequence[str], home: Path | None) -> int:
+    """Check a sweep file and its code."""
+    from .plan import show_plan
+    from .sweepfile import load
+
+    spec = load(file, settings, home=sweeps.home_folder(home))
+    check_machine(spec)
+    return show_plan(spec, program_of(spec), Console())
+
+
+def program_of(spec: SweepSpec) -> Program:
+    """Return the code of a sweep file; declared parameters that no code mentions are looked at more closely."""
+    sources = snapshot(Path(spec.folder))
+    declared = [one.parameter.name for one in spec.declared if not one.parameter.name.startswith("fit/")]
+    return Program(
+        root=spec.folder,
+        model=spec.model,
+        data=spec.data,
+        sources=sources,
+        suspects=tuple(mentions(sources, declared)),
+    )
+
+
+def check_machine(spec: SweepSpec) -> None:
+    """Refuse more processors than this machine has, before anything starts.
+
+    Raises:
+        BadInput: a trial, or all that are to run at once, would not fit.
+    """
+    have = os.cpu_count() or 1
+    want = spec.resources.cpu * (spec.parallel or 1)
+    if want > have:
+        asked = f"parallel {spec.parallel or 1} x resources.cpu {spec.resources.cpu}"
+        raise BadInput(f"{asked} is {want} cpus, this machine has {have}; lower one of the two")
+
+
+def check_tracker(uri: str) -> None:
+    """Refuse a tracking server that nobody answers at, in under two seconds.
+
+    Raises:
+        Infrastructure: it does not answer.
+        BadInput: it is no address, or a database that cannot be written.
+    """
+    import socket
+
+    parts = urlsplit(uri)
+    if parts.scheme in ("http", "https"):
+        port = parts.port or (443 if parts.scheme == "https" else 80)
+        try:
+            socket.create_connection((parts.hostname or "", port), timeout=1.5).close()
+        except OSError as error:
+            raise Infrastructure(
+                f"nobody answers at the tracker {uri} ({error}); start it, or leave `track.uri` out for a local mlflow.db"
+            ) from error
+    elif parts.scheme == "sqlite":
+        path = Path(parts.path.removeprefix("/") if parts.path.startswith("//") else parts.path)
+        folder = path if path.exists() else path.parent
+        if not os.access(folder, os.W_OK):
+            raise BadInput(f"track.uri: cannot write {path}; choose another place")
+
+
+def _edited(spec: SweepSpec, stored: dict[str, str]) -> list[str]:
+    folder = Path(spec.folder)
+    return [name for name, text in stored.items() if not _same(folder / name, text)]
+
+
+def _same(path: Path, text: str) -> bool:
+    try:
+        return path.read_text(encoding="utf-8", errors="surrogateescape") == text
+    except OSError:
+        return False

@@ -1,0 +1,24 @@
+"""What a launcher hands to a driver."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, final
+
+
+@final
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Job:
+    """What a driver is to do. `staging` is the folder that becomes `folder`; empty when the sweep is resumed.
+
+    `scratch` is a short-lived folder for sockets and Ray's files.
+    """
+
+    spec: Mapping[str, Any]
+    program: Mapping[str, Any]
+    folder: str
+    staging: str = ""
+    scratch: str = ""
+    track: bool = True
+    origin: Mapping[str, str] | None = None

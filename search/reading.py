@@ -1,0 +1,217 @@
+"""The commands that only read: `list`, `show`, `best`, `ui`."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from ..spaces.errors import BadInput, Infrastructure, NoTrialSucceeded
+from ..trackers.history import History, TrialRecord
+from . import sweeps
+from .summary import Summary, duration, failures, number, parameters, scalar, sparkline, trial_json, value_of
+
+ROWS = 30
+
+
+def list_command(home: Path | None, *, as_json: bool) -> None:
+    """List the sweeps of the home folder."""
+    place = sweeps.home_folder(home)
+    rows = [_listed(place / "sweeps" / name) for name in sweeps.names(place)]
+    if as_json:
+        _print_json(rows)
+        return
+    console = Console()
+    if not rows:
+        console.print(f"no sweeps in {place / 'sweeps'}; `kerasweep init` writes one to start from", soft_wrap=True)
+        return
+    table = Table(box=None, pad_edge=False)
+    for column in ("sweep", "state", "trials", "objective", "best", "age"):
+        table.add_column(column, justify="right" if column in ("trials", "best", "age") else "left")
+    for row in rows:
+        cells = (
+            row["name"],
+            row["state"],
+            row["trials"],
+            row["objective"],
+            number(row["best"]),
+            duration(row["age_s"]),
+        )
+        table.add_row(*(Text(str(cell)) for cell in cells))
+    console.print(table)
+
+
+def _listed(folder: Path) -> dict[str, Any]:
+    history = sweeps.read(folder)
+    if not history.spec:
+        return {"name": folder.name, "state": "empty", "trials": 0, "objective": "", "best": None, "age_s": 0.0}
+    summary = Summary.of(history)
+    best = summary.best()
+    return {
+        "name": folder.name,
+        "state": sweeps.state(folder, history),
+        "trials": summary.counted(),
+        "objective": str(summary.objective),
+        "best": None if best is None else value_of(best),
+        "age_s": round(max(0.0, time.time() - history.started_at), 1),
+    }
+
+
+def show_command(name: str, trial: int | None, home: Path | None, *, as_json: bool) -> None:
+    """Show a sweep, or one trial of it."""
+    folder = sweeps.find(sweeps.home_folder(home), name)
+    history = sweeps.read(folder)
+    if trial is None:
+        _show_sweep(folder, history, as_json=as_json)
+        return
+    if trial not in history.trials:
+        raise BadInput(f"{name} has no trial {trial}; it has {len(history.trials)}, numbered from 0")
+    _show_trial(Summary.of(history), history.trials[trial], as_json=as_json)
+
+
+def _show_sweep(folder: Path, history: History, *, as_json: bool) -> None:
+    summary = Summary.of(history)
+    ranked = summary.ranked()
+    rest = [one for one in history.trials.values() if value_of(one) is None]
+    if as_json:
+        state = sweeps.state(folder, history)
+        trials = [trial_json(one) for one in history.trials.values()]
+        about = {"name": folder.name, "state": state, "objective": str(summary.objective), "notices": history.notices}
+        _print_json({**about, "spec": dict(history.spec), "trials": trials})
+        return
+    console = Console()
+    budget = summary.spec.budget.trials
+    of = f" of {budget}" if budget is not None else ""
+    state = sweeps.state(folder, history)
+    console.print(
+        Text(f"{folder.name}: {state}, {summary.counted()}{of} trials ({summary.counts()}), {summary.objective}")
+    )
+    table = Table(box=None, pad_edge=False)
+    for column in ("trial", "state", summary.objective.metric, "epoch", "curve", "parameters"):
+        table.add_column(column, justify="right" if column in ("trial", "epoch") else "left")
+    for one in [*ranked, *rest][:ROWS]:
+        table.add_row(*_row(one, summary.objective.metric))
+    console.print(table)
+    if len(history.trials) > ROWS:
+        console.print(f"and {len(history.trials) - ROWS} more; --json has all")
+    for reason, count in failures(history.trials.values())[:5]:
+        console.print(Text(f"failed {count} x: {reason}", style="red"), soft_wrap=True)
+    for text in history.notices:
+        console.print(Text(text, style="yellow"), soft_wrap=True)
+
+
+def _row(trial: TrialRecord, metric: str) -> list[Text]:
+    outcome = trial.outcome
+    curve = [value for _, value in trial.curve(metric)]
+    epoch = len(trial.metrics) if outcome is None or outcome.epoch is None else outcome.epoch
+    cells = (trial.number, trial.state, number(value_of(trial)), epoch, sparkline(curve), parameters(trial.params))
+    return [Text(str(cell)) for cell in cells]
+
+
+def _show_trial(summary: Summary, trial: TrialRecord, *, as_json: bool) -> None:
+    if as_json:
+        epochs = [{"epoch": epoch, **row} for epoch, row in sorted(trial.metrics.items())]
+        traceback = trial.outcome.traceback if trial.outcome is not None else ""
+        _print_json(
+            {
+                **trial_json(trial),
+                "metrics": epochs,
+                "traceback": traceback,
+                "timings": [dict(one) for one in trial.timings],
+            }
+        )
+        return
+    console = Console()
+    outcome = trial.outcome
+    console.print(Text(f"trial {trial.number}: {trial.state}, attempt {trial.attempt}, seed {trial.seed}"))
+    if outcome is not None and outcome.value is not None:
+        console.print(f"{summary.objective.metric} {number(outcome.value)} at epoch {outcome.epoch}")
+    if outcome is not None and outcome.reason:
+        console.print(Text(outcome.reason, style="yellow"), soft_wrap=True)
+    for name, value in trial.params.items():
+        console.print(Text(f"  {name} = {scalar(value)}"))
+    names = sorted({name for row in trial.metrics.values() for name in row})
+    table = Table(box=None, pad_edge=False)
+    for name in ("epoch", *names):
+        table.add_column(name, justify="right")
+    for epoch, row in sorted(trial.metrics.items()):
+        table.add_row(str(epoch), *(number(row.get(name)) for name in names))
+    if names:
+        console.print(table)
+    if outcome is not None and outcome.traceback:
+        console.print(outcome.traceback, markup=False, highlight=False, style="dim", soft_wrap=True)
+
+
+def best_command(name: str, export: Path | None, home: Path | None, *, as_json: bool) -> None:
+    """Print the best trial, and export it."""
+    folder = sweeps.find(sweeps.home_folder(home), name)
+    history = sweeps.read(folder)
+    summary = Summary.of(history)
+    best = summary.best()
+    if best is None:
+        raise NoTrialSucceeded(f"no trial of {name} has a value ({summary.counts()}); `kerasweep show {name}` says why")
+    if export is not None:
+        from .results import export_best
+
+        for path in export_best(folder, export):
+            echo(f"wrote {path}")
+        return
+    if as_json:
+        _print_json(trial_json(best))
+        return
+    echo(as_yaml(summary, best))
+
+
+def as_yaml(summary: Summary, trial: TrialRecord) -> str:
+    """Return a trial's parameters as YAML, its value in a comment."""
+    import io
+
+    from ruamel.yaml import YAML
+
+    yaml, text = YAML(), io.StringIO()
+    yaml.dump(dict(trial.params), text)
+    epoch = "" if trial.outcome is None else f", epoch {trial.outcome.epoch}"
+    head = f"# {summary.spec.name}, trial {trial.number}{epoch}: {summary.objective.metric} {number(value_of(trial))}\n"
+    return head + text.getvalue().rstrip("\n")
+
+
+def ui_command(name: str | None, home: Path | None) -> None:
+    """Open a sweep's page, or the server's."""
+    from ..cluster.mlflow_server import ensure_server
+    from ..trackers.leaderboard import leaderboard_url
+    from ..trackers.status import delivery_status
+    from .spec import SweepSpec
+
+    place = sweeps.home_folder(home)
+    known = sweeps.names(place)
+    if name is None and not known:
+        raise BadInput(f"no sweeps in {place / 'sweeps'} to show; `kerasweep init` writes one to start from")
+    folder = sweeps.find(place, name or known[-1])
+    spec = SweepSpec.from_json(sweeps.read(folder).spec)
+    status = delivery_status(folder)
+    if status.experiment_id is None or status.view_id is None:
+        raise Infrastructure(f"MLflow has nothing of {folder.name} yet; `kerasweep sync {folder.name}` delivers it")
+    state = place / "sweeps" / ".ui"
+    state.mkdir(mode=0o700, exist_ok=True)
+    link = leaderboard_url(ensure_server(spec.track.uri, state), status.experiment_id, status.view_id)
+    echo(link)
+    if sys.stdout.isatty() and (os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")):
+        import webbrowser
+
+        webbrowser.open(link)
+
+
+def echo(text: str) -> None:
+    """Print plain text."""
+    sys.stdout.write(text + "\n")
+
+
+def _print_json(data: Any) -> None:
+    echo(json.dumps(data, indent=1, ensure_ascii=False, default=str))

@@ -1,0 +1,101 @@
+"""The sweeps in a home folder: where they are, how they stand, how a new one gets its place."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import shutil
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+from ..spaces.errors import BadInput, did_you_mean
+from ..trackers.history import History
+from ..trackers.journal import Lock, Reader
+
+STALE_S = 3600.0
+STAGING = ".new-"
+
+
+def home_folder(chosen: Path | None) -> Path:
+    """Return the folder that holds `sweeps/` and the default `mlflow.db`: `--dir`, KERASWEEP_DIR, or the current one."""
+    return (chosen or Path(os.environ.get("KERASWEEP_DIR") or Path.cwd())).expanduser().resolve()
+
+
+def names(home: Path) -> list[str]:
+    """Return the names of the sweeps, oldest first."""
+    folders = [path.parent for path in (home / "sweeps").glob("[!.]*/journal.db")]
+    return [folder.name for folder in sorted(folders, key=lambda folder: (folder.stat().st_ctime, folder.name))]
+
+
+def find(home: Path, name: str) -> Path:
+    """Return the folder of a sweep.
+
+    Raises:
+        BadInput: there is no such sweep.
+    """
+    if "/" not in name and name not in (".", "..") and (home / "sweeps" / name / "journal.db").exists():
+        return home / "sweeps" / name
+    known = names(home)
+    hint = did_you_mean(name, known)
+    have = f"there are {', '.join(known[-8:])}" if known else "there is none yet"
+    raise BadInput(f"no sweep {name!r} in {home / 'sweeps'}{hint}; {have}")
+
+
+def read(folder: Path) -> History:
+    """Return a sweep's history."""
+    with Reader(folder) as reader:
+        return History.of(reader.after(0))
+
+
+def state(folder: Path, history: History) -> str:
+    """Return `running`, `done`, `no success`, `interrupted`, or `driver lost`."""
+    if Lock.holder(folder / "journal.lock") is not None:
+        return "running"
+    if history.ended is None:
+        return "driver lost"
+    return {0: "done", 1: "no success"}.get(history.ended.exit_code, "interrupted")
+
+
+def stage(home: Path, name: str) -> tuple[Path, Path]:
+    """Return a new folder to prepare a sweep in, and the one that it becomes.
+
+    Raises:
+        BadInput: the name is used, or the folder cannot be written.
+    """
+    folder = home / "sweeps" / name
+    if folder.exists():
+        raise BadInput(
+            f"the sweep name {name!r} is already used in {folder.parent}; choose another with --set name=…, "
+            f"or go on with `kerasweep resume {name}`"
+        )
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        _remove_stale(folder.parent)
+        staging = folder.parent / f"{STAGING}{name}-{secrets.token_hex(4)}"
+        staging.mkdir(mode=0o700)
+    except OSError as error:
+        raise BadInput(
+            f"cannot write in {folder.parent}: {error.strerror}; choose another folder with --dir"
+        ) from error
+    return staging, folder
+
+
+def unstage(staging: Path) -> None:
+    """Remove what was prepared, and `sweeps/` where nothing else is in it."""
+    shutil.rmtree(staging, ignore_errors=True)
+    try:
+        staging.parent.rmdir()
+    except OSError:
+        return
+
+
+def _remove_stale(folder: Path) -> None:
+    for path in _stale(folder):
+        shutil.rmtree(path, ignore_errors=True)
+
+
+def _stale(folder: Path) -> Iterator[Path]:
+    for path in folder.glob(f"{STAGING}*"):
+        if time.time() - path.stat().st_mtime > STALE_S:
+            yield path
