@@ -49,11 +49,11 @@ class Ran:
         command = self.commands[pid]
         if pid in trainers or "kerasweep.cluster.forkserver" in command:
             return "trainers"
-        if command.startswith("ray::") and "IDLE" not in command:
+        if command.startswith("ray::") and not any(word in command for word in ("IDLE", "Agent")):
             return "trainers"
         if command.startswith("ray::") or "/ray/" in command:
             return "ray"
-        return "tracker" if "track" in command else "driver"
+        return "tracker" if "kerasweep.trackers" in command else "driver"
 
     def peaks(self, trainers: Collection[int]) -> dict[str, int]:
         """Return the highest sum of memory (bytes) over the processes of each role, and over all of them."""

@@ -17,8 +17,8 @@ MODULE = re.compile(r"(?P<module>[^:/\\]+):(?P<name>[^:]*)")
 MANY_FILES = 1_000
 
 
-def check(reference: str, folder: Path) -> None:
-    """Check that the code which `reference` means is there.
+def locate(reference: str, folder: Path) -> Path | None:
+    """Return the file of the code that `reference` means; None if it is installed elsewhere.
 
     Args:
         reference: `file.py:name`, relative to `folder`, or `package.module:name`.
@@ -28,7 +28,7 @@ def check(reference: str, folder: Path) -> None:
         BadInput: it reads otherwise, or there is no such file, module or name.
     """
     try:
-        _check(reference, folder)
+        return _locate(reference, folder)
     except OSError as error:
         raise BadInput(f"{one_line(reference)!r} cannot be read: {error.strerror}; expected {SHAPE}") from error
 
@@ -60,14 +60,16 @@ def parsed(source: str | bytes) -> ast.Module:
         raise BadInput(str(error) or type(error).__name__) from error
 
 
-def _check(reference: str, folder: Path) -> None:
+def _locate(reference: str, folder: Path) -> Path | None:
     if match := FILE.fullmatch(reference):
-        _check_name(match["name"], _file(match["file"], folder), match["file"])
+        where, path = match["file"], _file(match["file"], folder)
     elif (match := MODULE.fullmatch(reference)) and all(part.isidentifier() for part in match["module"].split(".")):
-        _check_name(match["name"], _module(match["module"], folder), match["module"])
+        where, path = match["module"], _module(match["module"], folder)
     else:
         near = f" (did you mean '{reference}:build'?)" if re.fullmatch(r"[\w./-]+\.py", reference) else ""
         raise BadInput(f"{one_line(reference)!r} names no code; expected {SHAPE}{near}")
+    _check_name(match["name"], path, where)
+    return path
 
 
 def _file(name: str, folder: Path) -> Path:

@@ -15,7 +15,7 @@ from ..spaces.trial import Json, Scalar
 from ..spaces.yaml_form import BadForm, declare
 from .objective import At, Direction, Objective
 from .override import override
-from .reference import check
+from .reference import locate
 from .spec import Budget, Limits, Resources, Retry, Search, SweepSpec, Track
 from .sweepform import (
     NAME,
@@ -96,7 +96,7 @@ def _default_name(path: Path) -> str:
 
 def _check_code(key: str, value: str, folder: Path) -> None:
     try:
-        check(value, folder)
+        locate(value, folder)
     except BadInput as error:
         raise BadForm(str(error), (key,)) from error
 

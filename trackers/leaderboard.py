@@ -20,6 +20,8 @@ VIEW = "mlflow.sharedViewState."
 
 _TAG_LIMIT = 20_000
 _TOP = 10
+_WIDTHS = {"attributes.`Run Name`": 120, "duration": 90, "runDateAndNestInfo": 140}
+"""Columns that are always there, by the ids that MLflow's table gives them, with their widths in pixels."""
 _NOTE_LIMIT = 7_500
 _NOTE_PARAMS = 8
 
@@ -58,6 +60,8 @@ def _packed(history: History, parent: str, params: Sequence[str]) -> str:
 def _state(history: History, parent: str, params: Sequence[str]) -> dict[str, Any]:
     objective, outcome = f"metrics.`{OBJECTIVE}`", "tags.`outcome`"
     columns = [objective, *(f"params.`{name}`" for name in params), outcome]
+    name, *rest = _WIDTHS
+    order = [name, *columns, *rest]
     return {
         "searchFilter": f"tags.`{PARENT}` = '{parent}'",
         "orderByKey": objective,
@@ -67,12 +71,17 @@ def _state(history: History, parent: str, params: Sequence[str]) -> dict[str, An
         "modelVersionFilter": "All Runs",
         "datasetsFilter": [],
         "selectedColumns": columns,
-        "columnOrder": [],
-        "columnWidths": {},
+        "columnOrder": order,
+        "columnWidths": {**{column: _width(column) for column in columns}, **_WIDTHS},
         "runsHiddenMode": "SHOW_ALL",
         "groupBy": None,
         "hideEmptyCharts": True,
     }
+
+
+def _width(column: str) -> int:
+    """Return a width in pixels in which the column's name can be read."""
+    return min(max(8 * len(column.split("`")[1]) + 35, 90), 220)
 
 
 def note(history: History, experiment_id: str, view: str, runs: dict[int, str]) -> str:

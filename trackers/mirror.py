@@ -128,6 +128,8 @@ def points(record: TrialRecord, epochs: Iterable[int], goal: Goal) -> Iterator[P
     for epoch in wanted:
         if epoch in news:
             yield Point(OBJECTIVE, news[epoch], epoch, milliseconds(record.reported_at[epoch]))
+    if news and record.outcome is not None and record.outcome.value is None:  # else the table would rank it
+        yield Point(OBJECTIVE, math.nan, max(record.metrics), milliseconds(record.ended_at or record.asked_at))
 
 
 def _objective(record: TrialRecord, goal: Goal) -> Iterator[tuple[int, float]]:

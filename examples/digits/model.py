@@ -1,26 +1,24 @@
-"""A small dense network on scikit-learn's 1,797 handwritten digits of 8 x 8 pixels."""
+# pyright: basic
+"""A dense network on scikit-learn's 1,797 handwritten digits of 8 x 8 pixels."""
 
 import keras
 from keras import layers
-from keras_tuner import HyperParameters
 from sklearn.datasets import load_digits
 from sklearn.model_selection import train_test_split
 
 
-def build(hp: HyperParameters) -> keras.Model:
+def build(hp):
     activation = hp.Choice("activation", ["relu", "gelu", "swish"])
     dropout = hp.Float("dropout", 0.0, 0.5, step=0.1)
+    learning_rate = hp.Float("learning_rate", 1e-4, 1e-1, sampling="log", default=1e-3)
 
-    inputs = keras.Input((64,))
-    x = inputs
+    model = keras.Sequential([keras.Input((64,))])
     for index in range(hp.Int("layers", 1, 3)):
-        x = layers.Dense(hp.Int(f"units_{index}", 32, 256, step=32), activation=activation)(x)
-        x = layers.Dropout(dropout)(x)
-    outputs = layers.Dense(10, activation="softmax")(x)
-
-    model = keras.Model(inputs, outputs)
+        model.add(layers.Dense(hp.Int(f"units_{index}", 32, 256, step=32), activation=activation))
+        model.add(layers.Dropout(dropout))
+    model.add(layers.Dense(10, activation="softmax"))
     model.compile(
-        optimizer=keras.optimizers.Adam(hp.Float("learning_rate", 1e-4, 1e-1, sampling="log")),
+        optimizer=keras.optimizers.Adam(learning_rate),
         loss="sparse_categorical_crossentropy",
         metrics=["accuracy"],
     )
@@ -29,7 +27,6 @@ def build(hp: HyperParameters) -> keras.Model:
 
 def load():
     images, labels = load_digits(return_X_y=True)
-    x, x_val, y, y_val = train_test_split(
-        images.astype("float32") / 16, labels, test_size=0.25, stratify=labels, random_state=0
-    )
+    images = images.astype("float32") / 16
+    x, x_val, y, y_val = train_test_split(images, labels, test_size=0.25, stratify=labels, random_state=0)
     return (x, y), (x_val, y_val)

@@ -120,6 +120,13 @@ def only_end(commands: Iterable[Command]) -> Outcome:
     return command.outcome
 
 
+def only_close(commands: Iterable[Command]) -> SweepClosing:
+    """Return the event of the one command there is."""
+    (command,) = commands
+    assert isinstance(command, Close)
+    return command.event
+
+
 # Budget ---------------------------------------------------------------------------------------------------------------
 
 
@@ -211,15 +218,15 @@ def test_a_closing_sweep_exits_with_the_code_of_its_reason() -> None:
 def test_fifty_infeasible_in_a_row_end_the_sweep() -> None:
     """A space that has next to no buildable model is not searched for ever."""
     search = Search()
-    for number in range(INFEASIBLE_IN_A_ROW):
+    infeasible = Outcome(kind=OutcomeKind.INFEASIBLE, reason="too large")
+    for number in range(INFEASIBLE_IN_A_ROW - 1):
         search.ask(number)
-        commands = search.end(number, Outcome(kind=OutcomeKind.INFEASIBLE, reason="too large"))
-        assert bool(commands) is (number == INFEASIBLE_IN_A_ROW - 1)
-    (command,) = commands
-    assert isinstance(command, Close)
-    assert command.event.exit_code == 1
-    assert command.event.why.startswith("50 configurations in a row were infeasible")
-    search.tell(command.event)
+        assert search.end(number, infeasible) == ()
+    search.ask(INFEASIBLE_IN_A_ROW - 1)
+    closing = only_close(search.end(INFEASIBLE_IN_A_ROW - 1, infeasible))
+    assert closing.exit_code == 1
+    assert closing.why.startswith("50 configurations in a row were infeasible")
+    search.tell(closing)
     assert isinstance(search.free(), Finish)
 
 
@@ -248,13 +255,12 @@ def failing(search: Search, reasons: Iterable[str]) -> list[tuple[Command, ...]]
 def test_the_first_three_failing_alike_end_the_sweep() -> None:
     """A mistake in the model is shown once, not two hundred times; numbers in the message may differ."""
     search = Search()
-    *before, (command,) = failing(search, ["ValueError: shape 3", "ValueError: shape 5", "ValueError: shape 12"])
+    *before, last = failing(search, ["ValueError: shape 3", "ValueError: shape 5", "ValueError: shape 12"])
     assert before == [(), ()]
-    assert command == Close(
-        SweepClosing(why="the first 3 trials failed alike: ValueError: shape 3", cancel=True, exit_code=1)
-    )
-    search.tell(command.event)
-    assert search.free() == Finish(command.event.why, 1)
+    why = "the first 3 trials failed alike: ValueError: shape 3"
+    assert only_close(last) == SweepClosing(why=why, cancel=True, exit_code=1)
+    search.tell(only_close(last))
+    assert search.free() == Finish(why, 1)
 
 
 def test_different_failures_do_not_end_the_sweep() -> None:
@@ -530,10 +536,10 @@ def test_at_its_hours_a_sweep_closes_once() -> None:
     """Time is a question: it leaves the state as it is, and a closing sweep is not closed again."""
     search = Search(hours=1.0)
     assert step(search.state, Tick(at=3599.9))[1] == ()
-    state, (command,) = step(search.state, Tick(at=3600.0))
+    state, commands = step(search.state, Tick(at=3600.0))
     assert state is search.state
-    assert command == Close(SweepClosing(why="the budget of 1 hours is spent"))
-    search.tell(command.event)
+    assert only_close(commands) == SweepClosing(why="the budget of 1 hours is spent")
+    search.tell(only_close(commands))
     assert step(search.state, Tick(at=9999.0))[1] == ()
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -13,13 +13,13 @@ import pytest
 from kerasweep.spaces.trial import OutcomeKind
 from kerasweep.trackers import delivery as delivery_module
 from kerasweep.trackers.delivery import Delivery
-from kerasweep.trackers.events import Event, SweepEnded, SweepResumed
+from kerasweep.trackers.events import Event, SweepEnded
 from kerasweep.trackers.journal import Journal, Reader
-from kerasweep.trackers.mlflow_runs import PARENT, Item, Param, Point, Refused, Status, Tag, Unreachable
+from kerasweep.trackers.mlflow_runs import PARENT, Item, Point, Refused, Status, Tag, Unreachable
 from kerasweep.trackers.tracker_db import SWEEP, Destination, TrackerDb
 
 from .fakes import FakeRun, FakeRuns, Killed
-from .sweeps import START_AT, begun, clock, ended, first_session, journal, reported, second_session, spec, started
+from .sweeps import START_AT, begun, clock, ended, first_session, journal, reported, second_session, started
 
 WHOLE = [*first_session(), *second_session()]
 HERE = Destination(uri="sqlite:////nowhere/mlflow.db", experiment="lab")

@@ -1,0 +1,235 @@
+"""A real sweep by the command line, in a folder of its own, with hands to find its processes and eyes on its journal."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+import time
+import warnings
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, cast
+
+import psutil
+from kerasweep.spaces.errors import BadInput
+from kerasweep.trackers.events import AttemptStarted, TrialAsked, TrialEnded
+from kerasweep.trackers.history import History
+from kerasweep.trackers.journal import Reader
+
+KERASWEEP = str(Path(sys.executable).parent / "kerasweep")
+PATIENCE_S = 240.0
+
+MODEL = '''
+import keras
+import numpy as np
+
+
+def build(hp):
+    model = keras.Sequential([keras.Input((64,))])
+    for layer in range(hp.Int("layers", 1, 2)):
+        model.add(keras.layers.Dense(hp.Int(f"units_{layer}", 8, 32, step=8), activation="relu"))
+    model.add(keras.layers.Dense(10, activation="softmax"))
+    rate = hp.Float("learning_rate", 1e-4, 1e-1, sampling="log")
+    model.compile(keras.optimizers.Adam(rate), "sparse_categorical_crossentropy", metrics=["accuracy"])
+    return model
+
+
+def load():
+    from sklearn.datasets import load_digits
+
+    x, y = load_digits(return_X_y=True)
+    x = (x / 16).astype("float32")
+    return (x[:1000], y[:1000]), (x[1000:1300], y[1000:1300])
+'''
+
+SWEEP = """
+name: rig
+model: model.py:build
+data: model.py:load
+objective: max val_accuracy
+fit: {epochs: 3, batch_size: 32}
+search: {sampler: random, seed: 1}
+budget: {trials: 6}
+parallel: 2
+"""
+
+
+class Rig:
+    """One folder with a model and a sweep file, and the processes of the sweep that runs in it."""
+
+    def __init__(self, home: Path, model: str = MODEL, sweep: str = SWEEP) -> None:
+        self.home = home
+        self.folder = home / "sweeps" / "rig"
+        self.model = home / "model.py"
+        self.model.write_text(textwrap.dedent(model))
+        (home / "sweep.yaml").write_text(textwrap.dedent(sweep))
+        self.launcher: subprocess.Popen[str] | None = None
+
+    def start(self, *arguments: str) -> subprocess.Popen[str]:
+        """Start `kerasweep` without waiting for it."""
+        self.launcher = subprocess.Popen(
+            [KERASWEEP, *(arguments or ("run", "sweep.yaml"))],
+            cwd=self.home,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            start_new_session=True,
+        )
+        return self.launcher
+
+    def finish(self, timeout_s: float = PATIENCE_S) -> tuple[int, str]:
+        """Wait for what was started; return its exit code and what it printed."""
+        assert self.launcher is not None
+        text, _ = self.launcher.communicate(timeout=timeout_s)
+        return self.launcher.returncode, text
+
+    def run(self, *arguments: str) -> tuple[int, str]:
+        """Run `kerasweep` to its end."""
+        self.start(*arguments)
+        return self.finish()
+
+    def history(self) -> History:
+        """Return what the journal says now; an empty history before there is one."""
+        try:
+            with Reader(self.folder) as reader:
+                return History.of(reader.after(0))
+        except BadInput:
+            return History()
+
+    def wait(self, condition: Callable[[History], object], timeout_s: float = PATIENCE_S) -> History:
+        """Return the history as soon as the condition holds."""
+        deadline = time.monotonic() + timeout_s
+        while not condition(history := self.history()):
+            assert time.monotonic() < deadline, f"did not come about; {history.trials}"
+            assert self.launcher is None or self.launcher.poll() is None or condition(self.history()), "it ended before"
+            time.sleep(0.05)
+        return history
+
+    def processes(self, role: str) -> list[psutil.Process]:
+        """Return the sweep's living processes of a role: driver, tracker, forkserver, trainer, actor, raylet."""
+        return [process for process in self.all_processes() if _role(process) == role]
+
+    def all_processes(self) -> list[psutil.Process]:
+        """Return every living process whose command line, environment or working folder names this sweep."""
+        found: list[psutil.Process] = []
+        for process in psutil.process_iter():
+            try:
+                mine = process.environ().get("KERASWEEP_RIG") == str(self.home)
+                if mine and process.status() != psutil.STATUS_ZOMBIE and process.pid != os.getpid():
+                    found.append(process)
+            except psutil.Error:
+                continue
+        return found
+
+    def kill(self, role: str) -> int:
+        """Kill one process of a role with SIGKILL; return its pid."""
+        process = self.processes(role)[0]
+        process.send_signal(signal.SIGKILL)
+        return process.pid
+
+    def close(self) -> None:
+        """End whatever is left."""
+        for process in self.all_processes():
+            try:
+                process.kill()
+            except psutil.NoSuchProcess:
+                continue
+
+
+def _role(process: psutil.Process) -> str:
+    try:
+        words, name = " ".join(process.cmdline()), process.name()
+        parent = process.parent()
+        above = "" if parent is None else " ".join(parent.cmdline())
+    except psutil.Error:
+        return ""
+    if "kerasweep.cluster.forkserver" in words:
+        return "trainer" if "kerasweep.cluster.forkserver" in above else "forkserver"
+    if "kerasweep.search.driver" in words:
+        return "driver"
+    if "kerasweep.trackers.process" in words:
+        return "tracker"
+    if "ray::SlotActor" in words or "ray::SlotActor" in name:
+        return "actor"
+    return "raylet" if name == "raylet" else ""
+
+
+def entries(folder: Path) -> list[Any]:
+    """Return all journaled entries."""
+    with Reader(folder) as reader:
+        return list(reader.after(0))
+
+
+def check_journal(folder: Path, *, trials: int) -> History:
+    """Assert the promises on the journal: the budget exact, no trial lost, none run again after its end."""
+    ended: set[int] = set()
+    asked: list[int] = []
+    for entry in entries(folder):
+        match entry.event:
+            case TrialAsked(trial=trial):
+                asked.append(trial)
+            case AttemptStarted(trial=trial):
+                assert trial not in ended, f"trial {trial} ran again after its end"
+            case TrialEnded(trial=trial):
+                assert trial not in ended, f"trial {trial} ended twice"
+                ended.add(trial)
+            case _:
+                pass
+    history = History.of(entries(folder))
+    assert asked == list(range(len(asked)))
+    assert ended == set(asked), "a trial was asked for and never ended"
+    assert sum(1 for one in history.trials.values() if one.outcome is not None and one.outcome.counts) == trials
+    return history
+
+
+def check_mlflow(home: Path, history: History, status: str = "FINISHED") -> None:
+    """Assert with nothing but `MlflowClient` that MLflow mirrors the journal: runs, parameters, metrics, statuses."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # MLflow's own, of SQLAlchemy
+        _compare(home, history, status)
+
+
+def _compare(home: Path, history: History, status: str) -> None:
+    from mlflow import MlflowClient
+
+    client = MlflowClient(f"sqlite:///{home / 'mlflow.db'}")
+    experiments = [one.experiment_id for one in client.search_experiments() if one.name != "Default"]
+    runs = list(cast(Any, client.search_runs(experiments, max_results=5000)))
+    parents = [run for run in runs if "mlflow.parentRunId" not in run.data.tags]
+    children = [run for run in runs if "mlflow.parentRunId" in run.data.tags]
+    assert [run.info.status for run in parents] == [status]
+    assert len(children) == len(history.trials)
+    by_number = {int(run.data.tags["kerasweep.trial_key"].rpartition("/")[2]): run for run in children}
+    assert sorted(by_number) == sorted(history.trials)
+    for number, trial in history.trials.items():
+        _check_run(client, by_number[number], trial)
+
+
+def _check_run(client: Any, run: Any, trial: Any) -> None:
+    expected = {"completed": "FINISHED", "stopped": "FINISHED", "infeasible": "FINISHED", "failed": "FAILED"}
+    assert run.info.status == expected.get(trial.state, "KILLED"), f"trial {trial.number}: {run.info.status}"
+    assert run.data.params == {name: str(value) for name, value in trial.params.items()}
+    for name in {name for row in trial.metrics.values() for name in row}:
+        points = client.get_metric_history(run.info.run_id, name)
+        got = sorted((point.step, point.timestamp) for point in points)
+        want = [(epoch, int(trial.reported_at[epoch] * 1000)) for epoch in sorted(trial.metrics)]
+        assert got == want, f"trial {trial.number}, {name}"
+
+
+def rigs(home: Path, monkeypatch: Any) -> Iterator[Callable[..., Rig]]:
+    """Give a maker of rigs; what they started is ended after the test."""
+    made: list[Rig] = []
+    monkeypatch.setenv("KERASWEEP_RIG", str(home))
+    monkeypatch.delenv("KERASWEEP_DIR", raising=False)
+
+    def make(model: str = MODEL, sweep: str = SWEEP) -> Rig:
+        rig = Rig(home, model, sweep)
+        made.append(rig)
+        return rig
+
+    yield make
+    for rig in made:
+        rig.close()

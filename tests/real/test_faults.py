@@ -1,0 +1,161 @@
+"""Done or undone by force: kill -9 of each process of a real sweep, signals, and models that misbehave."""
+
+from __future__ import annotations
+
+import signal
+import time
+from collections.abc import Callable
+
+import pytest
+from kerasweep.trackers.history import History
+from tests.real.rig import MODEL, SWEEP, Rig, check_journal, check_mlflow
+
+pytestmark = pytest.mark.real
+Make = Callable[..., Rig]
+
+
+def trials_ended(count: int) -> Callable[[History], bool]:
+    """Return the condition that so many trials have ended."""
+    return lambda history: sum(1 for one in history.trials.values() if one.outcome is not None) >= count
+
+
+def in_fit(history: History) -> bool:
+    """Return the condition that a running trial has reported an epoch."""
+    return any(one.running and one.metrics for one in history.trials.values())
+
+
+@pytest.mark.parametrize("role", ["actor", "trainer", "tracker", "forkserver"])
+def test_a_sweep_survives_the_kill_of(role: str, rig: Make) -> None:
+    """Killing an actor, a trainer, the tracker or the fork server in mid-trial costs attempts at most."""
+    sweep = rig()
+    sweep.start()
+    sweep.wait(trials_ended(1))
+    sweep.wait(in_fit)
+    sweep.wait(lambda _: sweep.processes(role))
+    sweep.kill(role)
+    code, text = sweep.finish()
+    assert code == 0, text
+    check_mlflow(sweep.home, check_journal(sweep.folder, trials=6))
+
+
+def test_a_killed_driver_leaves_nothing_and_is_resumed(rig: Make) -> None:
+    """After kill -9 of the driver the launcher exits 3 with the command, nothing of the sweep lives, resume completes."""
+    sweep = rig()
+    sweep.start()
+    sweep.wait(trials_ended(2))
+    sweep.wait(in_fit)
+    sweep.kill("driver")
+    died = time.monotonic()
+    code, text = sweep.finish()
+    assert code == 3, text
+    assert "kerasweep resume rig" in text
+    while left := sweep.all_processes():
+        assert time.monotonic() - died < 5.0, [process.cmdline() for process in left]
+        time.sleep(0.1)
+    before = sweep.history()
+    ended = {number: one.outcome for number, one in before.trials.items() if one.outcome is not None}
+    code, text = sweep.run("resume", "rig")
+    assert code == 0, text
+    history = check_journal(sweep.folder, trials=6)
+    assert {number: history.trials[number].outcome for number in ended} == ended
+    check_mlflow(sweep.home, history)
+
+
+def test_a_killed_raylet_ends_the_run_with_the_command_to_resume(rig: Make) -> None:
+    """When Ray's raylet is killed the launcher exits 3 and names the command, which works."""
+    sweep = rig()
+    sweep.start()
+    sweep.wait(trials_ended(1))
+    sweep.kill("raylet")
+    code, text = sweep.finish()
+    assert code == 3, text
+    assert "kerasweep resume rig" in text
+    code, text = sweep.run("resume", "rig")
+    assert code == 0, text
+    check_mlflow(sweep.home, check_journal(sweep.folder, trials=6))
+
+
+def test_ctrl_c_ends_within_ten_seconds_and_is_resumable(rig: Make) -> None:
+    """One SIGINT: exit 130 within 10 s, unfinished runs KILLED in MLflow; resume goes on with the same trials."""
+    sweep = rig()
+    launcher = sweep.start()
+    sweep.wait(trials_ended(1))
+    sweep.wait(in_fit)
+    launcher.send_signal(signal.SIGINT)
+    began = time.monotonic()
+    code, text = sweep.finish()
+    assert code == 130, text
+    assert time.monotonic() - began < 10.0
+    check_mlflow(sweep.home, sweep.history(), status="KILLED")
+    code, text = sweep.run("resume", "rig")
+    assert code == 0, text
+    check_mlflow(sweep.home, check_journal(sweep.folder, trials=6))
+
+
+def test_ctrl_c_during_the_start_leaves_nothing(rig: Make) -> None:
+    """A SIGINT while TensorFlow is being imported ends the command with 130 and leaves no folder."""
+    sweep = rig()
+    launcher = sweep.start()
+    sweep.wait(lambda _: sweep.processes("forkserver"))
+    launcher.send_signal(signal.SIGINT)
+    code, text = sweep.finish(20.0)
+    assert code == 130, text
+    assert not (sweep.home / "sweeps").exists()
+
+
+MISBEHAVING = MODEL.replace(
+    "def build(hp):",
+    """
+def build(hp):
+    import ctypes, os, time
+
+    kind = hp.Choice("kind", ["good", "raise", "nan", "exit", "segfault", "sleep"])
+    if kind == "raise":
+        raise ValueError("this configuration is not for me")
+    if kind == "exit":
+        os._exit(7)
+    if kind == "segfault":
+        ctypes.string_at(0)
+    if kind == "sleep":
+        time.sleep(1e9)
+""",
+).replace('"sparse_categorical_crossentropy"', '"sparse_categorical_crossentropy" if kind != "nan" else not_a_number')
+MISBEHAVING += """
+
+def not_a_number(y_true, y_pred):
+    return keras.ops.mean(y_pred) * float("nan")
+"""
+
+
+def test_misbehaving_models_fail_with_their_reason_and_the_others_complete(rig: Make) -> None:
+    """Raising, NaN, os._exit, a segfault and a hang each end their trial as failed, with the reason; the best is right."""
+    sweep = rig(
+        MISBEHAVING,
+        SWEEP.replace("max val_accuracy", "min val_loss").replace("trials: 6", "trials: 18")
+        + "retry: {crash: 0}\nlimits: {trial_s: 8}\nspace:\n  layers: {fixed: 1}\n",
+    )
+    code, text = sweep.run()
+    assert code == 0, text
+    history = check_journal(sweep.folder, trials=18)
+    words = {
+        "raise": "this configuration is not for me (model.py:",
+        "nan": "NonFiniteObjective",
+        "exit": "exited with code 7",
+        "segfault": "SIGSEGV",
+        "sleep": "limits.trial_s",
+    }
+    kinds: set[str] = set()
+    for trial in history.trials.values():
+        outcome = trial.outcome
+        assert outcome is not None
+        kind = str(trial.params.get("kind", ""))
+        kinds.add(kind or next(name for name, word in words.items() if word in outcome.reason))
+        if kind == "good":
+            assert trial.state == "completed"
+        elif kind:
+            assert trial.state == "failed"
+            assert words[kind] in outcome.reason
+    assert len(kinds) >= 4
+    values = [one.outcome.value for one in history.trials.values() if one.outcome and one.outcome.value is not None]
+    assert f"{min(values):.5g}" in text
+    check_mlflow(sweep.home, history)

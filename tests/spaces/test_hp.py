@@ -1,0 +1,284 @@
+"""Tests of `kerasweep.spaces.hp`: models written for KerasTuner, read through the sweep's own `hp`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import pytest
+
+from kerasweep.spaces.hp import NeedsParameters, Trace, hyperparameters_class
+from kerasweep.spaces.parameter import Boolean, Choice, Condition, Fixed, Number, Parameter, Sampling, Steps, identity
+from kerasweep.spaces.space import Declared, Space
+from kerasweep.spaces.trial import Scalar
+
+pytestmark = pytest.mark.real
+
+MakeHp = Callable[[Trace], Any]
+
+
+@pytest.fixture(scope="session")
+def make_hp() -> MakeHp:
+    """Return how to make an `hp`; KerasTuner, and with it TensorFlow, is imported here."""
+    pytest.importorskip("keras_tuner")
+    return hyperparameters_class()
+
+
+def trace(
+    *known: tuple[Parameter, Scalar], declared: Mapping[str, Declared] | None = None, fitting: bool = False
+) -> Trace:
+    """Return the trace of a trial that arrives with values for the known parameters."""
+    assigned = {identity(parameter): value for parameter, value in known}
+    return Trace(assigned=assigned, declared=declared or {}, fitting=fitting)
+
+
+def used(one: Trace) -> list[Parameter]:
+    """Return the parameters that were read, in order."""
+    return [parameter for parameter, _ in one.used.values()]
+
+
+UNITS = Number(name="units", min=8, max=64, integer=True, step=8)
+
+
+def test_each_kind_is_read_as_the_code_has_it(make_hp: MakeHp) -> None:
+    """What an unknown parameter of each kind gives the model is KerasTuner's default; its spec is noted as a miss."""
+    one = trace()
+    hp = make_hp(one)
+    assert hp.Int("units", 8, 64, step=8) == 8
+    assert hp.Float("rate", 1e-4, 1e-1, sampling="log", default=1e-2) == 1e-2
+    assert hp.Choice("activation", ["relu", "gelu"]) == "relu"
+    assert hp.Choice("kernel", [3, 5, 7], default=5) == 5
+    assert hp.Boolean("norm", default=True) is True
+    assert hp.Fixed("depth", 2) == 2
+    searched = [
+        UNITS,
+        Number(name="rate", min=1e-4, max=1e-1, integer=False, sampling=Sampling.LOG, default=1e-2),
+        Choice(name="activation", values=("relu", "gelu")),
+        Choice(name="kernel", values=(3, 5, 7), ordered=True, default=5),
+        Boolean(name="norm", default=True),
+    ]
+    assert list(one.misses.values()) == searched
+    assert used(one) == [*searched, Fixed(name="depth", value=2)]
+    assert one.params == {
+        "units": 8,
+        "rate": 1e-2,
+        "activation": "relu",
+        "kernel": 5,
+        "norm": True,
+        "depth": 2,
+    }
+
+
+def test_a_known_parameter_has_the_sweeps_value(make_hp: MakeHp) -> None:
+    """The trial's value reaches the model, whatever default the code gives, and is no miss."""
+    one = trace((UNITS, 48))
+    assert make_hp(one).Int("units", 8, 64, step=8, default=16) == 48
+    assert not one.misses
+    assert one.params == {"units": 48}
+
+
+def test_a_parameter_of_another_range_is_another_parameter(make_hp: MakeHp) -> None:
+    """A value that was drawn for one range is not given to another of the same name."""
+    one = trace((UNITS, 48))
+    assert make_hp(one).Int("units", 8, 32, step=8) == 8
+    assert len(one.misses) == 1
+
+
+def test_only_what_is_read_is_recorded(make_hp: MakeHp) -> None:
+    """Values that travel with the trial for branches not taken leave no trace."""
+    other = Boolean(name="norm")
+    one = trace((UNITS, 48), (other, True))
+    make_hp(one).Int("units", 8, 64, step=8)
+    assert used(one) == [UNITS]
+
+
+def test_reading_twice_is_reading_once(make_hp: MakeHp) -> None:
+    """The second mention of a name gives the first one's value."""
+    one = trace((UNITS, 48))
+    hp = make_hp(one)
+    assert [hp.Int("units", 8, 64, step=8) for _ in range(2)] == [48, 48]
+    assert len(one.used) == 1
+
+
+def test_loops_and_branches_are_plain_python(make_hp: MakeHp) -> None:
+    """How many parameters there are may hang on the values of others."""
+
+    def build(hp: Any) -> list[int]:
+        widths = [hp.Int(f"units_{index}", 8, 64, step=8) for index in range(hp.Int("layers", 1, 3))]
+        if hp.Boolean("drop"):
+            hp.Float("rate", 0.0, 0.5)
+        return widths
+
+    layers, drop = Number(name="layers", min=1, max=3, integer=True, step=1), Boolean(name="drop")
+    first = trace((layers, 2), (drop, False))
+    assert build(make_hp(first)) == [8, 8]
+    assert [parameter.name for parameter in first.misses.values()] == ["units_0", "units_1"]
+    second = trace((layers, 2), (drop, True), *((one, 16) for one in first.misses.values()))
+    assert build(make_hp(second)) == [16, 16]
+    assert [parameter.name for parameter in second.misses.values()] == ["rate"]
+
+
+def test_a_name_scope_is_part_of_the_name(make_hp: MakeHp) -> None:
+    """Names join with a slash."""
+    one = trace()
+    hp = make_hp(one)
+    with hp.name_scope("encoder"), hp.name_scope("first"):
+        hp.Boolean("norm")
+        assert hp.get("norm") is False
+    assert list(one.params) == ["encoder/first/norm"]
+
+
+@pytest.mark.parametrize(("kind", "value"), [("cnn", 5), ("mlp", None)])
+def test_a_conditional_scope_is_read_where_its_condition_holds(make_hp: MakeHp, kind: str, value: int | None) -> None:
+    """In a scope that does not hold nothing is read, missed or recorded, and the model gets None."""
+    parent = Choice(name="kind", values=("mlp", "cnn"))
+    under = (Condition(parent="kind", values=("cnn",)),)
+    child = Choice(name="kernel", values=(3, 5), ordered=True, conditions=under)
+    one = trace((parent, kind), (child, 5))
+    hp = make_hp(one)
+    hp.Choice("kind", ["mlp", "cnn"])
+    with hp.conditional_scope("kind", ["cnn"]):
+        assert hp.Choice("kernel", [3, 5]) == value
+    assert used(one) == [parent, child][: 1 if value is None else 2]
+    assert not one.misses
+
+
+def test_a_nested_scope_may_hang_on_an_outer_parent(make_hp: MakeHp) -> None:
+    """A scope inside another may name a parent from outside both (KerasTuner issue 738)."""
+    one = trace()
+    hp = make_hp(one)
+    hp.Choice("kind", ["cnn", "mlp"])
+    hp.Boolean("deep", default=True)
+    with hp.conditional_scope("kind", ["cnn"]), hp.conditional_scope("deep", [True]):
+        assert hp.Boolean("skip") is False
+    conditions = (Condition(parent="kind", values=("cnn",)), Condition(parent="deep", values=(True,)))
+    assert used(one)[-1] == Boolean(name="skip", default=False, conditions=conditions)
+
+
+def test_a_scope_whose_parent_nobody_defined_is_still_an_error(make_hp: MakeHp) -> None:
+    """Looking further up does not mean to find what is not there."""
+    with pytest.raises(ValueError, match="not defined"), make_hp(trace()).conditional_scope("nothing", [1]):
+        pass
+
+
+def test_one_name_may_have_two_ranges_in_two_branches(make_hp: MakeHp) -> None:
+    """The branch that is taken gives the value."""
+    parent = Choice(name="kind", values=("small", "large"))
+    one = trace((parent, "large"))
+    hp = make_hp(one)
+    hp.Choice("kind", ["small", "large"])
+    with hp.conditional_scope("kind", ["small"]):
+        assert hp.Int("units", 1, 8) is None
+    with hp.conditional_scope("kind", ["large"]):
+        assert hp.Int("units", 100, 800) == 100
+    assert one.params == {"kind": "large", "units": 100}
+
+
+def test_a_value_that_the_code_sets_itself_is_not_searched(make_hp: MakeHp) -> None:
+    """`hp.values[...] = ...` before a mention pins it, as in KerasTuner; the trial does not record it as searched."""
+    one = trace((UNITS, 48))
+    hp = make_hp(one)
+    hp.values["units"] = 24
+    assert hp.Int("units", 8, 64, step=8) == 24
+    assert not one.used
+
+
+def test_get_gives_what_was_read(make_hp: MakeHp) -> None:
+    """`hp.get` and `hp[...]` give the value; an unknown name is KerasTuner's error."""
+    hp = make_hp(trace((UNITS, 48)))
+    hp.Int("units", 8, 64, step=8)
+    assert hp.get("units") == hp["units"] == 48
+    assert "units" in hp
+    assert "none" not in hp
+    with pytest.raises(KeyError):
+        hp.get("none")
+
+
+def test_get_reads_what_only_the_sweep_file_declares(make_hp: MakeHp) -> None:
+    """A name that the code never defines, but the file does, has the trial's value, and counts as read."""
+    rate = Number(name="rate", min=0.1, max=0.9, integer=False)
+    one = trace((rate, 0.5), declared={"rate": Declared(parameter=rate)})
+    assert make_hp(one).get("rate") == 0.5
+    assert one.params == {"rate": 0.5}
+
+
+def test_a_miss_inside_fit_ends_the_pass_at_once(make_hp: MakeHp) -> None:
+    """No default is trained with; a user's `except Exception` does not swallow it, and the miss is noted."""
+    one = trace(fitting=True)
+    hp = make_hp(one)
+
+    def careless() -> None:
+        try:
+            hp.Int("batch", 8, 64)
+        except Exception:
+            pytest.fail("the pass went on")
+
+    with pytest.raises(NeedsParameters, match="batch"):
+        careless()
+    assert [parameter.name for parameter in one.misses.values()] == ["batch"]
+    assert one.params == {}
+
+
+def test_what_is_known_inside_fit_is_read(make_hp: MakeHp) -> None:
+    """Neither a known parameter nor a fixed one ends a fit."""
+    one = trace((UNITS, 48), fitting=True)
+    hp = make_hp(one)
+    assert hp.Int("units", 8, 64, step=8) == 48
+    assert hp.Fixed("epochs", 3) == 3
+
+
+def test_the_sweep_files_range_takes_the_place_of_the_codes(make_hp: MakeHp) -> None:
+    """What is searched is the declared range on the code's terms, and its value reaches the model."""
+    declared = Declared(
+        parameter=Number(name="units", min=16, max=32, integer=True), open=frozenset({"kind", "step", "sampling"})
+    )
+    narrowed = Number(name="units", min=16, max=32, integer=True, step=8, default=24)
+    missing = trace(declared={"units": declared})
+    assert make_hp(missing).Int("units", 8, 64, step=8, default=24) == 24
+    assert list(missing.misses.values()) == [narrowed]
+    known = trace((narrowed, 32), declared={"units": declared})
+    assert make_hp(known).Int("units", 8, 64, step=8, default=24) == 32
+    assert used(known) == [narrowed]
+
+
+def test_a_sweep_file_may_fix_what_the_code_searches(make_hp: MakeHp) -> None:
+    """A literal in the file is no miss."""
+    one = trace(declared={"units": Declared(parameter=Fixed(name="units", value=40))})
+    assert make_hp(one).Int("units", 8, 64, step=8) == 40
+    assert not one.misses
+    assert one.params == {"units": 40}
+
+
+def test_what_a_pass_misses_the_next_one_knows(make_hp: MakeHp) -> None:
+    """To learn the misses and walk the space gives the next pass a value for all that it reads."""
+
+    def build(hp: Any) -> None:
+        hp.Choice("kind", ["cnn", "mlp"])
+        with hp.conditional_scope("kind", ["cnn"]):
+            hp.Int("filters", 4, 8)
+
+    first = trace()
+    build(make_hp(first))
+    space = Space().learn(first.misses.values())
+    second = Trace(assigned=space.walk(lambda _key, parameter: parameter.initial))
+    build(make_hp(second))
+    assert not second.misses
+    assert second.used.keys() == space.parameters.keys()
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "step", "sampling"),
+    [(0.0, 1.0, 0.25, "linear"), (1.0, 9.0, 3.0, "log"), (1.0, 9.0, 3.0, "reverse_log"), (2.0, 20.0, 2.0, "log")],
+)
+def test_a_grid_has_keras_tuners_values(make_hp: MakeHp, low: float, high: float, step: float, sampling: str) -> None:
+    """What KerasTuner could draw from a stepped range is what the sweep draws from."""
+    import keras_tuner
+
+    theirs: Any = keras_tuner.HyperParameters()
+    theirs.Float("x", low, high, step=step, sampling=sampling)
+    one = trace()
+    make_hp(one).Float("x", low, high, step=step, sampling=sampling)
+    domain = used(one)[0].domain
+    assert isinstance(domain, Steps)
+    values: list[float] = sorted(theirs.space[0].values)
+    assert sorted(domain.values) == pytest.approx(values)
