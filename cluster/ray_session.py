@@ -9,8 +9,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import cast, final
 
+import psutil
+
 from ..spaces.errors import Infrastructure, one_line
 
+DAEMONS = ("raylet", "gcs_server")
 ENVIRONMENT = {
     "RAY_USAGE_STATS_ENABLED": "0",
     "RAY_CHDIR_TO_TRIAL_DIR": "0",
@@ -27,6 +30,10 @@ ENVIRONMENT = {
     "TUNE_FORCE_TRIAL_CLEANUP_S": "5",
     "RAY_AIR_NEW_OUTPUT": "0",
 }
+
+
+class RayDied(BaseException):
+    """Ray's own processes are gone; not an `Exception`, so that it passes through Tune, which would wait for ever."""
 
 
 @final
@@ -49,6 +56,7 @@ class RaySession:
         self._down = threading.Event()
         self._error: BaseException | None = None
         self._joined = False
+        self._daemons: list[psutil.Process] = []
         self._thread = threading.Thread(target=self._hold, name="ray", daemon=True)
         self._thread.start()
 
@@ -89,13 +97,29 @@ class RaySession:
             raise Infrastructure(f"Ray did not start: {one_line(str(self._error))}") from self._error
         import ray
 
+        if not self._joined:
+            self._daemons = [one for one in psutil.Process().children() if one.name() in DAEMONS]
         resources = cast(dict[str, float], ray.cluster_resources())
         return Capacity(cpu=float(resources.get("CPU", 0)), gpu=float(resources.get("GPU", 0)))
 
+    @property
+    def alive(self) -> bool:
+        """Whether the processes of a Ray that was started here all live."""
+        return all(one.is_running() and one.status() != psutil.STATUS_ZOMBIE for one in self._daemons)
+
+    def check(self) -> None:
+        """Look after Ray.
+
+        Raises:
+            RayDied: one of its processes is gone.
+        """
+        if not self.alive:
+            raise RayDied
+
     def close(self) -> None:
-        """End Ray, where it was started here."""
+        """End Ray, where it was started here; one that died on its own is left to the launcher."""
         import ray
 
-        if not self._joined and ray.is_initialized():
+        if not self._joined and self.alive and ray.is_initialized():
             ray.shutdown()
         self._down.set()

@@ -73,6 +73,7 @@ class Trainer:
         self._link = link
         self._code = code
         self._training: Training | None = None
+        self._thread: threading.Thread | None = None
 
     def serve(self) -> None:
         """Obey the slot until its end closes.
@@ -100,8 +101,11 @@ class Trainer:
     def _start(self, message: Mapping[str, Any]) -> None:
         assignment = Assignment.from_json(message["assignment"])
         settings = Settings.from_json(message["settings"])
+        if self._thread is not None:  # it may still be clearing the session of the trial before
+            self._thread.join()
         self._training = Training(self._code, assignment, settings, self._say)
-        threading.Thread(target=self._training.run, name=f"trial-{assignment.number}", daemon=True).start()
+        self._thread = threading.Thread(target=self._training.run, name=f"trial-{assignment.number}", daemon=True)
+        self._thread.start()
 
     def _say(self, message: Message) -> None:
         try:

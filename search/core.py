@@ -312,6 +312,8 @@ def _on_resume(state: State, at: float) -> State:
         closing=None,
         finished=False,
         queue=(*state.queue, *lost),
+        first_failures=(),
+        infeasible_in_a_row=0,
         spent_s=state.seconds(state.last_at),
         session_at=at,
         last_at=at,

@@ -27,14 +27,14 @@ from typing import Any, final
 
 from ..cluster.forkserver import ForkServer
 from ..cluster.program import Program, write_sources
-from ..cluster.ray_session import Capacity, RaySession
+from ..cluster.ray_session import Capacity, RayDied, RaySession
 from ..cluster.slot import SlotSetup
 from ..spaces.errors import BadInput, Infrastructure, KerasweepError, one_line
 from ..spaces.trial import Cause
 from ..trackers.events import AttemptEnded, Event, SweepResumed, SweepStarted
 from ..trackers.journal import Journal, Reader
 from .engine import Engine
-from .job import Job
+from .job import SCRATCH, Job
 from .ledger import Ledger
 from .origin import installed_versions
 from .settings import settings_of
@@ -88,6 +88,7 @@ class Driver:
         self._folder = Path(job.folder)
         self._scratch = Path(job.scratch or tempfile.mkdtemp(prefix="ks-"))
         self._tracker: Tracker | None = None
+        os.environ[SCRATCH] = str(self._scratch)
 
     def run(self) -> int:
         """Run the sweep to its end; return the exit code.
@@ -110,10 +111,12 @@ class Driver:
             self._tell({"type": "started", "folder": str(self._folder)})
             ledger = self._ledger(journal)
             capacity = ray.wait()
-            engine = self._engine(ledger, self._slots(capacity))
+            engine = self._engine(ledger, self._slots(capacity), ray)
             self._signals.running = True
             engine.run(self._trainable(server), self._resources(), self._scratch / "tune")
             return self._exit_code(ledger)
+        except RayDied:
+            raise Infrastructure(f"Ray died under {self._spec.name}; what was journaled is safe") from None
         finally:
             self._signals.running = True
             if journal is not None:
@@ -163,7 +166,7 @@ class Driver:
             AttemptEnded(trial=live.number, attempt=live.attempt, cause=Cause.INTERRUPTED, why="its driver ended")
             for live in ledger.state.placed
         ]
-        ledger.record(*lost, SweepResumed(spec=spec, versions=versions))
+        ledger.record(SweepResumed(spec=spec, versions=versions), *lost)
         return ledger
 
     def _slots(self, capacity: Capacity) -> int:
@@ -184,9 +187,14 @@ class Driver:
 
     # During -------------------------------------------------------------------------------------------------------------
 
-    def _engine(self, ledger: Ledger, slots: int) -> Engine:
+    def _engine(self, ledger: Ledger, slots: int, ray: RaySession) -> Engine:
         self._chunk_s = max(1.0, slots * EVENT_S)
-        watch = self._watch_tracker if self._job.track else lambda: None
+
+        def watch() -> None:
+            ray.check()
+            if self._job.track:
+                self._watch_tracker()
+
         return Engine(ledger, self._folder, slots, interrupted=lambda: self._signals.code, watch=watch)
 
     def _watch_tracker(self) -> None:
@@ -251,6 +259,7 @@ def start_tracker(folder: Path) -> subprocess.Popen[bytes]:
             stdout=log,
             stderr=log,
             start_new_session=True,
+            env={name: value for name, value in os.environ.items() if name != SCRATCH},
         )
 
 

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any, final
 
 from ..cluster.actor import ASSIGNMENT
+from ..cluster.ray_session import RayDied
 from ..spaces.errors import Infrastructure
 from ..spaces.parameter import parameter_from_json
 from ..spaces.trial import Assignment, Cause, Outcome, OutcomeKind, Report
@@ -276,6 +277,8 @@ class Engine:
         """Return `answer()`; an exception is kept for the driver, and ends the sweep in good order."""
         try:
             return answer()
+        except RayDied:
+            raise
         except BaseException as error:
             if self.error is None:
                 logger.exception("the engine failed")

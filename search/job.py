@@ -6,6 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, final
 
+SCRATCH = "KERASWEEP_SCRATCH"
+"""Marks, in the environment, the processes that end with their driver."""
+
 
 @final
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -14,6 +14,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from types import FrameType
@@ -26,7 +27,7 @@ from ..cluster.forkserver import exit_in_words
 from ..trackers.history import History
 from ..trackers.journal import Reader
 from ..trackers.status import delivery_status
-from .job import Job
+from .job import SCRATCH, Job
 from .live import View, last_words, view
 
 POLL_S = 0.1
@@ -200,12 +201,9 @@ def wait_for_delivery(folder: Path, patience_s: float) -> str:
 
 
 def _clean_up(scratch: Path) -> None:
-    """End what a driver that was killed left of its Ray, by the scratch folder in its command line; remove that."""
-    for process in psutil.process_iter(["pid", "cmdline", "uids"]):
-        words: list[str] = process.info["cmdline"] or []
-        if process.info["uids"].real == os.getuid() and any(str(scratch) in word for word in words):
-            try:
+    """End what a driver that was killed left of its Ray, found by the scratch folder in its environment; remove that."""
+    for process in psutil.process_iter():
+        with suppress(psutil.Error):  # of another user, or gone by now
+            if process.environ().get(SCRATCH) == str(scratch):
                 process.kill()
-            except psutil.Error:
-                continue
     shutil.rmtree(scratch, ignore_errors=True)

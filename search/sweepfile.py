@@ -145,7 +145,7 @@ def _space(forms: Mapping[Any, Any]) -> list[Declared]:
 
 
 def _fit(values: Mapping[Any, Any]) -> tuple[dict[str, Json], list[Declared]]:
-    """Return the arguments of `fit` and those that are searched; searched `epochs` stand in both, with the most."""
+    """Return the arguments of `fit` and those searched; searched epochs are in both, there with the most of them."""
     literals: dict[str, object] = {}
     declared: list[Declared] = []
     for key, value in values.items():
@@ -161,8 +161,9 @@ def _fit(values: Mapping[Any, Any]) -> tuple[dict[str, Json], list[Declared]]:
     if "class_weight" in fit:  # JSON has no other keys
         fit["class_weight"] = {str(key): weight for key, weight in fit["class_weight"].items()}
     for one in declared:
-        if one.parameter.name == "fit/epochs":
-            fit["epochs"] = max(_extremes(one.parameter))
+        key = one.parameter.name.removeprefix("fit/")
+        if key in ("epochs", "validation_freq"):
+            fit[key] = max(_extremes(one.parameter))
     if "epochs" not in fit:
         raise BadForm(
             "'fit.epochs' is missing; expected the most epochs a trial may take, as `fit: {epochs: 20}`", ("fit",)

@@ -62,14 +62,13 @@ def parse(text: str, source: str) -> Node:
         return _Reader(events, source).document()
     except MarkedYAMLError as error:
         mark = cast(Any, error.problem_mark or error.context_mark)
-        problem = one_line(str(cast(Any, error.problem or error.context)))
+        problem = one_line(str(cast(Any, error.problem or error.context))).replace(r"'\x00'", "the end")
         hint = "; a tab cannot indent YAML, use spaces" if r"'\t'" in problem else ""
         raise Place(mark.line + 1, mark.column + 1, source).fault(f"this is not YAML: {problem}{hint}") from error
     except ReaderError as error:
         place = _counted(text[: cast(int, error.position)], source)
         raise place.fault(f"the character U+{ord(text[error.position]):04X} is not allowed; expected text") from error
-    except (ZeroDivisionError) as error:
-        # the scanner's own slips on hostile text
+    except (ValueError, OverflowError) as error:  # the scanner's own, as over "\\UFFFFFFFF"
         raise Place(1, 1, source).fault(f"this is not YAML: {error}") from error
 
 
@@ -153,15 +152,14 @@ class _Reader:
         self._grow(1, place)
         if event.tag is not None:
             raise place.fault(f"the tag {one_line(str(event.tag))!r} is not allowed; expected plain values")
-        if depth > MAX_DEPTH:
+        kind = type(event).__name__
+        if kind == "ScalarEvent":
+            return Node(content=_resolved(event, place), place=place, key=place)
+        if depth >= MAX_DEPTH:
             raise place.fault(f"nested too deeply; expected at most {MAX_DEPTH} levels")
-        match type(event).__name__:
-            case "ScalarEvent":
-                return Node(content=_resolved(event, place), place=place, key=place)
-            case "SequenceStartEvent":
-                return _container(tuple(self._items(depth)), place)
-            case _:
-                return _container(self._entries(depth), place)
+        if kind == "SequenceStartEvent":
+            return _container(tuple(self._items(depth)), place)
+        return _container(self._entries(depth), place)
 
     def _grow(self, by: int, place: Place) -> None:
         self._count += by

@@ -258,7 +258,8 @@ def identity(parameter: Parameter) -> str:
     spec = dict[str, Any](parameter.to_json())
     spec.pop("default", None)
     if isinstance(parameter, Number):  # 1 and 1.0 are one bound
-        step = None if parameter.step is None else float(parameter.step)
+        whole = parameter.integer and parameter.sampling is Sampling.LINEAR  # then no step is a step of 1
+        step = float(parameter.step) if parameter.step is not None else 1.0 if whole else None
         spec |= {"min": float(parameter.min), "max": float(parameter.max), "step": step}
     text = json.dumps(spec, sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(text.encode()).hexdigest()[:12]

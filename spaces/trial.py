@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from enum import StrEnum
 from typing import Any
 
@@ -59,9 +59,9 @@ class Assignment:
     @classmethod
     def from_json(cls, data: Mapping[str, Json]) -> Assignment:
         """Return the assignment that `to_json` wrote."""
-        fields: dict[str, Any] = dict(data)
-        fields["rungs"] = tuple(fields["rungs"])
-        return cls(**fields)
+        given: dict[str, Any] = dict(data)
+        given["rungs"] = tuple(given["rungs"])
+        return cls(**given)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -94,6 +94,8 @@ class Outcome:
 
     @classmethod
     def from_json(cls, data: Mapping[str, Json]) -> Outcome:
-        """Return the outcome that `to_json` wrote."""
-        fields: dict[str, Any] = {**data, "kind": OutcomeKind(str(data["kind"]))}
-        return cls(**fields)
+        """Return the outcome that `to_json` wrote; fields of a later version are left out."""
+        known = {one.name for one in fields(cls)}
+        given: dict[str, Any] = {name: value for name, value in data.items() if name in known}
+        given["kind"] = OutcomeKind(given["kind"])
+        return cls(**given)

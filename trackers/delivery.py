@@ -15,14 +15,13 @@ from . import leaderboard, mirror
 from .backlog import Backlog
 from .journal import Reader
 from .mirror import Goal
-from .mlflow_runs import SWEEP_ID, Found, Item, Refused, RunGone, Runs, Status, Tag, Unreachable
 from .redaction import redact
-from .tracker_db import SWEEP, TrackerDb
+from .run_book import RunBook
+from .runs import SWEEP, Item, Refused, RunGone, Runs, Status, Tag, Unreachable
+from .tracker_db import TrackerDb
 
 NOTE_S = 10.0
 """The note is written at most so often while the sweep runs."""
-DOUBT_S = 15.0
-"""So long after a `create` whose answer was lost, its run may still turn up."""
 STUBBORN = 5
 """After so many failures of one run, while another one takes what it is sent, the fault is in what is written."""
 
@@ -54,13 +53,9 @@ class Delivery:
         self._mlflow: Runs | None = None
         self._experiment_id = ""
         self._over = False
-        self._ids = dict(db.runs)
-        self._searches: list[float] = [clock()]
-        self._doubt = bool(self._ids)
-        self._gone: set[int] = set()
-        self._statuses: dict[int, Status] = {}
+        self._book = RunBook(db, clock)
         self._tags: dict[int, dict[str, str]] = {}
-        self._failures: dict[str, int] = {}
+        self._failures: dict[int, int] = {}
         self._view = ""
         self._note_at: float | None = None
         self._note_stale = True
@@ -80,13 +75,8 @@ class Delivery:
     @property
     def pending(self) -> bool:
         """Whether there is something to deliver now."""
-        if not self.backlog.history.spec:
-            return False
-        return self.backlog.sweep_due or bool(self.backlog.trials) or self._search_is_due or self._note_is_due
-
-    @property
-    def _search_is_due(self) -> bool:
-        return any(at <= self._clock() for at in self._searches)
+        due = self.backlog.sweep_due or bool(self.backlog.trials) or self._book.search_is_due or self._note_is_due
+        return bool(self.backlog.history.spec) and due
 
     @property
     def _note_is_due(self) -> bool:
@@ -99,7 +89,7 @@ class Delivery:
             Unreachable: MLflow cannot take it now; what is left stays pending.
         """
         mlflow = self._connected()
-        if self._search_is_due:
+        if self._book.search_is_due:
             self._search(mlflow)
         upto = self.backlog.history.seq
         parent = self._run(mlflow, SWEEP)
@@ -108,10 +98,16 @@ class Delivery:
                 return False
             self._guarded(number, lambda number=number: self._deliver_trial(mlflow, number, parent))
             self.backlog.written(number)
-        self._guarded(SWEEP, lambda: self._deliver_sweep(mlflow, parent))
-        if self._over and self._doubt:
+        self._note_stale |= self.backlog.sweep_due
+        if self.backlog.sweep_due or self._note_is_due:
+            noting = self._note_is_due
+            self._guarded(SWEEP, lambda: self._deliver_sweep(mlflow, parent, noting=noting))
+            self.backlog.sweep_due = False
+            if noting:
+                self._note_stale, self._note_at = False, self._clock()
+        if self._over and self._book.doubtful:
             self._search(mlflow)
-            self._doubt = False
+            self._book.doubtful = False
         self._db.advance(upto)
         return True
 
@@ -123,100 +119,53 @@ class Delivery:
             self._mlflow = mlflow
         return self._mlflow
 
+    def _search(self, mlflow: Runs) -> None:
+        if self._book.search(mlflow, self._experiment_id, mirror.sweep_id(self.backlog.history)):
+            log.warning("the sweep's run is not there any more: everything is delivered again")
+            self.backlog = Backlog(self._reader, 0)
+            self.backlog.read()
+
     def _urgency(self, number: int) -> tuple[int, bool, int]:
         """Order trials: those that make trouble last, and once the sweep is over those to be killed first."""
         ended = self.backlog.history.trials[number].outcome is not None
-        return self._failures.get(self._ids.get(number, ""), 0), self._over and ended, number
-
-    # Which run is whose -------------------------------------------------------------------------------------------
-
-    def _search(self, mlflow: Runs) -> None:
-        """Compare the runs there are with those we know of; adopt unknown ones, delete duplicates."""
-        runs: dict[int, list[Found]] = {}
-        for one in mlflow.find(self._experiment_id, mirror.sweep_id(self.backlog.history)):
-            runs.setdefault(SWEEP if one.trial is None else one.trial, []).append(one)
-        first = not self._statuses
-        if first and SWEEP in self._ids and SWEEP not in runs:
-            self._start_over()
-        parents = [one.parent for same in runs.values() for one in same]
-        for number, same in runs.items():
-            known = self._ids.get(number)
-            keep = min(
-                same, key=lambda one: (one.run_id != known, -parents.count(one.run_id), one.started_ms, one.run_id)
-            )
-            for one in same:
-                if one is not keep:
-                    log.info("deleting %s, a duplicate of %s", one.run_id, keep.run_id)
-                    self._guarded(number, lambda one=one: mlflow.delete(one.run_id))
-            if keep.run_id != known:
-                self._know(number, keep.run_id)
-            self._statuses.setdefault(number, keep.status)
-        if first:  # a trial's run that was deleted by hand stays deleted
-            self._gone |= self._ids.keys() - runs.keys()
-        now = self._clock()
-        self._searches = [at for at in self._searches if at > now]
-
-    def _start_over(self) -> None:
-        log.warning("the sweep's run is not there any more: everything is delivered again")
-        self._db.forget()
-        self._ids = {}
-        self.backlog = Backlog(self._reader, 0)
-        self.backlog.read()
+        return self._failures.get(number, 0), self._over and ended, number
 
     def _run(self, mlflow: Runs, number: int) -> str:
         """Return the id of a run, created where there is none."""
-        if number in self._ids:
-            return self._ids[number]
+        if number in self._book.ids:
+            return self._book.ids[number]
         history = self.backlog.history
         if number == SWEEP:
             name, started_at, tags = str(history.spec["name"]), history.started_at, mirror.sweep_identity(history)
         else:
             record = history.trials[number]
             name, started_at = mirror.run_name(number), record.started_at or record.asked_at
-            tags = mirror.trial_identity(history, number, self._ids[SWEEP])
-        try:
-            run = mlflow.create(self._experiment_id, name, mirror.milliseconds(started_at), tags)
-        except Refused as error:  # it is the experiment that is refused
-            raise Unreachable(str(error)) from None
-        except Unreachable:
-            self._doubt = True
-            self._searches = [self._clock(), self._clock() + DOUBT_S]
-            raise
-        self._know(number, run)
-        self._tags[number] = tags
-        self._statuses[number] = Status(name="RUNNING")
-        return run
+            tags = mirror.trial_identity(history, number, self._book.ids[SWEEP])
+        started_ms = mirror.milliseconds(started_at)
+        return self._book.create(number, lambda: mlflow.create(self._experiment_id, name, started_ms, tags))
 
-    def _know(self, number: int, run: str) -> None:
-        self._ids[number] = run
-        self._db.set_run(number, run)
-
-    # What they show -----------------------------------------------------------------------------------------------
+    # What the runs show -----------------------------------------------------------------------------------------------
 
     def _deliver_trial(self, mlflow: Runs, number: int, parent: str) -> None:
         history, due = self.backlog.history, self.backlog.trials[number]
         record = history.trials[number]
         if not mirror.begun(record):
             return
-        run = self._run(mlflow, number)
+        self._run(mlflow, number)
         items: list[Item] = [*mirror.params(record)] if due.params else []
         items += mirror.points(record, due.epochs & record.metrics.keys(), Goal.of(history.spec))
-        self._write(mlflow, number, run, items, mirror.trial_tags(history, record, parent))
-        self._set_status(mlflow, number, run, mirror.trial_status(history, record, over=self._over))
+        self._write(mlflow, number, items, mirror.trial_tags(history, record, parent))
+        self._set_status(mlflow, number, mirror.trial_status(history, record, over=self._over))
 
-    def _deliver_sweep(self, mlflow: Runs, run: str) -> None:
+    def _deliver_sweep(self, mlflow: Runs, parent: str, *, noting: bool) -> None:
         history = self.backlog.history
-        self._note_stale |= self.backlog.sweep_due
-        self.backlog.sweep_due = False
-        tags = mirror.sweep_tags(history)
         view = leaderboard.view_id(mirror.sweep_id(history))
-        if noting := self._note_is_due:
-            tags["mlflow.note.content"] = leaderboard.note(history, self._experiment_id, view, self._ids)
-        self._write(mlflow, SWEEP, run, [], tags)
+        tags = mirror.sweep_tags(history)
         if noting:
-            self._note_stale, self._note_at = False, self._clock()
-        self._save_view(mlflow, leaderboard.VIEW + view, run)
-        self._set_status(mlflow, SWEEP, run, mirror.sweep_status(history, over=self._over))
+            tags["mlflow.note.content"] = leaderboard.note(history, self._experiment_id, view, self._book.ids)
+        self._write(mlflow, SWEEP, [], tags)
+        self._save_view(mlflow, leaderboard.VIEW + view, parent)
+        self._set_status(mlflow, SWEEP, mirror.sweep_status(history, over=self._over))
 
     def _save_view(self, mlflow: Runs, key: str, parent: str) -> None:
         params = mirror.searched(self.backlog.history, self.backlog.specs.values())
@@ -225,50 +174,51 @@ class Delivery:
             mlflow.set_view(self._experiment_id, key, value)
             self._view = value
 
-    def _set_status(self, mlflow: Runs, number: int, run: str, status: Status) -> None:
-        known = self._statuses.get(number)
+    def _set_status(self, mlflow: Runs, number: int, status: Status) -> None:
+        known = self._book.statuses.get(number)
         if known is None or known.name != status.name or status.ended_ms not in (None, known.ended_ms):
-            mlflow.set_status(run, status)
-            self._statuses[number] = status
+            mlflow.set_status(self._book.ids[number], status)
+            self._book.statuses[number] = status
 
-    def _write(self, mlflow: Runs, number: int, run: str, items: Sequence[Item], tags: Mapping[str, str]) -> None:
+    def _write(self, mlflow: Runs, number: int, items: Sequence[Item], tags: Mapping[str, str]) -> None:
         """Write items, and those tags that differ from the last ones."""
         sent = self._tags.get(number, {})
         changed = [Tag(name, value) for name, value in tags.items() if sent.get(name) != value]
-        self._write_items(mlflow, run, [*items, *changed])
+        self._write_items(mlflow, number, [*items, *changed])
         self._tags[number] = {**sent, **tags}
-        self._failures.pop(run, None)
+        self._failures.pop(number, None)
 
-    def _write_items(self, mlflow: Runs, run: str, items: Sequence[Item]) -> None:
+    def _write_items(self, mlflow: Runs, number: int, items: Sequence[Item]) -> None:
         """Write what MLflow takes; what it refuses is found by halving, and left out."""
         if not items:
             return
         try:
-            mlflow.write(run, items)
+            mlflow.write(self._book.ids[number], items)
         except RunGone:
             raise
         except Refused as error:
             fault: Exception = error
         except Unreachable as error:
-            if not self._is_alone(mlflow, run):
+            if not self._is_alone(mlflow, number):
                 raise
             fault = error
         else:
             return
         if len(items) == 1:
-            self._refuse(run, f"{items[0]}: {fault}")
+            self._refuse(number, f"{items[0]}: {fault}")
             return
         half = len(items) // 2
-        self._write_items(mlflow, run, items[:half])
-        self._write_items(mlflow, run, items[half:])
+        self._write_items(mlflow, number, items[:half])
+        self._write_items(mlflow, number, items[half:])
 
-    def _is_alone(self, mlflow: Runs, run: str) -> bool:
-        """Say whether a run has failed many times while MLflow takes what is written to another one."""
-        self._failures[run] = self._failures.get(run, 0) + 1
-        if self._failures[run] < STUBBORN:
+    def _is_alone(self, mlflow: Runs, number: int) -> bool:
+        """Say whether a run has failed many times while MLflow takes what is written to the sweep's."""
+        self._failures[number] = self._failures.get(number, 0) + 1
+        if self._failures[number] < STUBBORN:
             return False
+        harmless = [Tag(*pair) for pair in mirror.sweep_identity(self.backlog.history).items()]
         try:
-            mlflow.write(self._ids[SWEEP], [Tag(SWEEP_ID, mirror.sweep_id(self.backlog.history))])
+            mlflow.write(self._book.ids[SWEEP], harmless)
         except Unreachable:
             return False
         except Refused:
@@ -277,16 +227,16 @@ class Delivery:
 
     def _guarded(self, number: int, call: Callable[[], None]) -> None:
         """Call, but for a run that was deleted; a refusal is counted and holds nothing up."""
-        if number in self._gone:
+        if number in self._book.gone:
             return
         try:
             call()
         except RunGone as error:
             log.warning("a run was deleted in MLflow and is left alone: %s", error)
-            self._gone.add(number)
+            self._book.gone.add(number)
         except Refused as error:
-            self._refuse(self._ids.get(number, ""), str(error))
+            self._refuse(number, str(error))
 
-    def _refuse(self, run: str, what: str) -> None:
-        log.warning("MLflow refuses for run %s: %s", run, redact(what))
+    def _refuse(self, number: int, what: str) -> None:
+        log.warning("MLflow refuses for run %s: %s", self._book.ids.get(number), redact(what))
         self._db.refuse()

@@ -12,8 +12,8 @@ from urllib.parse import quote
 
 from .history import History, TrialRecord
 from .mirror import OBJECTIVE, Goal, cleaned_names, counts, milliseconds, ranking, run_name, value_of
-from .mlflow_runs import PARENT
 from .redaction import redact
+from .runs import PARENT
 
 VIEW = "mlflow.sharedViewState."
 """Experiment tags of this prefix are the saved views of the runs page."""

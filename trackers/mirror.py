@@ -12,8 +12,8 @@ from typing import Any, Self, final
 from ..spaces.errors import one_line
 from ..spaces.trial import OutcomeKind
 from .history import History, TrialRecord
-from .mlflow_runs import PARENT, SWEEP_ID, TRIAL_KEY, Param, Point, Status
 from .redaction import redact
+from .runs import PARENT, SWEEP_ID, TRIAL_KEY, Param, Point, Status
 
 OBJECTIVE = "objective"
 """The metric whose last point is the trial's value."""

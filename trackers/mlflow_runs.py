@@ -1,4 +1,4 @@
-"""The MLflow end: a few calls on `MlflowClient` with explicit run ids, in our words, with two kinds of error.
+"""The MLflow end: `Runs` by a few calls on `MlflowClient`, with explicit run ids.
 
 MLflow's own retries are off (a repeated `create_run` makes a second run); who calls repeats, and knows what is safe.
 """
@@ -11,16 +11,12 @@ import os
 import sqlite3
 from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import closing, contextmanager
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol, TypeVar, final
+from typing import Any, TypeVar, final
 
 from .journal import filesystem_of
 from .redaction import redact
-
-SWEEP_ID = "kerasweep.sweep_id"
-TRIAL_KEY = "kerasweep.trial_key"
-PARENT = "mlflow.parentRunId"
+from .runs import PARENT, SWEEP_ID, TRIAL_KEY, Found, Item, Param, Point, Refused, RunGone, Status, Tag, Unreachable
 
 _ENVIRONMENT = {
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0",
@@ -36,103 +32,6 @@ _LOCAL_FILESYSTEMS = {"ext2", "ext3", "ext4", "xfs", "btrfs", "zfs", "overlay", 
 """Where SQLite's WAL is known to work."""
 
 _T = TypeVar("_T")
-
-
-class Unreachable(Exception):
-    """It may work later: MLflow is down, slow, locked or not set up; whether it did what it was asked is open."""
-
-
-class Refused(Exception):
-    """MLflow will never take this."""
-
-
-class RunGone(Refused):
-    """The run was deleted."""
-
-
-@final
-@dataclass(frozen=True, slots=True)
-class Param:
-    """A parameter of a run."""
-
-    key: str
-    value: str
-
-
-@final
-@dataclass(frozen=True, slots=True)
-class Tag:
-    """A tag of a run."""
-
-    key: str
-    value: str
-
-
-@final
-@dataclass(frozen=True, slots=True)
-class Point:
-    """One value of a metric; `at_ms` is milliseconds since 1970. MLflow takes an equal point twice and keeps one."""
-
-    key: str
-    value: float
-    step: int
-    at_ms: int
-
-
-Item = Param | Tag | Point
-
-
-@final
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Status:
-    """A run's status, and when it ended where it has."""
-
-    name: str
-    ended_ms: int | None = None
-
-
-@final
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Found:
-    """A run that carries our tags; `trial` is None for that of the sweep, which is the `parent` of the others."""
-
-    run_id: str
-    trial: int | None
-    parent: str | None
-    started_ms: int
-    status: Status
-
-
-class Runs(Protocol):
-    """What a tracker needs of MLflow; every call may raise `Unreachable`."""
-
-    def experiment(self, name: str) -> str:
-        """Return the id of the experiment, created where there is none."""
-        ...
-
-    def find(self, experiment_id: str, sweep_id: str) -> list[Found]:
-        """Return all runs of the sweep that are not deleted."""
-        ...
-
-    def create(self, experiment_id: str, name: str, started_ms: int, tags: Mapping[str, str]) -> str:
-        """Create a run, running, and return its id."""
-        ...
-
-    def write(self, run_id: str, items: Sequence[Item]) -> None:
-        """Write items; what is there already may be written again. Raises `Refused`: at least one was not taken."""
-        ...
-
-    def set_status(self, run_id: str, status: Status) -> None:
-        """Set a run's status, and its end where it has one. Raises `Refused`."""
-        ...
-
-    def delete(self, run_id: str) -> None:
-        """Delete a run. Raises `Refused`."""
-        ...
-
-    def set_view(self, experiment_id: str, key: str, value: str) -> None:
-        """Write a tag of the experiment. Raises `Refused`."""
-        ...
 
 
 def prepare_environment() -> None:
@@ -152,14 +51,14 @@ class MlflowRuns:
             Unreachable: it cannot be opened now.
         """
         prepare_environment()
-        import mlflow
-
-        logging.getLogger("mlflow").setLevel(logging.ERROR)
         self._database = _sqlite_path(uri)
         try:
+            import mlflow
+
+            logging.getLogger("mlflow").setLevel(logging.CRITICAL)  # it would print what is raised here, unredacted
             with _first_opening(self._database):
                 self._client: Any = mlflow.MlflowClient(tracking_uri=uri)
-        except Exception as error:  # noqa: BLE001 - of MLflow, of its database or of the network
+        except Exception as error:
             raise _translated(error) from None
 
     def experiment(self, name: str) -> str:
@@ -247,7 +146,7 @@ def _called(call: Callable[[], _T]) -> _T:
     """Return what `call` returns, its errors in our words."""
     try:
         return call()
-    except Exception as error:  # noqa: BLE001 - as above
+    except Exception as error:
         raise _translated(error) from None  # the original would show an address with its password
 
 

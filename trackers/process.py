@@ -27,19 +27,16 @@ from .backlog import entries
 from .delivery import Delivery, log
 from .events import SweepResumed, SweepStarted
 from .journal import Lock, Reader
-from .mlflow_runs import MlflowRuns, Runs, Unreachable
+from .mlflow_runs import MlflowRuns
 from .redaction import redact
+from .runs import Runs, Unreachable
 from .tracker_db import Destination, TrackerDb
+from .watch import GRACE_S, POLL_S, Watch
 
-POLL_S = 0.25
 WRITE_S = 1.0
 """A run is written to at most so often."""
-GRACE_S = 3.0
-"""A driver that was never seen may still come for so long."""
-STALE_END_S = 15.0
+STALE_END_S = 10.0
 """A driver that holds a sweep which had ended before may take so long to resume it."""
-GONE_S = 4.5
-"""Without its driver a tracker is gone in so long."""
 BACKOFF_S = (0.5, 10.0)
 
 
@@ -74,50 +71,6 @@ class Options:
             uri=given.uri,
             experiment=given.experiment,
         )
-
-
-@final
-class Watch:
-    """Looks after the driver, in a thread of its own: a request that hangs must not keep a tracker without one."""
-
-    def __init__(self, folder: Path, grace_s: float = GRACE_S) -> None:
-        self._lock = folder / "journal.lock"
-        self._grace_s = grace_s
-        self._started = time.monotonic()
-        self._seen = False
-        self._lost_at: float | None = None
-        self._closed = threading.Event()
-        self.patient = False
-        """Whether there is time left although the driver is gone, because it had ended the sweep."""
-        self.look()
-
-    def start(self) -> None:
-        """Look from now on."""
-        threading.Thread(target=self._run, name="watch", daemon=True).start()
-
-    def close(self) -> None:
-        """Look no more."""
-        self._closed.set()
-
-    def look(self) -> None:
-        """Look once."""
-        now = time.monotonic()
-        if Lock.holder(self._lock) is not None:
-            self._seen, self._lost_at = True, None
-        elif self._lost_at is None and (self._seen or now - self._started >= self._grace_s):
-            self._lost_at = now
-
-    @property
-    def driver_gone(self) -> bool:
-        """Whether no driver holds the sweep, and none is about to."""
-        return self._lost_at is not None
-
-    def _run(self) -> None:
-        while not self._closed.wait(POLL_S):
-            self.look()
-            if self._lost_at is not None and not self.patient and time.monotonic() - self._lost_at > GONE_S:
-                log.warning("the driver is gone and MLflow does not answer; `kerasweep sync` delivers the rest")
-                os._exit(3)
 
 
 @final
@@ -260,7 +213,7 @@ class Tracker:
 
 
 @final
-class _Formatter(logging.Formatter):
+class Formatter(logging.Formatter):
     """A formatter that leaves no secret in a line."""
 
     def format(self, record: logging.LogRecord) -> str:
@@ -273,7 +226,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     os.umask(0o077)
     os.nice(10)
     handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(_Formatter("%(asctime)s %(levelname)s %(message)s"))
+    handler.setFormatter(Formatter("%(asctime)s %(levelname)s %(message)s"))
     logging.basicConfig(level=logging.WARNING, handlers=[handler])
     log.setLevel(logging.INFO)
     tracker = Tracker(options)
@@ -288,6 +241,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     except KerasweepError as error:
         log.error("%s", error)
         return error.exit_code
+    except Exception:
+        log.exception("the tracker failed; nothing is lost by that: `kerasweep sync` delivers the rest")
+        return 3
 
 
 if __name__ == "__main__":

@@ -12,9 +12,9 @@ _USERINFO = re.compile(
 )
 _KEY_VALUE = re.compile(
     r"""(?ix)
-    ( [\w.-]* (?: passw(?:or)?d | passwd | pwd | secret | token(?!s) | api[_-]?key | access[_-]?key | private[_-]?key
+    ( [\w.-]* (?: passw(?:or)?d | passwd | pwd | secret | token(?![a-z]) | api[_-]?key | access[_-]?key | private[_-]?key
               | credential ) [\w-]*
-      ["']? \s* (?: [:=] | => ) \s* )             # the key and its sign
+      ["']? \s* (?: => | [:=] ) \s* )             # the key and its sign
     ( "[^"]*" | '[^']*' | [^\s"',;&)}\]]+ )       # the value
     """
 )

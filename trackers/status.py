@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import final
 
 from .journal import Lock, Reader
-from .tracker_db import SWEEP, Destination
+from .runs import SWEEP
+from .tracker_db import Destination
 
 
 @final

@@ -20,9 +20,6 @@ from typing import Self, final
 
 from .redaction import redact
 
-SWEEP = -1
-"""Stands for the sweep where a trial's number would."""
-
 _SCHEMA = (
     "CREATE TABLE IF NOT EXISTS destinations (key TEXT PRIMARY KEY, experiment_id TEXT, view_id TEXT,"
     " cursor INTEGER NOT NULL DEFAULT 0, refused INTEGER NOT NULL DEFAULT 0, at REAL)",

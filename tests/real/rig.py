@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, cast
 
 import psutil
+
 from kerasweep.spaces.errors import BadInput
 from kerasweep.trackers.events import AttemptStarted, TrialAsked, TrialEnded
 from kerasweep.trackers.history import History

@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable
 
 import pytest
+
 from kerasweep.trackers.history import History
 from tests.real.rig import MODEL, SWEEP, Rig, check_journal, check_mlflow
 
@@ -63,9 +64,9 @@ def test_a_killed_driver_leaves_nothing_and_is_resumed(rig: Make) -> None:
 
 def test_a_killed_raylet_ends_the_run_with_the_command_to_resume(rig: Make) -> None:
     """When Ray's raylet is killed the launcher exits 3 and names the command, which works."""
-    sweep = rig()
+    sweep = rig(MODEL, SWEEP.replace("epochs: 3", "epochs: 60"))
     sweep.start()
-    sweep.wait(trials_ended(1))
+    sweep.wait(in_fit)
     sweep.kill("raylet")
     code, text = sweep.finish()
     assert code == 3, text

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from itertools import count
 from typing import TypeVar
 
-from kerasweep.trackers.mlflow_runs import (
+from kerasweep.trackers.runs import (
     PARENT,
     SWEEP_ID,
     TRIAL_KEY,

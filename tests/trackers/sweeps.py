@@ -30,7 +30,7 @@ START_AT = 1_700_000_000.0
 
 def spec(uri: str = "sqlite:////nowhere/mlflow.db", **changes: Any) -> dict[str, Any]:
     """Return a specification as far as a tracker reads it."""
-    declared = [
+    declared: list[dict[str, Any]] = [
         {"parameter": {"name": "learning_rate", "kind": "float"}, "open": []},
         {"parameter": {"name": "units", "kind": "int"}, "open": []},
         {"parameter": {"name": "fit/epochs", "kind": "fixed"}, "open": []},

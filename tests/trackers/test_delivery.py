@@ -15,8 +15,8 @@ from kerasweep.trackers import delivery as delivery_module
 from kerasweep.trackers.delivery import Delivery
 from kerasweep.trackers.events import Event, SweepEnded
 from kerasweep.trackers.journal import Journal, Reader
-from kerasweep.trackers.mlflow_runs import PARENT, Item, Point, Refused, Status, Tag, Unreachable
-from kerasweep.trackers.tracker_db import SWEEP, Destination, TrackerDb
+from kerasweep.trackers.runs import PARENT, SWEEP, Item, Point, Refused, Status, Tag, Unreachable
+from kerasweep.trackers.tracker_db import Destination, TrackerDb
 
 from .fakes import FakeRun, FakeRuns, Killed
 from .sweeps import START_AT, begun, clock, ended, first_session, journal, reported, second_session, started
@@ -322,6 +322,23 @@ class TestFaults:
             assert deliver(tmp_path, mlflow)
         assert sorted(by_name(mlflow)) == ["digits", "t0001"]
         assert len(by_name(mlflow)["t0001"].points) == 3
+
+    def test_the_sweeps_run_was_deleted_by_hand(self, tmp_path: Path) -> None:
+        """While a tracker works it is left alone; a later one delivers all again."""
+        mlflow = FakeRuns()
+        folder = journal(tmp_path, WHOLE)
+        with Reader(folder) as reader, TrackerDb(folder, HERE) as db:
+            one = Delivery(reader, db, lambda: mlflow, HERE.experiment)
+            one.backlog.read()
+            one.deliver()
+            by_name(mlflow)["digits"].deleted = True
+            one.over = True
+            one.deliver()
+            assert not one.pending
+        assert "digits" not in by_name(mlflow)
+        assert deliver(folder, mlflow)
+        (parent,) = [key for key, run in mlflow.live.items() if run.name == "digits"]
+        assert {run.tags[PARENT] for run in mlflow.live.values() if run.name != "digits"} == {parent}
 
     def test_the_cursor_waits_for_the_delivery(self, whole: Path) -> None:
         """It stays where it was while anything is missing, and is at the end when nothing is."""

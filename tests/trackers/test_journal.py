@@ -12,7 +12,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Generator
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -252,6 +252,16 @@ def test_what_append_returned_for_outlives_a_kill(tmp_path: Path) -> None:
     with child(program + "os.kill(os.getpid(), signal.SIGKILL)", tmp_path) as process:
         assert process.wait(PATIENCE_S) == -signal.SIGKILL
     assert read(tmp_path) == [notice(index) for index in range(7)]
+
+
+def test_each_commit_is_flushed_to_the_disk(tmp_path: Path) -> None:
+    """Not only a process but the machine may die after `append`: the log is synchronized at every commit."""
+    with Journal(tmp_path) as journal:
+        pragmas = [
+            journal._db.execute(f"PRAGMA {name}").fetchone()[0]  # pyright: ignore[reportPrivateUsage]
+            for name in ("journal_mode", "synchronous")
+        ]
+    assert pragmas == ["wal", 2]
 
 
 def test_what_is_pending_may_be_lost_but_is_never_torn(tmp_path: Path) -> None:
@@ -590,14 +600,11 @@ def test_pending_reports_wait_for_a_commit_that_succeeds(tmp_path: Path) -> None
 
 def test_a_journal_that_cannot_commit_at_its_end_still_frees_the_sweep(tmp_path: Path) -> None:
     """A full disk at closing is an error, but not a lock that nobody can release."""
-    with ExitStack() as stack:
-        other = sqlite3.connect(tmp_path / "other.db")
-        stack.callback(other.close)
-        journal = Journal(tmp_path)
-        journal._db.execute("PRAGMA query_only = ON")  # pyright: ignore[reportPrivateUsage]
-        journal.append_soon(report(1))
-        with pytest.raises(Infrastructure):
-            journal.close()
+    journal = Journal(tmp_path)
+    journal._db.execute("PRAGMA query_only = ON")  # pyright: ignore[reportPrivateUsage]
+    journal.append_soon(report(1))
+    with pytest.raises(Infrastructure):
+        journal.close()
     with Journal(tmp_path) as again:
         again.append(notice(0))
     assert read(tmp_path) == [notice(0)]

@@ -11,11 +11,11 @@ from typing import Any
 
 import pytest
 
-from kerasweep.trackers.mlflow_runs import (
+from kerasweep.trackers.mlflow_runs import MlflowRuns, prepare_environment
+from kerasweep.trackers.runs import (
     PARENT,
     SWEEP_ID,
     TRIAL_KEY,
-    MlflowRuns,
     Param,
     Point,
     Refused,
@@ -24,7 +24,6 @@ from kerasweep.trackers.mlflow_runs import (
     Status,
     Tag,
     Unreachable,
-    prepare_environment,
 )
 
 from .fakes import FakeRuns
@@ -171,7 +170,6 @@ class TestServer(RunsContract):
 @pytest.mark.real
 def test_two_first_openings_at_once(tmp_path: Path) -> None:
     """The database is made once; unguarded, two at once damage it."""
-    import mlflow as _  # not by three threads at once
 
     faults: list[Exception] = []
 

@@ -1,0 +1,111 @@
+"""What a tracker needs of MLflow: runs to find, create and write, in our words, with two kinds of error."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol, final
+
+SWEEP = -1
+"""Stands for the sweep where a trial's number would."""
+
+SWEEP_ID = "kerasweep.sweep_id"
+TRIAL_KEY = "kerasweep.trial_key"
+PARENT = "mlflow.parentRunId"
+
+
+class Unreachable(Exception):
+    """It may work later: MLflow is down, slow, locked or not set up; whether it did what it was asked is open."""
+
+
+class Refused(Exception):
+    """MLflow will never take this."""
+
+
+class RunGone(Refused):
+    """The run was deleted."""
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class Param:
+    """A parameter of a run."""
+
+    key: str
+    value: str
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class Tag:
+    """A tag of a run."""
+
+    key: str
+    value: str
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class Point:
+    """One value of a metric; `at_ms` is milliseconds since 1970. MLflow takes an equal point twice and keeps one."""
+
+    key: str
+    value: float
+    step: int
+    at_ms: int
+
+
+Item = Param | Tag | Point
+
+
+@final
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Status:
+    """A run's status, and when it ended where it has."""
+
+    name: str
+    ended_ms: int | None = None
+
+
+@final
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Found:
+    """A run that carries our tags; `trial` is None for that of the sweep, which is the `parent` of the others."""
+
+    run_id: str
+    trial: int | None
+    parent: str | None
+    started_ms: int
+    status: Status
+
+
+class Runs(Protocol):
+    """What a tracker needs of MLflow; every call may raise `Unreachable`."""
+
+    def experiment(self, name: str) -> str:
+        """Return the id of the experiment, created where there is none."""
+        ...
+
+    def find(self, experiment_id: str, sweep_id: str) -> list[Found]:
+        """Return all runs of the sweep that are not deleted."""
+        ...
+
+    def create(self, experiment_id: str, name: str, started_ms: int, tags: Mapping[str, str]) -> str:
+        """Create a run, running, and return its id."""
+        ...
+
+    def write(self, run_id: str, items: Sequence[Item]) -> None:
+        """Write items; what is there already may be written again. Raises `Refused`: at least one was not taken."""
+        ...
+
+    def set_status(self, run_id: str, status: Status) -> None:
+        """Set a run's status, and its end where it has one. Raises `Refused`."""
+        ...
+
+    def delete(self, run_id: str) -> None:
+        """Delete a run. Raises `Refused`."""
+        ...
+
+    def set_view(self, experiment_id: str, key: str, value: str) -> None:
+        """Write a tag of the experiment. Raises `Refused`."""
+        ...
