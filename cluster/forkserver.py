@@ -62,7 +62,7 @@ class ForkServer:
         environment = {"TF_CPP_MIN_LOG_LEVEL": "2", "OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1", **os.environ}
         with open(log or os.devnull, "ab") as output:
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "kerasweep.cluster.forkserver"],
+                [sys.executable, "-P", "-m", "kerasweep.cluster.forkserver"],
                 stdin=subprocess.PIPE,
                 stdout=output,
                 stderr=output,

@@ -10,6 +10,7 @@ import fcntl
 import http.client
 import json
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -133,7 +134,8 @@ def _await_health(server: _Server, state_dir: Path, patience_s: float) -> None:
 
 def _did_not_start(uri: str, state_dir: Path) -> Infrastructure:
     log = state_dir / "mlflow-server.log"
-    lines = [line for line in log.read_text(errors="replace").splitlines() if line.strip(" )") and line[0] not in " ("]
+    lines = [line for line in log.read_text(errors="replace").splitlines() if line.strip()]
+    lines = [line for line in lines if re.match(r"[\w.]*(Error|Exception)\b", line)] or lines
     last = one_line(lines[-1].replace(uri, "the tracking store")) if lines else "it said nothing"
     return Infrastructure(f"the MLflow server ended at its start: {last}; all of it is in {log}")
 

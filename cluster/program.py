@@ -95,7 +95,10 @@ def snapshot(root: Path) -> dict[str, str]:
             if not name.endswith(".py"):
                 continue
             path = Path(folder, name)
-            text = path.read_text(encoding="utf-8", errors="surrogateescape")
+            try:
+                text = read_source(path)
+            except OSError:  # an editor's lock, which links to nowhere
+                continue
             sources[str(path.relative_to(root))] = text
             size += len(text)
             if len(sources) > MAX_FILES or size > MAX_BYTES:
@@ -104,6 +107,19 @@ def snapshot(root: Path) -> dict[str, str]:
                     "give the sweep file and its code a folder of their own"
                 )
     return sources
+
+
+def read_source(path: Path) -> str:
+    """Return a source as Python reads it: without a byte order mark, in UTF-8 or the encoding that it declares."""
+    data = path.read_bytes()
+    try:
+        text = data.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        try:
+            text = importlib.util.decode_source(data)
+        except (SyntaxError, UnicodeDecodeError):  # left to the import to complain of
+            text = data.decode("utf-8", "surrogateescape")
+    return text.replace("\r\n", "\n").replace("\r", "\n")
 
 
 def _searched(folder: Path) -> bool:
@@ -155,7 +171,10 @@ class SnapshotFinder(MetaPathFinder):
             for name, is_package in ((os.path.join(stem, "__init__.py"), True), (f"{stem}.py", False)):
                 if name in self._sources:
                     return self._spec(fullname, name, is_package)
-            if any(name.startswith(stem + os.sep) for name in self._sources):  # a namespace package
+            if any(name.startswith(stem + os.sep) for name in self._sources):  # a namespace package, which comes last
+                found = importlib.machinery.PathFinder.find_spec(fullname, path)
+                if found is not None and found.loader is not None:
+                    return None
                 spec = importlib.machinery.ModuleSpec(fullname, None, is_package=True)
                 spec.submodule_search_locations = [os.path.join(self._root, stem)]
                 return spec

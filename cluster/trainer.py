@@ -6,6 +6,7 @@ trainer ends, whatever it is doing.
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 import socket
@@ -57,6 +58,8 @@ def _load(program: Program) -> tuple[UserCode | None, Message]:
         code = UserCode.of(model, data)
         if program.suspects:
             refuse_unread(code, program.suspects)
+        gc.collect()
+        gc.freeze()
         return code, {"type": "ready"}
     except KerasweepError as error:
         return None, {"type": "refused", "reason": one_line(str(error)), "traceback": ""}

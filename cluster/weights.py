@@ -15,6 +15,8 @@ from typing import Any, final
 from ..spaces.errors import Infrastructure
 from ..spaces.trial import Assignment
 
+FILE = "weights.npz"
+
 
 @final
 class BestWeights:
@@ -46,13 +48,11 @@ class BestWeights:
             return
         if threshold is not None and self._sign * self.value <= self._sign * threshold:
             return
-        if self._weights is not None:
-            self.model.set_weights(self._weights)
+        weights = self.model.get_weights() if self._weights is None else self._weights
         target = Path(folder) / str(assignment.number)
         target.mkdir(parents=True, exist_ok=True, mode=0o700)
-        path, draft = target / "model.weights.h5", target / "draft.weights.h5"
-        self.model.save_weights(draft)
-        os.replace(draft, path)
+        path = target / FILE
+        _save(path, weights)
         about = {
             "epoch": self.epoch,
             "value": self.value,
@@ -70,10 +70,10 @@ def load_weights(model: Any, folder: Path, number: int) -> int:
     """Load the kept weights of trial `number` into a model built anew; return the epoch that they are from.
 
     Raises:
-        Infrastructure: there are none, or the file is not the one that was written.
+        Infrastructure: there are none, the file is not the one that was written, or the model has other weights.
     """
     about_path = folder / str(number) / "weights.json"
-    path = folder / str(number) / "model.weights.h5"
+    path = folder / str(number) / FILE
     if not about_path.exists() or not path.exists():
         raise Infrastructure(f"no weights of trial {number} are kept in {folder}; only the best three trials' are")
     about = json.loads(about_path.read_text())
@@ -81,8 +81,28 @@ def load_weights(model: Any, folder: Path, number: int) -> int:
         raise Infrastructure(f"{path} is damaged: its hash is not the one that was written; the weights are lost")
     if not model.built and about["build"]:
         model.build_from_config(about["build"])
-    model.load_weights(path)
+    try:
+        model.set_weights(_load(path))
+    except ValueError as error:
+        raise Infrastructure(f"the model built anew does not fit the weights of trial {number}: {error}") from error
     return int(about["epoch"])
+
+
+def _save(path: Path, weights: list[Any]) -> None:
+    """Write arrays in NumPy's own format, whole or not at all; what that has no type for (bfloat16) as float32."""
+    import numpy as np
+
+    plain = [np.asarray(one, dtype="float32") if one.dtype.kind == "V" else one for one in weights]
+    draft = path.with_name(f"draft-{path.name}")
+    np.savez(draft, *plain)
+    draft.replace(path)
+
+
+def _load(path: Path) -> list[Any]:
+    import numpy as np
+
+    with np.load(path, allow_pickle=False) as arrays:
+        return [arrays[f"arr_{index}"] for index in range(len(arrays.files))]
 
 
 def sha256(path: Path) -> str:

@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 
 from rich.console import Console
 
-from ..cluster.program import Program, snapshot
+from ..cluster.program import Program, read_source, snapshot
 from ..spaces.errors import BadInput, Infrastructure, SweepHeld
 from ..trackers.journal import Lock
 from . import sweeps
@@ -36,6 +36,7 @@ def run_command(file: Path, settings: Sequence[str], home: Path | None, *, detac
     check_machine(spec)
     check_tracker(spec.track.uri)
     program = program_of(spec)
+    os.umask(0o077)
     staging, folder = sweeps.stage(place, spec.name)
     started = False
     try:
@@ -103,7 +104,7 @@ def sync_command(name: str, home: Path | None) -> int:
 
     folder = sweeps.find(sweeps.home_folder(home), name)
     check_tracker(SweepSpec.from_json(sweeps.read(folder).spec).track.uri)
-    command = [sys.executable, "-m", "kerasweep.trackers.process", str(folder), "--once"]
+    command = [sys.executable, "-P", "-m", "kerasweep.trackers.process", str(folder), "--once"]
     with (folder / "logs" / "tracker.log").open("ab") as log:
         done = subprocess.run(command, stdout=log, stderr=log, check=False)  # noqa: S603
     behind = wait_for_delivery(folder, 0.0)
@@ -128,6 +129,10 @@ def plan_command(file: Path, settings: Sequence[str], home: Path | None) -> int:
 def program_of(spec: SweepSpec) -> Program:
     """Return the code of a sweep file; declared parameters that no code mentions are looked at more closely."""
     sources = snapshot(Path(spec.folder))
+    for key, name in (("model", spec.model), ("data", spec.data or "")):
+        file = name.partition(":")[0]
+        if file.endswith(".py") and os.path.normpath(file) not in sources:
+            raise BadInput(f"{key}: {file} is not in {spec.folder} or its folders; move it beside the sweep file")
     declared = [one.parameter.name for one in spec.declared if not one.parameter.name.startswith("fit/")]
     return Program(
         root=spec.folder,
@@ -183,6 +188,6 @@ def _edited(spec: SweepSpec, stored: dict[str, str]) -> list[str]:
 
 def _same(path: Path, text: str) -> bool:
     try:
-        return path.read_text(encoding="utf-8", errors="surrogateescape") == text
+        return read_source(path) == text
     except OSError:
         return False

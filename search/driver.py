@@ -254,7 +254,7 @@ def start_tracker(folder: Path) -> subprocess.Popen[bytes]:
     """Start the process that delivers the sweep in `folder` to MLflow."""
     with (folder / "logs" / "tracker.log").open("ab") as log:
         return subprocess.Popen(  # noqa: S603
-            [sys.executable, "-m", "kerasweep.trackers.process", str(folder)],
+            [sys.executable, "-P", "-m", "kerasweep.trackers.process", str(folder)],
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=log,

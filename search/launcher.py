@@ -73,7 +73,7 @@ def _start(job: Job) -> _Run:
     logs.mkdir(mode=0o700, parents=True, exist_ok=True)
     log = os.open(logs / "driver.log", os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
     process = subprocess.Popen(  # noqa: S603
-        [sys.executable, "-m", "kerasweep.search.driver", str(writing)],
+        [sys.executable, "-P", "-m", "kerasweep.search.driver", str(writing)],
         stdin=subprocess.PIPE,
         stdout=log,
         stderr=log,

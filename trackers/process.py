@@ -98,8 +98,6 @@ class Tracker:
         Raises:
             BadInput: there is no sweep.
         """
-        if not self._options.once:
-            self._watch.start()
         lock = Lock(self._options.folder / "tracker.lock")
         try:
             reader = self._reader() if self._acquire(lock) else None
@@ -112,13 +110,19 @@ class Tracker:
             lock.release()
 
     def _acquire(self, lock: Lock) -> bool:
+        said = False
         while not self._stop.is_set():
             try:
                 lock.acquire(0.0)
-                return True
-            except SweepHeld as error:
-                log.info("waiting: another tracker is at work (%s)", error)
-                self._stop.wait(POLL_S * 4)
+            except SweepHeld:
+                if not said:
+                    log.info("waiting for another tracker of this sweep to end")
+                said = True
+                self._stop.wait(POLL_S)
+                continue
+            if not self._options.once:
+                self._watch.start()
+            return True
         return False
 
     def _reader(self) -> Reader | None:

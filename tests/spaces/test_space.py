@@ -127,7 +127,7 @@ def test_a_declared_parent_that_is_read_stays_before_its_children() -> None:
     """The form that the code made of a parent stands where the declaration stood."""
     parent = Declared(parameter=Number(name="depth", min=1, max=3, integer=True), open=frozenset({"step"}))
     child = Declared(parameter=Boolean(name="skip", conditions=(Condition(parent="depth", values=(2, 3)),)))
-    read = parent.narrow(Number(name="depth", min=1, max=9, integer=True, step=1, default=2))
+    read = parent.narrow(Number(name="depth", min=1, max=9, integer=True, step=2, default=2))
     assert identity(read) != identity(parent.parameter)
     space = Space.of([parent, child]).learn([read])
     assert names(space) == ["depth", "skip"]

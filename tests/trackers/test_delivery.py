@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import math
+import sqlite3
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -520,9 +522,6 @@ def survive(folder: Path, mlflow: FakeRuns) -> None:
 
 
 def _memo(folder: Path, read: Callable[[Any], int]) -> int:
-    import sqlite3
-    from contextlib import closing
-
     with closing(sqlite3.connect(folder / "tracker.db")) as db:
         return read(db.execute("SELECT cursor, refused FROM destinations").fetchone())
 

@@ -2,22 +2,28 @@
 
 from __future__ import annotations
 
+import http.client
+import json
 import math
 import os
 import re
 import shutil
 import signal
+import sqlite3
+import stat
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterable
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import psutil
 import pytest
 
-from kerasweep.cluster.mlflow_server import stop_server
+from kerasweep.cluster.mlflow_server import ensure_server, stop_server
+from kerasweep.spaces.errors import Infrastructure
 from kerasweep.spaces.trial import OutcomeKind
 from kerasweep.trackers.events import Event, Reported, SweepEnded, TrialEnded
 from kerasweep.trackers.journal import Journal, Reader
@@ -178,8 +184,6 @@ def test_killed_in_mid_delivery(uri: str, sweep: Path) -> None:
 
 
 def _known_runs(folder: Path) -> list[str]:
-    import sqlite3
-    from contextlib import closing
 
     if not (folder / "tracker.db").exists():
         return []
@@ -219,8 +223,6 @@ def test_the_driver_dies_and_the_sweep_is_resumed(uri: str, sweep: Path) -> None
 
 def test_a_server_that_stops_answering(server: str, server_state: Path, sweep: Path) -> None:
     """Requests whose answers never came are repeated, and what they did in the end is there once."""
-    import json
-
     group = json.loads((server_state / "mlflow-server.json").read_text())["group"]
     journal(sweep, for_the_lab(many_trials(20), server, "stopped"))
     process = tracker(sweep, timeout_s=1)
@@ -291,12 +293,6 @@ def dom(url: str, profile: Path) -> str:
 
 def test_the_server_is_there_once_and_keeps_to_itself(server: str, server_state: Path) -> None:
     """It is found again, answers this machine only under its own name, and shows its store to nobody."""
-    import http.client
-    import json
-    import stat
-
-    from kerasweep.cluster.mlflow_server import ensure_server
-
     state = json.loads((server_state / "mlflow-server.json").read_text())
     assert ensure_server(state["uri"], server_state) == server
     for name in ("mlflow-server.json", "mlflow-server.log", "served.db"):
@@ -313,10 +309,7 @@ def test_the_server_is_there_once_and_keeps_to_itself(server: str, server_state:
 
 def test_a_server_that_cannot_start(tmp_path: Path) -> None:
     """What it said last is said, and nothing is left."""
-    from kerasweep.cluster.mlflow_server import ensure_server
-    from kerasweep.spaces.errors import Infrastructure
-
     (tmp_path / "broken.db").write_bytes(b"this is no database, though it is longer than a header " * 100)
-    with pytest.raises(Infrastructure, match="is in .*mlflow-server"):
+    with pytest.raises(Infrastructure, match=r"ended at its start: .*file is not a database"):
         ensure_server(f"sqlite:///{tmp_path}/broken.db", tmp_path / "state", patience_s=120.0)
     assert not stop_server(tmp_path / "state")

@@ -190,14 +190,14 @@ def test_told_to_stop(tmp_path: Path, mlflow: FakeRuns) -> None:
         assert codes == [143]
 
 
-def test_one_tracker_at_a_time(tmp_path: Path, mlflow: FakeRuns) -> None:
+def test_one_tracker_at_a_time(tmp_path: Path, mlflow: FakeRuns, caplog: pytest.LogCaptureFixture) -> None:
     """A second one waits for the first."""
     journal(tmp_path, WHOLE)
     lock = Lock(tmp_path / "tracker.lock")
     lock.acquire()
-    with tracking(tmp_path, mlflow) as (_, codes):
+    with caplog.at_level(logging.INFO, "kerasweep.tracker"), tracking(tmp_path, mlflow) as (_, codes):
         assert delivery_status(tmp_path).tracker is not None
-        wait_for(lambda: threading.active_count() > 2)
+        wait_for(lambda: "waiting for another tracker of this sweep to end" in caplog.messages)
         assert not codes
         assert not mlflow.requests
         lock.release()
