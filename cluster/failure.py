@@ -20,6 +20,7 @@ class Failure:
     out_of_memory: bool = False
 
 
+MAX_CHARACTERS = 50_000
 _MEMORY_ERRORS = ("MemoryError", "ResourceExhaustedError", "OutOfMemoryError", "XlaRuntimeError: RESOURCE_EXHAUSTED")
 
 
@@ -27,15 +28,28 @@ def describe(error: BaseException, root: str) -> Failure:
     """Return what is worth saying about `error`, which came out of code under the folder `root`."""
     frames = traceback.extract_tb(error.__traceback__)
     own = [frame for frame in frames if _is_own(frame.filename, root)]
-    kind = type(error).__name__
-    text = one_line(f"{kind}: {error}" if str(error) else kind)
+    kind, message = type(error).__name__, _message(error)
+    text = one_line(f"{kind}: {message}" if message else kind)
     place = f" ({os.path.relpath(own[-1].filename, root)}:{own[-1].lineno} in {own[-1].name})" if own else ""
     if isinstance(error, SyntaxError) and error.filename:
         place = f" ({os.path.relpath(error.filename, root)}:{error.lineno})"
     whole = "".join(traceback.format_exception(error))
     short = "Your code:\n" + "".join(traceback.format_list(own)) + f"{text}\n\n" if own else ""
-    out_of_memory = any(name in f"{kind}: {error}" for name in _MEMORY_ERRORS)
-    return Failure(reason=text + place, traceback=f"{short}All of it:\n{whole}", out_of_memory=out_of_memory)
+    out_of_memory = any(name in f"{kind}: {message}" for name in _MEMORY_ERRORS)
+    return Failure(reason=text + place, traceback=_cut(f"{short}All of it:\n{whole}"), out_of_memory=out_of_memory)
+
+
+def _cut(text: str) -> str:
+    """Return both ends of a text that is too long for a message and the journal."""
+    half = MAX_CHARACTERS // 2
+    return text if len(text) <= MAX_CHARACTERS else f"{text[:half]}\n…\n{text[-half:]}"
+
+
+def _message(error: BaseException) -> str:
+    try:
+        return str(error)
+    except Exception:  # an exception of the user's own may have a `__str__` that fails
+        return ""
 
 
 def _is_own(filename: str, root: str) -> bool:

@@ -43,22 +43,32 @@ ORPHAN_S = 1.0
 @final
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Order:
-    """What a fork server is told: where to listen, the program, and how many trainers to warm up at once."""
+    """What a fork server is told: where to listen, the program, and how many trainers to warm up at once.
+
+    A trainer gets `cpu` threads. `warm_up` has one that waits start TensorFlow's runtime too: not where graphics
+    processors are assigned later.
+    """
 
     owner: int
     socket: str
     program: Mapping[str, Any] = field(repr=False)
     warm: int = 0
+    cpu: int = 1
+    warm_up: bool = True
 
 
 @final
 class ForkServer:
     """The owner's handle: starts the process, connects to it."""
 
-    def __init__(self, folder: Path, program: Program, *, warm: int = 0, log: Path | None = None) -> None:
+    def __init__(
+        self, folder: Path, program: Program, *, warm: int = 0, cpu: int = 1, gpu: float = 0, log: Path | None = None
+    ) -> None:
         """Start the process; it listens at once and forks when its imports are done."""
         self.socket = folder / f"trainers-{os.getpid()}.sock"
-        order = Order(owner=os.getpid(), socket=str(self.socket), program=program.to_json(), warm=warm)
+        order = Order(
+            owner=os.getpid(), socket=str(self.socket), program=program.to_json(), warm=warm, cpu=cpu, warm_up=not gpu
+        )
         environment = {"TF_CPP_MIN_LOG_LEVEL": "2", "OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1", **os.environ}
         with open(log or os.devnull, "ab") as output:
             self._process = subprocess.Popen(
@@ -137,6 +147,7 @@ class _Child:
     control: socket.socket
     owner: int | None = None
     orphan_since: float | None = None
+    said: bytes = b""
 
 
 class _Server:
@@ -154,7 +165,7 @@ class _Server:
     def run(self) -> None:
         _preload()
         for _ in range(self._order.warm):
-            self._fork(None)
+            self._fork(None, waits=True)
         while True:
             for key, _ in self._selector.select(timeout=0.2):
                 if key.fileobj is self._listener:
@@ -185,7 +196,7 @@ class _Server:
                 self._tell()
                 return
             if message["type"] == "adopt":
-                self._adopt(link, owner)
+                self._adopt(link, owner, spare=bool(message.get("spare")))
             else:
                 link.send({"type": "status", "exit": self._exit_of(int(message["pid"]))})
         except LinkClosed:
@@ -201,7 +212,7 @@ class _Server:
             time.sleep(0.02)
         return self._ended.get(pid)
 
-    def _adopt(self, link: Link, owner: int) -> None:
+    def _adopt(self, link: Link, owner: int, *, spare: bool) -> None:
         for child in self._children.values():
             if child.owner is None:
                 try:
@@ -210,21 +221,21 @@ class _Server:
                     continue
                 child.owner = owner
                 return
-        self._fork(link, owner)
+        self._fork(link, owner, waits=spare)
 
-    def _fork(self, link: Link | None, owner: int | None = None) -> None:
+    def _fork(self, link: Link | None, owner: int | None = None, *, waits: bool) -> None:
         mine, theirs = socket.socketpair()
         parent = os.getpid()
         pid = os.fork()
         if pid == 0:
             die_with_parent(parent)
-            self._become_trainer(theirs, link)
+            self._become_trainer(theirs, link, waits)
         theirs.close()
         child = _Child(pid=pid, control=mine, owner=owner)
         self._children[pid] = child
         self._selector.register(mine, selectors.EVENT_READ, child)
 
-    def _become_trainer(self, control: socket.socket, link: Link | None) -> None:
+    def _become_trainer(self, control: socket.socket, link: Link | None, waits: bool) -> None:
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
         self._selector.close()
         self._listener.close()
@@ -235,19 +246,21 @@ class _Server:
         os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
         code = 1
         try:
-            trainer.run(Program.from_json(self._order.program), control, link)
+            program, warm_up = Program.from_json(self._order.program), waits and self._order.warm_up
+            trainer.run(program, control, link, cpu=self._order.cpu, warm_up=warm_up)
             code = 0
         finally:
             os._exit(code)
 
     def _hear(self, child: _Child) -> None:
         """Take a trainer's verdict on the program; its end of the socket closing is heard of by `_reap`."""
-        text = child.control.recv(1_000_000)
-        if not text:
+        part = child.control.recv(1_000_000)
+        if not part:
             self._selector.unregister(child.control)
             return
-        if self._verdict is None:
-            self._verdict = json.loads(text)
+        child.said += part
+        if self._verdict is None and child.said.endswith(b"\n"):
+            self._verdict = json.loads(child.said)
             self._tell()
 
     def _tell(self) -> None:

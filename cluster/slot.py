@@ -22,6 +22,7 @@ from .program import Program
 
 GRACE_S = 15.0
 """A stopped trial's thread that has not ended after so long costs its trainer."""
+CLOSE_S = 2.0
 RECYCLE_BYTES = 1_000_000_000
 """A trainer that has grown by so much since its first trial is due for recycling."""
 POLL_S = 0.25
@@ -64,7 +65,7 @@ class Trainer:
         self.refusal: Message | None = None
         self.first_bytes = 0
         log = f"{setup.logs}/trainer-{name}.log"
-        link.send({"type": "setup", "environment": _environment(setup), "cpu": setup.cpu, "log": log})
+        link.send({"type": "setup", "environment": _environment(setup), "gpu": setup.gpu, "log": log})
 
     def ready(self, timeout_s: float) -> bool:
         """Wait until it has loaded the user's code; `refusal` says why it cannot train."""
@@ -97,7 +98,7 @@ def _environment(setup: SlotSetup) -> dict[str, str]:
 
 @final
 class Slot:
-    """One place for a trial. `assign` only stores; `step` does the work and returns what came about."""
+    """One place for a trial. `assign` never waits and never raises; `step` returns what came about."""
 
     def __init__(self, setup: SlotSetup, *, clock: Callable[[], float] = time.monotonic) -> None:
         self._setup = setup
@@ -110,6 +111,7 @@ class Slot:
         self._running: Assignment | None = None
         self._left: Assignment | None = None
         self._left_at = 0.0
+        self._late: list[Message] = []
         self._began = 0.0
         self._heard = 0.0
         self._batches = 0
@@ -122,6 +124,7 @@ class Slot:
             self._leave(self._running)
         self._waiting, self._running = assignment, None
         self._wanted_at = self._clock()
+        self._start_at_once()
 
     def warm(self) -> None:
         """Get a trainer without waiting for it."""
@@ -136,6 +139,7 @@ class Slot:
         deadline = self._clock() + self._setup.chunk_s
         messages: list[Message] = []
         while True:
+            messages, self._late = messages + self._late, []
             message = self._next(max(0.0, min(POLL_S, deadline - self._clock())))
             if message is not None:
                 messages.append(message)
@@ -148,7 +152,12 @@ class Slot:
                 return messages, False
 
     def close(self) -> None:
-        """Let the trainers go; they end when their links close."""
+        """Let the trainers go; a trial that was stopped gets a moment to write its weights."""
+        if self._running is not None:
+            self._leave(self._running)
+        deadline = self._clock() + CLOSE_S
+        while self._left is not None and self._trainer is not None and self._clock() < deadline:
+            self._left_is_over(POLL_S)
         for trainer in (self._trainer, self._spare):
             if trainer is not None:
                 trainer.link.close()
@@ -167,6 +176,16 @@ class Slot:
         except LinkClosed:
             return self._on_dead_trainer()
 
+    def _start_at_once(self) -> None:
+        """Begin the trial where its trainer is warm and free: Tune takes two calls more until it asks for a step."""
+        trainer = self._trainer
+        if trainer is None or not trainer.pid or trainer.refusal is not None or self._left is not None:
+            return
+        try:
+            self._begin(0.0)
+        except LinkClosed:  # it died while it was idle; `step` gets another
+            self._trainer = None
+
     def _begin(self, timeout_s: float) -> Message | None:
         """Give the waiting trial to the trainer once that is free and warm."""
         assert self._waiting is not None  # noqa: S101
@@ -177,12 +196,12 @@ class Slot:
         assert self._trainer is not None  # noqa: S101
         if not self._trainer.ready(timeout_s):
             return self._too_cold()
-        self._running, self._waiting = self._waiting, None
         if self._trainer.refusal is not None:
+            self._running, self._waiting = self._waiting, None
             return self._refused(self._trainer.refusal)
-        self._trainer.link.send(
-            {"type": "trial", "assignment": self._running.to_json(), "settings": self._setup.settings}
-        )
+        settings = self._setup.settings  # a trainer that died idle is found out here, at no cost to the trial
+        self._trainer.link.send({"type": "trial", "assignment": self._waiting.to_json(), "settings": settings})
+        self._running, self._waiting = self._waiting, None
         self._began = self._heard = self._clock()
         self._batches = self._peak = 0
         return None
@@ -210,11 +229,17 @@ class Slot:
         if message["kind"] == "oom":
             self._drop(trainer)
         elif self._spare is None and trainer.grown:
-            self._spare = self._adopt()
+            self._spare = self._adopt(spare=True)
 
     def _use_spare(self) -> None:
         """Put the warmed successor in the place of a trainer that is due."""
-        if self._spare is None or not self._spare.ready(0.0):
+        if self._spare is None:
+            return
+        try:
+            if not self._spare.ready(0.0):
+                return
+        except LinkClosed:  # it died while it loaded: another is warmed after the next trial
+            self._spare = None
             return
         if self._trainer is not None:
             self._trainer.link.close()
@@ -243,6 +268,7 @@ class Slot:
             self._left = None
             if message["type"] == "ended":
                 self._after_trial(self._trainer, message)
+                self._late.append({**message, "type": "timed", "slot": self._name})
             return True
         if self._clock() - self._left_at > GRACE_S:
             self._drop(self._trainer)
@@ -250,14 +276,19 @@ class Slot:
             return True
         return False
 
-    def _adopt(self) -> Trainer:
+    def _adopt(self, *, spare: bool = False) -> Trainer:
         """Connect to a new trainer: forked by this machine's fork server, or by one of the slot's own."""
         path = Path(self._setup.socket) if self._server is None else self._server.socket
         try:
-            link = connect(path, {"type": "adopt"}, patience_s=30.0 if self._server is not None else 0.0)
+            link = connect(
+                path, {"type": "adopt", "spare": spare}, patience_s=30.0 if self._server is not None else 0.0
+            )
         except (OSError, LinkClosed):
             self._server = ForkServer(
-                Path(tempfile.mkdtemp(prefix="kerasweep-")), Program.from_json(self._setup.program)
+                Path(tempfile.mkdtemp(prefix="kerasweep-")),
+                Program.from_json(self._setup.program),
+                cpu=self._setup.cpu,
+                gpu=self._setup.gpu,
             )
             link = connect(self._server.socket, {"type": "adopt"}, patience_s=30.0)
         return Trainer(link, self._setup, self._name)

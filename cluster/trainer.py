@@ -22,22 +22,27 @@ from .failure import describe
 from .link import Link, LinkClosed, Message
 from .program import Program
 from .rehearsal import refuse_unread, rehearse
-from .training import Settings, Training, UserCode
+from .training import Settings, Training, UserCode, clean_up
 
 BEAT_S = 1.0
 """The main thread says so often how far training is, so that a hang can be told from slow work."""
 
 
-def run(program: Program, control: socket.socket, link: Link | None) -> None:
+def run(program: Program, control: socket.socket, link: Link | None, *, cpu: int, warm_up: bool) -> None:
     """Load the user's code and data, tell the verdict on `control`, then serve a slot until it is gone.
 
     Args:
         program: What to load.
         control: The fork server's end hears the verdict there and hands a slot's connection over.
         link: The slot's connection where there is one already.
+        cpu: The threads that TensorFlow may take for one operation.
+        warm_up: Whether to spend the time until there is a trial on TensorFlow's own start.
     """
+    limit_threads(cpu)
     code, verdict = _load(program)
-    control.sendall(json.dumps(verdict).encode())
+    control.sendall(json.dumps(verdict).encode() + b"\n")
+    if code is not None and warm_up:
+        _warm_up()
     if link is None:
         _, descriptors, _, _ = socket.recv_fds(control, 16, 1)
         if not descriptors:
@@ -66,6 +71,19 @@ def _load(program: Program) -> tuple[UserCode | None, Message]:
     except (Exception, SystemExit) as error:
         failure = describe(error, program.root)
         return None, {"type": "refused", "reason": failure.reason, "traceback": failure.traceback}
+
+
+def _warm_up() -> None:
+    """Fit a model of one weight, so that TensorFlow's lazy start (half a second) is not the first trial's."""
+    import keras
+    import numpy as np
+
+    model: Any = keras.Sequential([keras.Input((1,)), keras.layers.Dense(1)])
+    model.compile(optimizer="adam", loss="mse")
+    x = np.zeros((2, 1), "float32")
+    model.fit(x, x, verbose=0, validation_data=(x, x))
+    del model
+    clean_up()
 
 
 @final
@@ -128,15 +146,23 @@ def _set_up(message: Mapping[str, Any]) -> None:
     os.dup2(descriptor, 1)
     os.dup2(descriptor, 2)
     os.close(descriptor)
-    limit_threads(int(message["cpu"]))
+    if message["gpu"]:
+        _grow_graphics_memory()
 
 
 def limit_threads(cpu: int) -> None:
-    """Keep TensorFlow to so many threads, and let it take graphics memory as it needs it."""
+    """Keep TensorFlow to so many threads; to be called before it runs anything."""
+    import tensorflow
+
+    threading_options = cast(Any, tensorflow).config.threading
+    threading_options.set_intra_op_parallelism_threads(cpu)
+    threading_options.set_inter_op_parallelism_threads(cpu)
+
+
+def _grow_graphics_memory() -> None:
+    """Let TensorFlow take graphics memory as it needs it."""
     import tensorflow
 
     config = cast(Any, tensorflow).config
-    config.threading.set_intra_op_parallelism_threads(cpu)
-    config.threading.set_inter_op_parallelism_threads(max(1, cpu))
     for device in config.list_physical_devices("GPU"):
         config.experimental.set_memory_growth(device, True)

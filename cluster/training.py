@@ -171,7 +171,7 @@ class Training:
         self.say({**ended, "timing": {**self._times, "pid": os.getpid()}})
         self.weights.forget()
         del self._trace
-        _clean_up()
+        clean_up()
 
     def say(self, message: Message) -> None:
         """Send a message about this trial."""
@@ -276,7 +276,7 @@ def count_params(model: Any) -> int | None:
         return None
 
 
-def _clean_up() -> None:
+def clean_up() -> None:
     """Clear Keras's session, and keep what TensorFlow leaks per trial out of all later collections.
 
     The graphs of every fit stay reachable, some 10,000 objects each: unfrozen, a collection takes 8 ms after the first

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from typing import Any
@@ -11,7 +12,14 @@ from .spec import SweepSpec
 
 
 def _number(text: str) -> float | None:
-    return None if text == "null" else float(text)
+    return None if text == "null" else _finite(text)
+
+
+def _finite(text: str) -> float:
+    value = float(text)
+    if not math.isfinite(value):
+        raise ValueError(text)
+    return value
 
 
 def _whole(text: str) -> int | None:
@@ -23,7 +31,7 @@ AMENDABLE: Mapping[str, Callable[[str], Any]] = {
     "budget.hours": _number,
     "parallel": _whole,
     "limits.trial_s": _number,
-    "limits.silence_s": float,
+    "limits.silence_s": _finite,
     "limits.memory_gb": _number,
     "retry.lost": int,
     "retry.crash": int,

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 import os
 import random
+import re
 import shutil
 import sys
 import tempfile
-from collections.abc import Generator, Mapping
+from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -15,7 +17,7 @@ from typing import Any
 from rich.console import Console
 
 from ..cluster.program import pickled_program
-from ..spaces.errors import BadInput
+from ..spaces.errors import BadInput, did_you_mean
 from ..spaces.space import Declared
 from ..spaces.trial import Json
 from ..spaces.yaml_form import BadForm, declare
@@ -27,8 +29,12 @@ from .launcher import wait_for_delivery
 from .objective import Objective
 from .origin import origin_of
 from .results import Result
+from .sampler import SAMPLERS
 from .spec import Budget, Limits, Resources, Retry, Search, SweepSpec, Track
+from .sweepform import NAME
 from .watcher import watching
+
+STOPS = ("none", "asha")
 
 
 def sweep(
@@ -88,7 +94,7 @@ def sweep(
     """
     home = sweeps.home_folder(None if directory is None else Path(directory))
     plain, declared = _fit(fit or {})
-    chosen = name or f"sweep-{len(sweeps.names(home)) + 1}"
+    chosen = _checked_name(name or f"sweep-{len(sweeps.names(home)) + 1}")
     spec = SweepSpec(
         name=chosen,
         folder=str(Path.cwd()),
@@ -97,8 +103,12 @@ def sweep(
         objective=Objective.parse(objective),
         budget=_budget(trials, hours),
         fit=plain,
-        declared=(*declared, *(_declare(key, form) for key, form in (space or {}).items())),
-        search=Search(sampler=sampler, stop=stop, seed=random.randrange(2**31) if seed is None else seed),
+        declared=(*declared, *(one for key, form in (space or {}).items() for one in _declare(key, form))),
+        search=Search(
+            sampler=_one_of("sampler", sampler, SAMPLERS),
+            stop=_one_of("stop", stop, STOPS),
+            seed=random.randrange(2**31) if seed is None else seed,
+        ),
         parallel=parallel,
         resources=_section(Resources, "resources", resources),
         retry=_section(Retry, "retry", retry),
@@ -106,7 +116,7 @@ def sweep(
         track=Track(uri=track or f"sqlite:///{home / 'mlflow.db'}", experiment=experiment or chosen),
     )
     check_machine(spec)
-    check_tracker(spec.track.uri)
+    check_tracker(spec.track.uri, home)
     return _run(spec, home, pickled_program(model, data), resume=resume, progress=progress)
 
 
@@ -160,7 +170,7 @@ def _budget(trials: int | None, hours: float | None) -> Budget:
     if trials is None and hours is None:
         raise BadInput("a sweep needs trials=… or hours=… to end")
     for word, value in (("trials", trials), ("hours", hours)):
-        if value is not None and value <= 0:
+        if value is not None and not 0 < value < math.inf:
             raise BadInput(f"{word} must be above 0, got {value}")
     return Budget(trials=trials, hours=hours)
 
@@ -178,15 +188,28 @@ def _fit(values: Mapping[str, Any]) -> tuple[dict[str, Json], list[Declared]]:
     declared: list[Declared] = []
     for key, value in values.items():
         if isinstance(value, list | dict) and key != "class_weight":
-            declared.append(_declare(f"fit/{key}", value))
+            declared.extend(_declare(f"fit/{key}", value))
         else:
             plain[key] = value
     return plain, declared
 
 
-def _declare(name: str, form: Any) -> Declared:
+def _declare(name: str, form: Any) -> list[Declared]:
     try:
-        (one,) = declare(name, form)
+        return list(declare(name, form))
     except BadForm as fault:
         raise BadInput(f"{name}: {fault}") from None
-    return one
+
+
+def _one_of(word: str, value: str, valid: Sequence[str]) -> str:
+    if value not in valid:
+        raise BadInput(f"{word} is {value!r}; expected {' or '.join(valid)}{did_you_mean(value, valid)}")
+    return value
+
+
+def _checked_name(name: str) -> str:
+    if not re.fullmatch(NAME, name):
+        raise BadInput(
+            f"the name {name!r} cannot be a folder's; expected up to 64 letters, digits, '.', '_' and '-', a letter or digit first"
+        )
+    return name

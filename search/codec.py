@@ -48,11 +48,13 @@ def encode(parameter: Parameter, value: Scalar) -> float | None:
             if isinstance(value, str) or not domain.low <= value <= domain.high:
                 return None
             number = domain.low + domain.high - value if domain.mirrored else value
+            number = min(max(number, domain.low), domain.high)  # 0.1 + 0.7 - 0.7 is below 0.1
             return int(number) if domain.integer else float(number)
         case Steps(values=values) | Categories(values=values):
-            found = [
-                index
-                for index, one in enumerate(values)
-                if one == value and isinstance(one, str) == isinstance(value, str)
-            ]
-            return found[0] if found else None
+            alike = [index for index, one in enumerate(values) if one == value and _is_text(one) == _is_text(value)]
+            exact = [index for index in alike if type(values[index]) is type(value)]
+            return next(iter([*exact, *alike]), None)
+
+
+def _is_text(value: Scalar) -> bool:
+    return isinstance(value, str)

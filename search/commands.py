@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import os
+import socket
 import subprocess
 import sys
 import time
 from collections.abc import Sequence
+from importlib.metadata import entry_points
 from pathlib import Path
 from urllib.parse import urlsplit
 
 from rich.console import Console
 
 from ..cluster.program import Program, read_source, snapshot
-from ..spaces.errors import BadInput, Infrastructure, SweepHeld
+from ..spaces.errors import BadInput, Infrastructure, SweepHeld, did_you_mean
 from ..trackers.journal import Lock
 from . import sweeps
 from .amend import amended
@@ -25,6 +27,9 @@ from .origin import origin_of
 from .spec import SweepSpec
 
 STOP_S = 15.0
+GPU_DEVICES = ("nvidia[0-9]*", "kfd", "dxg")
+"""What the kernel shows below /dev of graphics processors: NVIDIA's, AMD's, those of WSL."""
+SCHEMES = ("http", "https", "sqlite", "postgresql", "mysql", "mssql", "file", "databricks", "databricks-uc", "uc")
 
 
 def run_command(file: Path, settings: Sequence[str], home: Path | None, *, detach: bool) -> int:
@@ -34,7 +39,7 @@ def run_command(file: Path, settings: Sequence[str], home: Path | None, *, detac
     place = sweeps.home_folder(home)
     spec = load(file, settings, home=place)
     check_machine(spec)
-    check_tracker(spec.track.uri)
+    check_tracker(spec.track.uri, place)
     program = program_of(spec)
     os.umask(0o077)
     staging, folder = sweeps.stage(place, spec.name)
@@ -102,8 +107,9 @@ def sync_command(name: str, home: Path | None) -> int:
     """Deliver what MLflow lacks."""
     from .launcher import wait_for_delivery
 
-    folder = sweeps.find(sweeps.home_folder(home), name)
-    check_tracker(SweepSpec.from_json(sweeps.read(folder).spec).track.uri)
+    place = sweeps.home_folder(home)
+    folder = sweeps.find(place, name)
+    check_tracker(SweepSpec.from_json(sweeps.read(folder).spec).track.uri, place)
     command = [sys.executable, "-P", "-m", "kerasweep.trackers.process", str(folder), "--once"]
     with (folder / "logs" / "tracker.log").open("ab") as log:
         done = subprocess.run(command, stdout=log, stderr=log, check=False)  # noqa: S603
@@ -154,31 +160,49 @@ def check_machine(spec: SweepSpec) -> None:
     if want > have:
         asked = f"parallel {spec.parallel or 1} x resources.cpu {spec.resources.cpu}"
         raise BadInput(f"{asked} is {want} cpus, this machine has {have}; lower one of the two")
+    if spec.resources.gpu and not any(any(Path("/dev").glob(one)) for one in GPU_DEVICES):
+        raise BadInput(f"resources.gpu is {spec.resources.gpu:g}, this machine has no gpu; set it to 0")
 
 
-def check_tracker(uri: str) -> None:
+def check_tracker(uri: str, home: Path) -> None:
     """Refuse a tracking server that nobody answers at, in under two seconds.
 
     Raises:
         Infrastructure: it does not answer.
         BadInput: it is no address, or a database that cannot be written.
     """
-    import socket
-
-    parts = urlsplit(uri)
+    try:
+        parts = urlsplit(uri)
+        port = parts.port
+    except ValueError as error:
+        raise BadInput(
+            f"track.uri: {uri!r} is no address ({error}); expected one such as http://localhost:5000"
+        ) from error
+    _check_scheme(uri, parts.scheme)
     if parts.scheme in ("http", "https"):
-        port = parts.port or (443 if parts.scheme == "https" else 80)
         try:
-            socket.create_connection((parts.hostname or "", port), timeout=1.5).close()
-        except OSError as error:
+            address = (parts.hostname or "", port or (443 if parts.scheme == "https" else 80))
+            socket.create_connection(address, timeout=1.5).close()
+        except (OSError, UnicodeError) as error:
             raise Infrastructure(
                 f"nobody answers at the tracker {uri} ({error}); start it, or leave `track.uri` out for a local mlflow.db"
             ) from error
     elif parts.scheme == "sqlite":
         path = Path(parts.path.removeprefix("/") if parts.path.startswith("//") else parts.path)
         folder = path if path.exists() else path.parent
-        if not os.access(folder, os.W_OK):
+        if folder != home and not os.access(folder, os.W_OK):
             raise BadInput(f"track.uri: cannot write {path}; choose another place")
+
+
+def _check_scheme(uri: str, scheme: str) -> None:
+    """Refuse a kind of address that neither MLflow nor one of its installed plugins has."""
+    name = scheme.partition("+")[0]
+    known = [*SCHEMES, *(one.name for one in entry_points(group="mlflow.tracking_store"))]
+    if name and name not in known:
+        raise BadInput(
+            f"track.uri: {uri!r} is no address that MLflow knows{did_you_mean(name, known)}; "
+            "expected one such as http://localhost:5000 or sqlite:///mlflow.db"
+        )
 
 
 def _edited(spec: SweepSpec, stored: dict[str, str]) -> list[str]:

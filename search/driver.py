@@ -100,18 +100,23 @@ class Driver:
         logs = Path(self._job.staging or self._job.folder) / "logs"
         logs.mkdir(mode=0o700, parents=True, exist_ok=True)
         slots = self._slots_wanted()
-        server = ForkServer(self._scratch, program, warm=slots, log=logs / "trainers.log")
+        cpu, gpu = self._spec.resources.cpu, self._spec.resources.gpu
+        server = ForkServer(self._scratch, program, warm=slots, cpu=cpu, gpu=gpu, log=logs / "trainers.log")
         ray = RaySession(self._scratch / "ray")
         journal: Journal | None = None
         try:
-            importlib.import_module("optuna")
-
+            for name in ("optuna", "ray.tune", "ray.tune.search", "ray.tune.schedulers"):  # while TensorFlow is, too
+                importlib.import_module(name)
+            logger.info("Optuna and Ray Tune are imported")
             self._check_program(server)
+            logger.info("the model's code and data are loaded")
+            capacity = ray.wait()
+            logger.info("Ray is up: %s", capacity)
+            slots = self._slots(capacity)
             journal = self._open_journal(program)
             self._tell({"type": "started", "folder": str(self._folder)})
             ledger = self._ledger(journal)
-            capacity = ray.wait()
-            engine = self._engine(ledger, self._slots(capacity), ray)
+            engine = self._engine(ledger, slots, ray)
             self._signals.running = True
             engine.run(self._trainable(server), self._resources(), self._scratch / "tune")
             return self._exit_code(ledger)

@@ -1,7 +1,7 @@
 """The adapter to Ray Tune: turns Tune's callbacks into events, and the core's commands into Tune's answers.
 
 Tune executes and never remembers: its loggers, snapshots, retries and restore are off. What it calls is `Engine`, by
-way of a Searcher, a Scheduler and a Callback that only forward; none of them ever raises, since Tune would end the
+way of a Searcher, a Scheduler and a Stopper that only forward; none of them ever raises, since Tune would end the
 sweep for it.
 """
 
@@ -109,6 +109,9 @@ class Engine:
             return True
         number, attempt = placed
         for message in messages:
+            if message["type"] == "timed":  # of the trial before, which the driver had stopped
+                self._time(message["trial"], message["attempt"], message)
+                continue
             live = self._ledger.state.live.get(number)
             if live is None or not live.placed or (message["trial"], message["attempt"]) != placed:
                 break
@@ -295,7 +298,7 @@ class Engine:
 
         from .tune_hooks import hooks
 
-        searcher, scheduler, callback = hooks(self)
+        searcher, scheduler, clock = hooks(self)
         try:
             tune.run(
                 trainable,
@@ -304,7 +307,7 @@ class Engine:
                 resources_per_trial=tune.PlacementGroupFactory([dict(resources)]),
                 search_alg=searcher,
                 scheduler=scheduler,
-                callbacks=[callback],
+                stop=clock,
                 num_samples=-1,
                 max_concurrent_trials=self._slots,
                 reuse_actors=True,

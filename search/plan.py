@@ -54,14 +54,14 @@ def show_plan(spec: SweepSpec, program: Program, console: Console) -> int:
 
 def _rehearse(spec: SweepSpec, program: Program) -> Mapping[str, Any]:
     scratch = Path(tempfile.mkdtemp(prefix="ks-"))
-    server = ForkServer(scratch, program, warm=1, log=scratch / "log")
+    server = ForkServer(scratch, program, warm=1, cpu=spec.resources.cpu, log=scratch / "log")
     try:
         verdict = server.checked()
         if verdict["type"] == "refused":
             raise BadInput(f"the model's code cannot be used: {verdict['reason']}")
         link = connect(server.socket, {"type": "adopt"})
         link.receive(60.0)
-        link.send({"type": "setup", "environment": {}, "cpu": spec.resources.cpu, "log": str(scratch / "log")})
+        link.send({"type": "setup", "environment": {}, "gpu": 0, "log": str(scratch / "log")})
         link.send({"type": "rehearse", "settings": settings_of(spec, "").to_json()})
         answer = link.receive(600.0)
         link.close()

@@ -1,4 +1,4 @@
-"""What Ray Tune calls: a Searcher, a Scheduler and a Callback that forward to the engine and never raise."""
+"""What Ray Tune calls: a Searcher, a Scheduler and a Stopper that forward to the engine and never raise."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ def hooks(engine: Engine) -> tuple[Any, Any, Any]:
     from ray import tune
     from ray.tune.schedulers import FIFOScheduler
     from ray.tune.search import Searcher
+    from ray.tune.stopper import NoopStopper
 
     class SweepSearcher(Searcher):
         """Asks the engine what a free slot does next; retries come back through here too."""
@@ -60,15 +61,26 @@ def hooks(engine: Engine) -> tuple[Any, Any, Any]:
             """Take the last chunk, for which Tune does not call `on_trial_result`."""
             engine.guarded(lambda: _hand_over(trial.trial_id, result), None)
 
-    class SweepCallback(tune.Callback):
-        """Gives the engine a turn in each round of Tune's loop."""
+    class SweepClock(tune.Stopper):
+        """Gives the engine a turn in each round of Tune's loop; stops nothing.
 
-        def on_step_begin(self, iteration: int, trials: Any, **info: Any) -> None:
+        A callback would do as well, but for any callback Ray's usage statistics import MLflow into this process.
+        """
+
+        def __call__(self, trial_id: str, result: dict[str, Any]) -> bool:
+            return False
+
+        def stop_all(self) -> bool:
             engine.guarded(engine.tick, None)
+            return False
+
+        def __reduce__(self) -> Any:
+            """Stand as nothing in the snapshots that Tune insists on."""
+            return NoopStopper, ()
 
     def _hand_over(trial_id: str, result: dict[str, Any] | None) -> bool:
         if not result or MESSAGES not in result or not engine.fresh(trial_id, int(result["training_iteration"])):
             return True
         return engine.chunk(trial_id, json.loads(result[MESSAGES]))
 
-    return SweepSearcher(), SweepScheduler(), SweepCallback()
+    return SweepSearcher(), SweepScheduler(), SweepClock()

@@ -7,11 +7,11 @@ import json
 import os
 import sys
 import textwrap
+import threading
 import traceback
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from types import ModuleType
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
@@ -163,8 +163,6 @@ def test_a_folder_of_scripts_does_not_hide_an_installed_package(write: Write, ta
     """A folder without `__init__` comes after installed packages of its name, as in Python itself."""
     write({"wheel_like/script.py": "", "hypothesis/script.py": ""})
     taken()
-    for name in [name for name in sys.modules if name.split(".")[0] == "json"]:
-        assert sys.modules[name].__file__ is not None
     finder = sys.meta_path[0]
     assert finder.find_spec("hypothesis", None) is None
     assert finder.find_spec("wheel_like", None) is not None
@@ -174,7 +172,8 @@ def test_a_module_looks_as_if_it_came_from_its_file(tmp_path: Path, write: Write
     """`__file__` is the original path, so that data beside the code is found."""
     write({"swept_where.py": "from pathlib import Path\nHERE = Path(__file__).parent\n", "swept_p/__init__.py": ""})
     taken()
-    assert importlib.import_module("swept_where").HERE == tmp_path
+    here = importlib.import_module("swept_where").HERE
+    assert here == tmp_path
     package = importlib.import_module("swept_p")
     assert package.__file__ == str(tmp_path / "swept_p" / "__init__.py")
     assert list(package.__path__) == [str(tmp_path / "swept_p")]
@@ -280,20 +279,16 @@ def test_an_installed_function_travels_by_name() -> None:
 
 
 def test_what_cannot_travel_is_said_in_a_line() -> None:
-    """An open file in the data is a mistake of the user's, not of ours."""
-    with open(__file__) as file, pytest.raises(BadInput, match="cannot travel to another process"):
-        pickled_program(scaled, {"file": file, "lock": _lock()})
-
-
-def _lock() -> Any:
-    return sys._getframe()
+    """A lock in the data is a mistake of the user's, not of ours."""
+    with pytest.raises(BadInput, match="cannot travel to another process"):
+        pickled_program(scaled, {"lock": threading.Lock()})
 
 
 def test_by_value_is_over_when_the_program_is_made() -> None:
     """Making a program leaves cloudpickle's registry as it was."""
     import cloudpickle
 
-    before: set[str] = set(cloudpickle.list_registry_pickle_by_value())
+    registry = cast(Any, cloudpickle).list_registry_pickle_by_value
+    before = registry()
     pickled_program(scaled, None)
-    assert set(cloudpickle.list_registry_pickle_by_value()) == before
-    assert isinstance(sys.modules[__name__], ModuleType)
+    assert registry() == before

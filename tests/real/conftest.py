@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.real.rig import Rig, rigs
+from .rig import Rig, rigs
 
 
 @pytest.fixture

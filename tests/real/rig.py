@@ -23,7 +23,7 @@ from kerasweep.trackers.journal import Reader
 KERASWEEP = str(Path(sys.executable).parent / "kerasweep")
 PATIENCE_S = 240.0
 
-MODEL = '''
+MODEL = """
 import keras
 import numpy as np
 
@@ -44,7 +44,7 @@ def load():
     x, y = load_digits(return_X_y=True)
     x = (x / 16).astype("float32")
     return (x[:1000], y[:1000]), (x[1000:1300], y[1000:1300])
-'''
+"""
 
 SWEEP = """
 name: rig

@@ -9,7 +9,8 @@ from collections.abc import Callable
 import pytest
 
 from kerasweep.trackers.history import History
-from tests.real.rig import MODEL, SWEEP, Rig, check_journal, check_mlflow
+
+from .rig import MODEL, SWEEP, Rig, check_journal, check_mlflow
 
 pytestmark = pytest.mark.real
 Make = Callable[..., Rig]
@@ -121,7 +122,7 @@ def build(hp):
         time.sleep(1e9)
 """,
 ).replace('"sparse_categorical_crossentropy"', '"sparse_categorical_crossentropy" if kind != "nan" else not_a_number')
-MISBEHAVING += """
+NOT_A_NUMBER = """
 
 def not_a_number(y_true, y_pred):
     return keras.ops.mean(y_pred) * float("nan")
@@ -131,7 +132,7 @@ def not_a_number(y_true, y_pred):
 def test_misbehaving_models_fail_with_their_reason_and_the_others_complete(rig: Make) -> None:
     """Raising, NaN, os._exit, a segfault and a hang each end their trial as failed, with the reason; the best is right."""
     sweep = rig(
-        MISBEHAVING,
+        MISBEHAVING + NOT_A_NUMBER,
         SWEEP.replace("max val_accuracy", "min val_loss").replace("trials: 6", "trials: 18")
         + "retry: {crash: 0}\nlimits: {trial_s: 8}\nspace:\n  layers: {fixed: 1}\n",
     )

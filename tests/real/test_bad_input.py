@@ -1,0 +1,318 @@
+"""Each mistake a user can make: one line that says where, what was expected and what to do; nothing left behind.
+
+Those that need no import of the user's code are told at once, and are part of the fast layer.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from kerasweep.search.cli import main
+from kerasweep.spaces.errors import one_line
+
+from .rig import KERASWEEP, MODEL, Rig
+
+Make = Callable[..., Rig]
+SWEEP: Mapping[str, str] = {
+    "name": "rig",
+    "model": "model.py:build",
+    "data": "model.py:load",
+    "objective": "max val_accuracy",
+    "fit": "{epochs: 2, batch_size: 32}",
+    "search": "{sampler: random, seed: 1}",
+    "budget": "{trials: 4}",
+    "parallel": "2",
+}
+AT_ONCE_S = 10.0
+"""What takes half a second by itself, on a machine that is busy with others."""
+
+
+@dataclass(frozen=True)
+class Said:
+    """How a command ended."""
+
+    code: int
+    out: str
+    lines: list[str]
+    seconds: float
+
+
+class Bad:
+    """A folder with a sweep file and a model, and `kerasweep` run in it."""
+
+    def __init__(self, home: Path, within: Callable[[Sequence[str]], Said]) -> None:
+        self.home = home
+        self.file = home / "sweep.yaml"
+        self.write()
+        (home / "model.py").write_text(MODEL)
+        self._within = within
+
+    def write(self, **changes: str) -> None:
+        """Write the sweep file with some keys changed; an empty value takes one out."""
+        keys = {**SWEEP, **changes}
+        self.file.write_text("".join(f"{key}: {value}\n" for key, value in keys.items() if value))
+
+    def run(self, *arguments: str) -> Said:
+        """Run a command in a process of its own."""
+        began = time.monotonic()
+        done = subprocess.run(
+            [KERASWEEP, *arguments], cwd=self.home, capture_output=True, text=True, timeout=300, check=False
+        )
+        return Said(done.returncode, done.stdout, done.stderr.splitlines(), time.monotonic() - began)
+
+    def refused(self, *arguments: str, code: int = 2, run: Callable[..., Said] | None = None) -> str:
+        """Run a command that is refused, and leaves nothing; return the one line that it says."""
+        before = sorted(self.home.rglob("*"))
+        said = (run or self.run)(*(arguments or ("run", "sweep.yaml")))
+        assert said.code == code, said
+        assert len(said.lines) == 1, said
+        assert "Traceback" not in said.lines[0]
+        assert said.lines[0] == one_line(said.lines[0], 2000)
+        left = [path for path in sorted(self.home.rglob("*")) if path not in before and "__pycache__" not in path.parts]
+        assert left == []
+        return said.lines[0]
+
+    def refused_at_once(self, *arguments: str, code: int = 2) -> str:
+        """Run a command, in this process, that is refused before anything slow begins; return the line."""
+        return self.refused(*arguments, code=code, run=self.run_here)
+
+    def run_here(self, *arguments: str) -> Said:
+        """Run a command in this process, by the function that the command line is."""
+        said = self._within(arguments)
+        assert said.out == ""
+        assert said.seconds < AT_ONCE_S
+        return said
+
+
+@pytest.fixture
+def bad(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Bad:
+    """Return a folder with a good sweep, to be spoilt."""
+    monkeypatch.delenv("KERASWEEP_DIR", raising=False)
+    monkeypatch.chdir(tmp_path)
+
+    def within(arguments: Sequence[str]) -> Said:
+        monkeypatch.setattr(sys, "argv", ["kerasweep", *arguments])
+        began = time.monotonic()
+        with pytest.raises(SystemExit) as ended:
+            main()
+        out, err = capsys.readouterr()
+        assert isinstance(ended.value.code, int)
+        return Said(ended.value.code, out, err.splitlines(), time.monotonic() - began)
+
+    return Bad(tmp_path, within)
+
+
+# Told at once ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"budgets": "{trials: 3}"}, ["unknown key 'budgets'", "did you mean 'budget'"]),
+        ({"fit": "{epoch: 3}"}, ["'epoch'", "did you mean 'epochs'"]),
+        ({"parallel": "two"}, ["'two'", "expected a whole number"]),
+        ({"objective": "maximum val_accuracy"}, ["maximum val_accuracy", "max val_accuracy"]),
+        ({"space": "{units: {min: 8, max: 2}}"}, ["min 8 > max 2"]),
+        ({"space": "{units: []}"}, ["empty list", "at least one value"]),
+        ({"budget": "{trials: 0}"}, ["0", "1 or more"]),
+        ({"budget": "{hours: 0}"}, ["0", "above 0"]),
+        ({"budget": ""}, ["no end", "budget: {trials: 50}"]),
+        ({"model": "modle.py:build"}, ["modle.py", "did you mean 'model.py"]),
+        ({"model": "model.py:biuld"}, ["biuld", "did you mean 'build'"]),
+        ({"data": "model.py:lode"}, ["lode", "did you mean 'load'"]),
+        ({"model": "no_such_package.module:build"}, ["no_such_package"]),
+        ({"model": ""}, ["'model' is missing", "file.py:name"]),
+    ],
+    ids=[
+        *("unknown key", "unknown fit argument", "wrong type", "objective", "min above max", "no values"),
+        *("no trials", "no hours", "no budget", "model file", "model name", "data name", "package", "no model"),
+    ],
+)
+def test_a_mistake_in_the_file_is_told_with_its_place(bad: Bad, changes: dict[str, str], words: list[str]) -> None:
+    """The line begins with file, line and column, and names what was expected or nearest."""
+    bad.write(**changes)
+    line = bad.refused_at_once()
+    place, _, rest = line.partition(" ")
+    assert place.startswith("sweep.yaml:")
+    assert len([part for part in place.split(":") if part.isdecimal()]) == 2
+    for word in words:
+        assert word in rest
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("model: [model.py:build\n", []),
+        ("model: model.py:build\nmodel: model.py:build\n", ["twice", "duplicate", "already"]),
+        ("model: model.py:build\n\tdata: x\n", []),
+        ("", []),
+        ("- a\n- b\n", []),
+        ("\x00", []),
+    ],
+    ids=["unclosed", "duplicate", "tab", "empty", "a list", "nul"],
+)
+def test_a_file_that_is_no_sweep_is_told_with_its_place(bad: Bad, text: str, words: list[str]) -> None:
+    """Broken YAML, a key twice, nothing at all."""
+    bad.file.write_text(text)
+    line = bad.refused_at_once()
+    assert line.startswith("sweep.yaml:")
+    assert not words or any(word in line for word in words)
+
+
+@pytest.mark.parametrize("command", ["run", "plan"])
+def test_a_file_that_is_not_there(bad: Bad, command: str) -> None:
+    """The near one in the same folder is named."""
+    assert "did you mean 'sweep.yaml'" in bad.refused_at_once(command, "swep.yaml")
+
+
+def test_the_command_itself_says_it_as_fast(bad: Bad) -> None:
+    """In a process of its own: the same line, the same exit code, before anything heavy is imported."""
+    bad.write(budget="{trials: 0}")
+    began = time.monotonic()
+    assert "expected a whole number, 1 or more" in bad.refused()
+    assert time.monotonic() - began < AT_ONCE_S
+
+
+def test_a_setting_that_cannot_be(bad: Bad) -> None:
+    """`--set` is told like the file, with its own place."""
+    line = bad.refused_at_once("run", "sweep.yaml", "--set", "budget.trials=0")
+    assert line.startswith("--set budget.trials=0: ")
+
+
+@pytest.mark.parametrize("command", ["run", "plan"])
+def test_more_processors_than_there_are(bad: Bad, command: str) -> None:
+    """One trial's, or all of those at once; and graphics processors where there is none."""
+    have = os.cpu_count() or 1
+    bad.write(resources=f"{{cpu: {have + 1}}}", parallel="")
+    assert f"this machine has {have}" in bad.refused_at_once(command, "sweep.yaml")
+    bad.write(parallel=str(have + 1))
+    assert f"{have + 1} cpus, this machine has {have}" in bad.refused_at_once(command, "sweep.yaml")
+    if not any(Path("/dev").glob("nvidia[0-9]*")):
+        bad.write(resources="{gpu: 1}")
+        assert "this machine has no gpu" in bad.refused_at_once(command, "sweep.yaml")
+
+
+def test_a_tracker_that_nobody_answers_at(bad: Bad) -> None:
+    """It is exit 3, since the sweep is fine, and says how to do without."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    for uri in (f"http://127.0.0.1:{port}", f"https://127.0.0.1:{port}", "http://no-such-host.invalid"):
+        bad.write(track=f'{{uri: "{uri}"}}')
+        line = bad.refused_at_once(code=3)
+        assert f"nobody answers at the tracker {uri}" in line
+        assert "leave `track.uri` out" in line
+
+
+@pytest.mark.parametrize(
+    ("uri", "words"),
+    [
+        ("http://localhost:99999", "is no address"),
+        ("http://[::1", "is no address"),
+        ("htp://localhost:5000", "did you mean 'http'?"),
+        ("sqlite:////nowhere/deep/mlflow.db", "cannot write /nowhere/deep/mlflow.db"),
+    ],
+)
+def test_a_tracker_that_is_no_address(bad: Bad, uri: str, words: str) -> None:
+    """A port that cannot be, a scheme that MLflow does not know, a database in a folder that is not there."""
+    bad.write(track=f'{{uri: "{uri}"}}')
+    line = bad.refused_at_once()
+    assert "track.uri" in line
+    assert words in line
+
+
+def test_a_name_that_is_used(bad: Bad) -> None:
+    """The message says how to go on with that sweep, and how to begin another."""
+    (bad.home / "sweeps" / "rig").mkdir(parents=True)
+    line = bad.refused_at_once()
+    assert "'rig' is already used" in line
+    assert "kerasweep resume rig" in line
+    assert "--set name=" in line
+
+
+@pytest.mark.parametrize("folder", ["/proc/nope", "model.py/below"])
+def test_a_folder_that_cannot_be_written(bad: Bad, folder: str) -> None:
+    """The folder is named, and the option that chooses another."""
+    line = bad.refused_at_once("run", "sweep.yaml", "--dir", folder)
+    assert "cannot write in" in line
+    assert "--dir" in line
+
+
+@pytest.mark.parametrize("command", ["show", "best", "stop", "resume", "sync", "ui"])
+def test_a_sweep_that_is_not_there(bad: Bad, command: str) -> None:
+    """Every command that takes a name says which there are."""
+    assert "no sweep 'digits'" in bad.refused_at_once(command, "digits")
+
+
+# Found by running the user's code -------------------------------------------------------------------------------------
+
+
+@pytest.mark.real
+@pytest.mark.parametrize(
+    ("source", "words"),
+    [
+        ("import no_such_module_at_all\n" + MODEL, ["No module named 'no_such_module_at_all'", "model.py:1"]),
+        (MODEL + "raise ValueError('é' * 300_000)\n", ["ValueError: ééé"]),
+        (MODEL.replace("from sklearn", "raise OSError('no data here')\n    from sklearn"), ["no data here", "in load"]),
+        (MODEL + "import os\nos._exit(3)\n", ["exited with code 3"]),
+    ],
+    ids=["missing module", "raises at length", "no data", "exits"],
+)
+def test_code_that_cannot_be_used_leaves_nothing(bad: Bad, source: str, words: list[str]) -> None:
+    """The user's code is imported before anything is made; what it raises is one line with its place."""
+    (bad.home / "model.py").write_text(source)
+    line = bad.refused()
+    for word in words:
+        assert word in line
+
+
+@pytest.mark.real
+def test_a_parameter_that_the_model_never_reads(bad: Bad) -> None:
+    """Named before any trial, with the near match among those that it reads."""
+    bad.write(space="{learning_rat: {min: 1e-4, max: 1e-2}}")
+    line = bad.refused()
+    assert "'learning_rat'" in line
+    assert "did you mean 'learning_rate'?" in line
+
+
+@pytest.mark.real
+def test_plan_finds_an_objective_that_is_not_logged(bad: Bad) -> None:
+    """One batch is enough to see it; the near match is named."""
+    bad.write(objective="max val_acuracy")
+    line = bad.refused("plan", "sweep.yaml")
+    assert "'val_acuracy' is not logged" in line
+    assert "did you mean 'val_accuracy'?" in line
+
+
+@pytest.mark.real
+def test_run_finds_an_objective_that_is_not_logged(rig: Make) -> None:
+    """At the first epoch of the first trial: exit 1, with what is logged; nothing more is trained."""
+    sweep = rig(sweep="".join(f"{key}: {value}\n" for key, value in {**SWEEP, "objective": "max val_acuracy"}.items()))
+    code, text = sweep.run()
+    assert code == 1, text
+    assert "did you mean 'val_accuracy'?" in text
+    history = sweep.history()
+    assert sum(len(one.metrics) for one in history.trials.values()) <= 2
+    assert [one.state for one in history.trials.values()].count("failed") == 1
+    assert "Traceback" not in text
+
+
+@pytest.mark.real
+def test_first_trials_that_fail_alike_end_the_sweep(rig: Make) -> None:
+    """Three are enough: the error is shown once more at the end, exit 1."""
+    broken = MODEL.replace("    model.compile(", "    raise ValueError('the same every time')\n    model.compile(")
+    sweep = rig(broken, "".join(f"{key}: {value}\n" for key, value in {**SWEEP, "budget": "{trials: 20}"}.items()))
+    code, text = sweep.run()
+    assert code == 1, text
+    assert "the first 3 trials failed alike: ValueError: the same every time (model.py:" in text
+    assert len(sweep.history().trials) <= 4
+    assert "Traceback" not in text

@@ -1,0 +1,535 @@
+"""Tests of `kerasweep.search.engine` without Tune: a loop that calls its hooks as Tune would, on a real journal."""
+
+from __future__ import annotations
+
+import json
+import random
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from kerasweep.cluster.actor import ASSIGNMENT
+from kerasweep.cluster.ray_session import RayDied
+from kerasweep.search import engine as engines
+from kerasweep.search.engine import Engine
+from kerasweep.search.inbox import post
+from kerasweep.search.ledger import Ledger
+from kerasweep.search.spec import Budget, Retry, Search, SweepSpec
+from kerasweep.spaces.errors import Infrastructure
+from kerasweep.spaces.parameter import Number, identity
+from kerasweep.spaces.trial import Assignment, Cause
+from kerasweep.trackers.events import AttemptEnded, AttemptStarted, Entry, SweepResumed, SweepStarted, TrialAsked
+from kerasweep.trackers.history import History
+from kerasweep.trackers.journal import Journal, Reader
+
+from .specs import X, spec
+
+Y = Number(name="y", min=1, max=9, integer=True)
+
+
+class Tune:
+    """Calls the engine as Ray Tune does; tests say what the slots answer."""
+
+    def __init__(self, folder: Path, what: SweepSpec, *, slots: int = 2) -> None:
+        self.folder = folder
+        self.now = 1000.0
+        self.code = 0
+        self.journal = Journal(folder, clock=lambda: self.now)
+        with Reader(folder) as reader:
+            past = list(reader.after(0))
+        self.ledger = Ledger(self.journal, what, past)
+        self.ledger.record(SweepResumed(spec=what.to_json()) if past else SweepStarted(spec=what.to_json()))
+        self.watched = 0
+        self.engine = Engine(self.ledger, folder, slots, interrupted=lambda: self.code, watch=self._watch)
+        self.placed: dict[str, Assignment] = {}
+        self._count = 0
+
+    def _watch(self) -> None:
+        self.watched += 1
+
+    def suggest(self) -> Assignment | str | None:
+        """Ask what a free slot does; an assignment is kept as placed."""
+        self._count += 1
+        tune_id = f"t{self._count}"
+        answer = self.engine.suggest(tune_id)
+        if answer is None or isinstance(answer, str):
+            return answer
+        assignment = Assignment.from_json(json.loads(answer[ASSIGNMENT]))
+        self.placed[tune_id] = assignment
+        return assignment
+
+    def place(self) -> Assignment:
+        """Ask for an assignment, which there is to be."""
+        answer = self.suggest()
+        assert isinstance(answer, Assignment)
+        return answer
+
+    def tune_id(self, one: Assignment) -> str:
+        """Return Tune's name for what was placed."""
+        return next(name for name, placed in self.placed.items() if placed == one)
+
+    def chunk(self, one: Assignment, *messages: Mapping[str, Any]) -> bool:
+        """Hand over what a slot sent; return whether the engine wants the trial stopped."""
+        about = {"trial": one.number, "attempt": one.attempt, "slot": "s", "at": self.now}
+        return self.engine.chunk(self.tune_id(one), [{**about, **message} for message in messages])
+
+    def done(self, one: Assignment, *, lost: bool = False) -> None:
+        """Tell that Tune has done with what was placed."""
+        tune_id = self.tune_id(one)
+        del self.placed[tune_id]
+        self.engine.ended(tune_id, lost=lost)
+
+    def complete(self, one: Assignment, *values: float) -> None:
+        """Have a trial report its values and end."""
+        if not self.chunk(one, used(one), *map(report, range(1, len(values) + 1), values)):
+            assert self.chunk(one, ENDED) is True
+        self.done(one)
+
+    def history(self) -> History:
+        """Return what is on disk."""
+        with Reader(self.folder) as reader:
+            return History.of(reader.after(0))
+
+    def entries(self) -> list[Entry]:
+        """Return the entries on disk."""
+        with Reader(self.folder) as reader:
+            return list(reader.after(0))
+
+    def close(self) -> None:
+        """Let go of the sweep."""
+        self.journal.close()
+
+
+ENDED: Mapping[str, Any] = {"type": "ended", "kind": "completed", "logged": ["acc"]}
+
+
+def used(one: Assignment) -> Mapping[str, Any]:
+    """Return the message that says what the model read."""
+    return {
+        "type": "used",
+        "params": {"x": one.params[identity(X)]},
+        "specs": [X.to_json()],
+        "facts": {"parameters": 9},
+    }
+
+
+def report(epoch: int, value: float, metric: str = "acc") -> Mapping[str, Any]:
+    """Return an epoch's message."""
+    return {"type": "report", "epoch": epoch, "metrics": {metric: value}, "seconds": 0.1}
+
+
+def failure(kind: str, reason: str = "it broke") -> Mapping[str, Any]:
+    """Return the message of an attempt that failed."""
+    return {"type": "ended", "kind": kind, "reason": reason, "traceback": "where"}
+
+
+Make = Callable[..., Tune]
+
+
+@pytest.fixture
+def make(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Make]:
+    """Return a maker of engines on one sweep's folder; requests are looked at every time."""
+    monkeypatch.setattr(engines, "INBOX_S", 0.0)
+    made: list[Tune] = []
+
+    def one(slots: int = 2, **changes: Any) -> Tune:
+        for earlier in made:
+            earlier.close()
+        made[:] = [Tune(tmp_path, spec(**changes), slots=slots)]
+        return made[0]
+
+    yield one
+    for tune in made:
+        tune.close()
+
+
+def outcomes(tune: Tune) -> dict[int, str]:
+    """Return the states of the trials on disk."""
+    return {number: one.state for number, one in tune.history().trials.items()}
+
+
+# The budget -----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("slots", [1, 2, 7])
+def test_the_budget_is_exact(make: Make, slots: int) -> None:
+    """However many slots there are and in whatever order they end, so many trials run and each one once."""
+    tune, chance = make(slots=slots, budget=Budget(trials=10)), random.Random(slots)
+    while True:
+        answer = tune.suggest()
+        if answer == "FINISHED":
+            break
+        assert len(tune.placed) <= slots
+        if answer is None:
+            tune.complete(chance.choice(list(tune.placed.values())), 0.1, chance.random())
+    history = tune.history()
+    assert outcomes(tune) == dict.fromkeys(range(10), "completed")
+    assert history.ended is not None
+    assert (history.ended.why, history.ended.exit_code) == ("budget", 0)
+    assert [one.attempt for one in history.trials.values()] == [1] * 10
+
+
+def test_no_more_trials_than_slots_are_placed(make: Make) -> None:
+    """Tune asks ahead; a slot that is not there gets nothing."""
+    tune = make(slots=2)
+    tune.place()
+    tune.place()
+    assert tune.suggest() is None
+
+
+def test_an_assignment_has_what_a_slot_needs(make: Make) -> None:
+    """Number, seed, parameters by identity, rungs; the same for the same sweep seed."""
+    tune = make(search=Search(stop="asha", seed=5))
+    one = tune.place()
+    assert (one.number, one.attempt, one.round, one.rungs, one.keep_above) == (0, 1, 0, (1, 3), None)
+    assert set(one.params) == {identity(X)}
+    asked = [entry.event for entry in tune.entries() if isinstance(entry.event, TrialAsked)]
+    assert [(event.seed, dict(event.params)) for event in asked] == [(one.seed, dict(one.params))]
+
+
+def test_an_ask_and_its_start_are_on_disk_before_the_slot_hears(make: Make) -> None:
+    """What a slot trains is journaled, whatever happens next."""
+    tune = make()
+    tune.place()
+    kinds = [type(entry.event) for entry in tune.entries()]
+    assert kinds == [SweepStarted, TrialAsked, AttemptStarted]
+
+
+def test_later_trials_keep_weights_only_where_they_rank(make: Make) -> None:
+    """With three values there is a mark to beat, and what no longer ranks is removed."""
+    tune = make(slots=1, budget=Budget(trials=5))
+    for number, value in enumerate((0.5, 0.7, 0.6, 0.9)):
+        one = tune.place()
+        assert one.keep_above == (0.5 if number == 3 else None)
+        (tune.folder / "checkpoints" / str(number)).mkdir(parents=True)
+        tune.complete(one, value)
+    assert sorted(path.name for path in (tune.folder / "checkpoints").iterdir()) == ["1", "2", "3"]
+    assert tune.place().keep_above == 0.6
+
+
+# A trial's messages ---------------------------------------------------------------------------------------------------
+
+
+def test_a_trial_is_journaled_as_it_was_told(make: Make) -> None:
+    """Parameters, facts, metrics, times and the value of the best epoch."""
+    tune = make()
+    one = tune.place()
+    assert tune.chunk(one, used(one), report(1, 0.3), report(2, 0.8)) is False
+    timing = {"pid": 77, "start": 1.0, "fit_start": 2.0, "fit_end": 3.0, "end": 4.0}
+    assert tune.chunk(one, report(3, 0.6), {**ENDED, "timing": timing}) is True
+    trial = tune.history().trials[0]
+    assert trial.params == {"x": one.params[identity(X)]}
+    assert trial.facts == {"parameters": 9}
+    assert trial.curve("acc") == [(1, 0.3), (2, 0.8), (3, 0.6)]
+    assert trial.outcome is not None
+    assert (trial.state, trial.outcome.value, trial.outcome.epoch) == ("completed", 0.8, 2)
+    assert trial.timings == [{"slot": "s", **timing}]
+
+
+def test_reports_share_a_commit_and_an_end_takes_them_along(make: Make) -> None:
+    """A report may wait a second, never longer than its trial's end."""
+    tune = make()
+    one = tune.place()
+    before = len(tune.entries())
+    tune.chunk(one, report(1, 0.3))
+    assert len(tune.entries()) == before
+    tune.chunk(one, ENDED)
+    assert len(tune.entries()) == before + 2
+
+
+def test_a_result_that_tune_hands_over_twice_is_taken_once(make: Make) -> None:
+    """Tune gives the last result to two of its callbacks."""
+    engine = make().engine
+    assert [engine.fresh("t1", number) for number in (1, 2, 2, 1, 3)] == [True, True, False, False, True]
+    assert engine.fresh("t2", 1)
+
+
+def test_messages_after_the_end_or_of_another_attempt_change_nothing(make: Make) -> None:
+    """What comes late is no news, and its sender is to stop."""
+    tune = make()
+    one = tune.place()
+    tune.chunk(one, report(1, 0.3), ENDED)
+    before = len(tune.entries())
+    assert tune.chunk(one, report(2, 0.9), ENDED) is True
+    assert tune.engine.chunk("unknown", [report(2, 0.9)]) is True
+    two = tune.place()
+    assert tune.chunk(two, {**report(1, 0.4), "attempt": 9}) is False
+    tune.engine.tick()
+    tune.done(one)
+    assert tune.history().trials[1].metrics == {}
+    assert len(tune.entries()) == before + 2
+
+
+def test_a_trial_is_stopped_at_a_rung_and_hears_no_more(make: Make) -> None:
+    """Reports past the rung that stopped it, in the same chunk, are discarded everywhere."""
+    tune = make(search=Search(stop="asha"))
+    good, bad = tune.place(), tune.place()
+    assert tune.chunk(good, report(1, 0.9), report(2, 0.9)) is False
+    assert tune.chunk(bad, used(bad), report(1, 0.1), report(2, 0.99)) is True
+    trial = tune.history().trials[1]
+    assert trial.curve("acc") == [(1, 0.1)]
+    assert trial.outcome is not None
+    assert (trial.state, trial.outcome.value) == ("stopped", 0.1)
+    assert "asha" in trial.outcome.reason
+
+
+def test_a_value_that_is_no_number_fails_at_once(make: Make) -> None:
+    """NaN at any epoch ends the trial."""
+    tune = make()
+    one = tune.place()
+    assert tune.chunk(one, used(one), report(1, 0.5), report(2, float("nan"))) is True
+    assert outcomes(tune) == {0: "failed"}
+
+
+def test_notices_reach_the_user(make: Make) -> None:
+    """What a slot wants known is journaled with its trial's number."""
+    tune = make()
+    one = tune.place()
+    tune.chunk(one, {"type": "notice", "text": "the disk is full"}, ENDED)
+    assert tune.history().notices == ["trial 0: the disk is full"]
+
+
+def test_infeasible_trials_cost_no_budget(make: Make) -> None:
+    """Another one is proposed for each."""
+    tune = make(slots=1, budget=Budget(trials=1))
+    for _ in range(3):
+        one = tune.place()
+        assert tune.chunk(one, {"type": "ended", "kind": "infeasible", "reason": "too large"}) is True
+        tune.done(one)
+    tune.complete(tune.place(), 0.5)
+    assert tune.suggest() == "FINISHED"
+    assert list(outcomes(tune).values()) == ["infeasible"] * 3 + ["completed"]
+
+
+# Rounds ---------------------------------------------------------------------------------------------------------------
+
+
+def test_a_round_brings_the_trial_back_with_what_it_needs(make: Make) -> None:
+    """The same trial, attempt and seed, its earlier values as they were, ahead of anything new."""
+    tune = make(slots=1)
+    first = tune.place()
+    assert tune.chunk(first, {"type": "needs", "specs": [Y.to_json()]}) is True
+    tune.done(first)
+    second = tune.place()
+    assert (second.number, second.attempt, second.round, second.seed) == (0, 1, 1, first.seed)
+    assert first.params.items() <= second.params.items()
+    assert set(second.params) == {identity(X), identity(Y)}
+    tune.complete(second, 0.5)
+    record = tune.history().trials[0]
+    assert (record.attempt, record.causes) == (1, [])
+    assert identity(Y) in tune.place().params
+
+
+# Attempts -------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("cause", "times", "state"),
+    [("lost", 5, "lost"), ("crash", 2, "failed"), ("oom", 1, "failed"), ("hang", 0, "failed"), ("error", 0, "failed")],
+)
+def test_attempts_are_forgiven_by_cause(make: Make, cause: str, times: int, state: str) -> None:
+    """So many retries as the sweep allows, each with its own attempt number, then the outcome with the reason."""
+    tune = make(slots=1, budget=Budget(trials=1))
+    for attempt in range(1, times + 2):
+        one = tune.place()
+        assert (one.number, one.attempt) == (0, attempt)
+        assert tune.chunk(one, failure(cause)) is True
+        tune.done(one)
+    trial = tune.history().trials[0]
+    assert trial.outcome is not None
+    assert (trial.state, trial.outcome.reason, trial.outcome.traceback) == (state, "it broke", "where")
+    assert [str(one) for one in trial.causes] == [cause] * (times + 1)
+
+
+def test_a_dead_actor_has_its_trial_repeated(make: Make) -> None:
+    """Tune only says that it is over; the trial comes back as another attempt, with all that it was."""
+    tune = make(slots=1)
+    first = tune.place()
+    tune.chunk(first, used(first), report(1, 0.4))
+    tune.done(first, lost=True)
+    second = tune.place()
+    assert (second.number, second.attempt, second.seed, second.params) == (0, 2, first.seed, first.params)
+    (cause,) = tune.history().trials[0].causes
+    assert cause is Cause.LOST
+
+
+def test_a_slot_that_ends_without_a_word_is_lost_too(make: Make) -> None:
+    """A trial that Tune has done with and that has no end is repeated."""
+    tune = make(slots=1)
+    tune.done(tune.place())
+    assert tune.place().attempt == 2
+    (ended,) = [entry.event for entry in tune.entries() if isinstance(entry.event, AttemptEnded)]
+    assert ended.why == "its worker ended without saying how"
+
+
+def test_an_epoch_trained_again_adds_nothing(make: Make) -> None:
+    """Equal values leave no trace; different ones mark the trial, once; the first ones stand."""
+    tune = make(slots=1)
+    first = tune.place()
+    tune.chunk(first, report(1, 0.4), report(2, 0.5))
+    tune.done(first, lost=True)
+    second = tune.place()
+    tune.chunk(second, report(1, 0.4))
+    assert tune.ledger.history.trials[0].reproduced is True
+    tune.chunk(second, report(2, 0.6), report(2, 0.7), report(3, 0.45), ENDED)
+    trial = tune.history().trials[0]
+    assert trial.reproduced is False
+    assert trial.curve("acc") == [(1, 0.4), (2, 0.5), (3, 0.45)]
+    assert trial.outcome is not None
+    assert trial.outcome.value == 0.5
+    assert sum(1 for entry in tune.entries() if type(entry.event).__name__ == "Differed") == 1
+
+
+def test_a_trial_that_stopped_unasked_is_repeated(make: Make) -> None:
+    """A stop that the driver did not order is not an outcome."""
+    tune = make(slots=1)
+    one = tune.place()
+    assert tune.chunk(one, {"type": "ended", "kind": "stopped"}) is True
+    tune.done(one)
+    assert tune.place().attempt == 2
+
+
+def test_three_first_failures_alike_end_the_sweep(make: Make) -> None:
+    """The error is the sweep's; the exit code says that nothing succeeded."""
+    tune = make(slots=1, budget=Budget(trials=20))
+    for number in range(3):
+        one = tune.place()
+        tune.chunk(one, failure("error", f"ValueError: units {number}"))
+        tune.done(one)
+    assert tune.suggest() == "FINISHED"
+    ended = tune.history().ended
+    assert ended is not None
+    assert ended.exit_code == 1
+    assert "failed alike" in ended.why
+
+
+def test_an_objective_that_is_not_logged_ends_the_sweep_at_the_first_epoch(make: Make) -> None:
+    """The near match is named, other trials are interrupted."""
+    tune = make()
+    one, two = tune.place(), tune.place()
+    assert tune.chunk(one, report(1, 0.5, "accu")) is True
+    assert tune.chunk(two) is True
+    tune.done(one)
+    tune.done(two)
+    assert tune.suggest() == "FINISHED"
+    ended = tune.history().ended
+    assert ended is not None
+    assert (ended.exit_code, "did you mean 'accu'?" in ended.why) == (1, True)
+
+
+# Requests, signals, time ----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("how", "code"), [("request", 130), ("signal", 143)])
+def test_a_stop_interrupts_what_runs_and_asks_for_no_more(make: Make, how: str, code: int) -> None:
+    """Running trials are told at their next chunk; they count as nothing and stay to be resumed."""
+    tune = make()
+    one, two = tune.place(), tune.place()
+    tune.chunk(one, used(one), report(1, 0.4))
+    if how == "request":
+        post(tune.folder, {"type": "nonsense"})
+        post(tune.folder, {"type": "stop"})
+    else:
+        tune.code = code
+    tune.engine.tick()
+    assert tune.suggest() is None
+    assert tune.chunk(one, report(2, 0.5)) is True
+    assert tune.chunk(two) is True
+    tune.done(one)
+    tune.done(two)
+    assert tune.suggest() == "FINISHED"
+    ended = tune.history().ended
+    assert ended is not None
+    assert ended.exit_code == code
+    assert outcomes(tune) == {0: "waiting", 1: "waiting"}
+
+
+def test_an_interrupted_sweep_goes_on_where_it_was(make: Make) -> None:
+    """A second engine on the same folder repeats the trials that had not ended, then asks on; the budget is exact."""
+    tune = make(budget=Budget(trials=4))
+    tune.complete(tune.place(), 0.5)
+    one = tune.place()
+    tune.chunk(one, report(1, 0.4))
+    tune.code = 130
+    tune.engine.tick()
+    tune.chunk(one)
+    tune.done(one)
+    assert tune.suggest() == "FINISHED"
+    tune = make(budget=Budget(trials=4))
+    again = tune.place()
+    assert (again.number, again.attempt, again.params) == (1, 2, one.params)
+    tune.complete(again, 0.4, 0.6)
+    for number in (2, 3):
+        new = tune.place()
+        assert new.number == number
+        tune.complete(new, 0.5)
+    assert tune.suggest() == "FINISHED"
+    assert outcomes(tune) == dict.fromkeys(range(4), "completed")
+
+
+def test_at_the_end_of_its_hours_trials_stop_at_their_next_epoch(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    """They are stopped with the value that they have; nothing new is asked for."""
+    tune = make(budget=Budget(hours=1.0))
+    monkeypatch.setattr("time.time", lambda: tune.now)
+    one = tune.place()
+    assert tune.chunk(one, used(one), report(1, 0.4)) is False
+    tune.now += 3599.0
+    assert isinstance(tune.suggest(), Assignment)
+    tune.now += 2.0
+    assert tune.suggest() is None
+    assert tune.chunk(one, report(2, 0.5)) is True
+    assert outcomes(tune)[0] == "stopped"
+    assert tune.history().trials[0].curve("acc") == [(1, 0.4), (2, 0.5)]
+
+
+def test_the_watch_is_called_on_every_look(make: Make) -> None:
+    """Other processes are looked after from the engine's own ticks."""
+    tune = make()
+    tune.engine.tick()
+    tune.engine.tick()
+    assert tune.watched == 2
+
+
+# When something breaks ------------------------------------------------------------------------------------------------
+
+
+def test_an_exception_is_kept_and_ends_the_sweep_in_good_order(make: Make) -> None:
+    """Tune hears nothing of it; the first one is kept; no slot gets more to do."""
+    tune = make()
+    one = tune.place()
+
+    def full() -> None:
+        raise Infrastructure("the disk is full")
+
+    def other() -> None:
+        raise ValueError("another")
+
+    assert tune.engine.guarded(full, "otherwise") == "otherwise"
+    assert tune.engine.guarded(other, True) is True
+    assert isinstance(tune.engine.error, Infrastructure)
+    assert tune.suggest() is None
+    tune.done(one)
+    assert tune.suggest() == "FINISHED"
+    assert tune.history().ended is None
+
+
+def test_the_death_of_ray_passes_through(make: Make) -> None:
+    """Tune would wait for it for ever."""
+
+    def dead() -> None:
+        raise RayDied
+
+    with pytest.raises(RayDied):
+        make().engine.guarded(dead, None)
+
+
+def test_retries_can_be_set(make: Make) -> None:
+    """A sweep may forgive its model's errors."""
+    tune = make(slots=1, retry=Retry(error=1), budget=Budget(trials=1))
+    for _ in range(2):
+        one = tune.place()
+        tune.chunk(one, failure("error"))
+        tune.done(one)
+    assert outcomes(tune) == {0: "failed"}

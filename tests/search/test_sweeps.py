@@ -1,0 +1,123 @@
+"""Tests of `kerasweep.search.sweeps`: the folders of sweeps and how they stand."""
+
+from __future__ import annotations
+
+import os
+import stat
+import time
+from pathlib import Path
+
+import pytest
+
+from kerasweep.search import sweeps
+from kerasweep.spaces.errors import BadInput
+from kerasweep.trackers.events import Event, SweepEnded, SweepStarted
+from kerasweep.trackers.journal import Journal
+
+from .specs import spec
+
+
+def make(home: Path, name: str, *events: Event) -> Path:
+    """Make a sweep in which these things happened."""
+    folder = home / "sweeps" / name
+    folder.mkdir(parents=True)
+    with Journal(folder) as journal:
+        journal.append(SweepStarted(spec=spec(name=name).to_json()), *events)
+    return folder
+
+
+def test_the_home_is_what_was_chosen_last(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The option, the variable, the current folder."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("KERASWEEP_DIR", raising=False)
+    assert sweeps.home_folder(None) == tmp_path
+    monkeypatch.setenv("KERASWEEP_DIR", str(tmp_path / "one"))
+    assert sweeps.home_folder(None) == tmp_path / "one"
+    assert sweeps.home_folder(Path("two")) == tmp_path / "two"
+
+
+def test_sweeps_are_listed_oldest_first(tmp_path: Path) -> None:
+    """Folders without a journal and those still being prepared are none."""
+    assert sweeps.names(tmp_path) == []
+    make(tmp_path, "b")
+    make(tmp_path, "a")
+    (tmp_path / "sweeps" / "empty").mkdir()
+    make(tmp_path, ".new-c-1234")
+    assert sweeps.names(tmp_path) == ["b", "a"]
+
+
+def test_a_sweep_is_found_by_its_name(tmp_path: Path) -> None:
+    """A wrong name is answered with the near one and those there are."""
+    folder = make(tmp_path, "digits")
+    assert sweeps.find(tmp_path, "digits") == folder
+    with pytest.raises(BadInput, match=r"no sweep 'digit' .* \(did you mean 'digits'\?\); there are digits"):
+        sweeps.find(tmp_path, "digit")
+    with pytest.raises(BadInput, match="there is none yet"):
+        sweeps.find(tmp_path / "elsewhere", "digits")
+
+
+@pytest.mark.parametrize("name", ["../digits", ".", "..", "x/../digits", ""])
+def test_a_name_is_no_path(tmp_path: Path, name: str) -> None:
+    """Nobody gets out of the folder of sweeps."""
+    make(tmp_path, "digits")
+    (tmp_path / "journal.db").write_bytes(b"")
+    with pytest.raises(BadInput, match="no sweep"):
+        sweeps.find(tmp_path, name)
+
+
+def test_how_a_sweep_stands(tmp_path: Path) -> None:
+    """Running while its lock is held; else by its last event, or by the lack of one."""
+    ends = {"done": 0, "no success": 1, "interrupted": 130}
+    for word, code in ends.items():
+        folder = make(tmp_path, word.replace(" ", "-"), SweepEnded(why="", exit_code=code))
+        assert sweeps.state(folder, sweeps.read(folder)) == word
+    folder = make(tmp_path, "lost")
+    assert sweeps.state(folder, sweeps.read(folder)) == "driver lost"
+    with Journal(folder):
+        assert sweeps.state(folder, sweeps.read(folder)) == "running"
+
+
+def test_a_new_sweep_is_prepared_beside_its_place(tmp_path: Path) -> None:
+    """Only its owner may look into it; undone, it leaves nothing, not even `sweeps/`."""
+    staging, folder = sweeps.stage(tmp_path / "new", "digits")
+    assert folder == tmp_path / "new" / "sweeps" / "digits"
+    assert not folder.exists()
+    assert stat.S_IMODE(staging.stat().st_mode) == 0o700
+    assert sweeps.names(tmp_path / "new") == []
+    (staging / "code").mkdir()
+    sweeps.unstage(staging)
+    assert not (tmp_path / "new" / "sweeps").exists()
+
+
+def test_undoing_leaves_other_sweeps(tmp_path: Path) -> None:
+    """Only what was prepared goes."""
+    make(tmp_path, "other")
+    staging, _ = sweeps.stage(tmp_path, "digits")
+    sweeps.unstage(staging)
+    assert sorted(path.name for path in (tmp_path / "sweeps").iterdir()) == ["other"]
+
+
+def test_a_name_is_used_once(tmp_path: Path) -> None:
+    """The message says how to go on."""
+    make(tmp_path, "digits")
+    with pytest.raises(BadInput, match=r"already used .* `kerasweep resume digits`"):
+        sweeps.stage(tmp_path, "digits")
+
+
+def test_a_folder_that_cannot_be_written_is_refused(tmp_path: Path) -> None:
+    """Below a file, and where the kernel says no."""
+    (tmp_path / "file").write_text("")
+    for home in (tmp_path / "file", tmp_path / "file" / "below", Path("/proc/nope")):
+        with pytest.raises(BadInput, match=r"cannot write in .* choose another folder with --dir"):
+            sweeps.stage(home, "digits")
+
+
+def test_what_a_killed_command_left_is_removed_later(tmp_path: Path) -> None:
+    """A folder that has been in preparation for an hour is nobody's; a young one may be somebody's."""
+    old, _ = sweeps.stage(tmp_path, "old")
+    young, _ = sweeps.stage(tmp_path, "young")
+    hour_ago = time.time() - sweeps.STALE_S - 1
+    os.utime(old, (hour_ago, hour_ago))
+    sweeps.stage(tmp_path, "third")
+    assert not old.exists()
+    assert young.exists()
