@@ -35,6 +35,7 @@ from . import trainer
 from .link import Link, LinkClosed, check_peer, listen
 from .program import Program
 
+NO_GRAPHICS = {"CUDA_VISIBLE_DEVICES": "-1"}
 PRELOADED = ("tensorflow", "keras", "keras_tuner")
 ORPHAN_S = 1.0
 """A trainer whose owner died ends itself; one that cannot (stuck in native code) is killed after so many seconds."""
@@ -45,8 +46,8 @@ ORPHAN_S = 1.0
 class Order:
     """What a fork server is told: where to listen, the program, and how many trainers to warm up at once.
 
-    A trainer gets `cpu` threads. `warm_up` has one that waits start TensorFlow's runtime too: not where graphics
-    processors are assigned later.
+    A trainer gets `cpu` threads. Where trials have graphics processors, which ones is known only when a slot connects:
+    then the trainers started at once only give their verdict on the program, with no graphics processor in sight.
     """
 
     owner: int
@@ -54,7 +55,7 @@ class Order:
     program: Mapping[str, Any] = field(repr=False)
     warm: int = 0
     cpu: int = 1
-    warm_up: bool = True
+    gpu: float = 0
 
 
 @final
@@ -67,7 +68,7 @@ class ForkServer:
         """Start the process; it listens at once and forks when its imports are done."""
         self.socket = folder / f"trainers-{os.getpid()}.sock"
         order = Order(
-            owner=os.getpid(), socket=str(self.socket), program=program.to_json(), warm=warm, cpu=cpu, warm_up=not gpu
+            owner=os.getpid(), socket=str(self.socket), program=program.to_json(), warm=warm, cpu=cpu, gpu=gpu
         )
         environment = {"TF_CPP_MIN_LOG_LEVEL": "2", "OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1", **os.environ}
         with open(log or os.devnull, "ab") as output:
@@ -165,7 +166,7 @@ class _Server:
     def run(self) -> None:
         _preload()
         for _ in range(self._order.warm):
-            self._fork(None, waits=True)
+            self._fork(None, None, environment=NO_GRAPHICS, waits=True)
         while True:
             for key, _ in self._selector.select(timeout=0.2):
                 if key.fileobj is self._listener:
@@ -196,7 +197,7 @@ class _Server:
                 self._tell()
                 return
             if message["type"] == "adopt":
-                self._adopt(link, owner, spare=bool(message.get("spare")))
+                self._adopt(link, owner, message)
             else:
                 link.send({"type": "status", "exit": self._exit_of(int(message["pid"]))})
         except LinkClosed:
@@ -212,23 +213,24 @@ class _Server:
             time.sleep(0.02)
         return self._ended.get(pid)
 
-    def _adopt(self, link: Link, owner: int, *, spare: bool) -> None:
+    def _adopt(self, link: Link, owner: int, message: Mapping[str, Any]) -> None:
         for child in self._children.values():
-            if child.owner is None:
+            if child.owner is None and not self._order.gpu:
                 try:
                     socket.send_fds(child.control, [b"x"], [link.fileno()])
                 except OSError:
                     continue
                 child.owner = owner
                 return
-        self._fork(link, owner, waits=spare)
+        self._fork(link, owner, environment=message["environment"], waits=message["spare"])
 
-    def _fork(self, link: Link | None, owner: int | None = None, *, waits: bool) -> None:
+    def _fork(self, link: Link | None, owner: int | None, *, environment: Mapping[str, str], waits: bool) -> None:
         mine, theirs = socket.socketpair()
         parent = os.getpid()
         pid = os.fork()
         if pid == 0:
             die_with_parent(parent)
+            os.environ.update(environment)
             self._become_trainer(theirs, link, waits)
         theirs.close()
         child = _Child(pid=pid, control=mine, owner=owner)
@@ -246,8 +248,9 @@ class _Server:
         os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
         code = 1
         try:
-            program, warm_up = Program.from_json(self._order.program), waits and self._order.warm_up
-            trainer.run(program, control, link, cpu=self._order.cpu, warm_up=warm_up)
+            program, order = Program.from_json(self._order.program), self._order
+            adoptable = link is not None or not order.gpu
+            trainer.run(program, control, link, cpu=order.cpu, warm_up=waits and not order.gpu, adoptable=adoptable)
             code = 0
         finally:
             os._exit(code)

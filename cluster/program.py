@@ -223,7 +223,8 @@ def pickled_program(model: Any, data: Any) -> Program:
     """Return the program for objects of this process; their modules travel by value unless they are installed."""
     import cloudpickle
 
-    registered = [module for module in map(_module_of, (model, data)) if module is not None]
+    modules = {module.__name__: module for module in map(_module_of, (model, data)) if module is not None}
+    registered = [modules[name] for name in modules.keys() - cloudpickle.list_registry_pickle_by_value()]
     for module in registered:
         cloudpickle.register_pickle_by_value(module)
     try:

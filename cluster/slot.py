@@ -6,6 +6,7 @@ Runs in the actor's process, which never imports TensorFlow, so that no user cod
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import tempfile
 import time
@@ -16,7 +17,7 @@ from pathlib import Path
 from typing import Any, final
 
 from ..spaces.trial import Assignment, Cause, Json
-from .forkserver import ForkServer, connect, exit_in_words
+from .forkserver import NO_GRAPHICS, ForkServer, connect, exit_in_words
 from .link import Link, LinkClosed, Message
 from .program import Program
 
@@ -65,7 +66,7 @@ class Trainer:
         self.refusal: Message | None = None
         self.first_bytes = 0
         log = f"{setup.logs}/trainer-{name}.log"
-        link.send({"type": "setup", "environment": _environment(setup), "gpu": setup.gpu, "log": log})
+        link.send({"type": "setup", "gpu": setup.gpu, "log": log})
 
     def ready(self, timeout_s: float) -> bool:
         """Wait until it has loaded the user's code; `refusal` says why it cannot train."""
@@ -92,8 +93,11 @@ class Trainer:
 
 
 def _environment(setup: SlotSetup) -> dict[str, str]:
-    visible = os.environ.get("CUDA_VISIBLE_DEVICES", "") if setup.gpu else "-1"
-    return {"CUDA_VISIBLE_DEVICES": visible, "OMP_NUM_THREADS": str(setup.cpu)} if visible else {}
+    """Return what the actor's environment says about graphics processors; a slot without any sees none."""
+    if not setup.gpu:
+        return NO_GRAPHICS
+    names = ("CUDA_VISIBLE_DEVICES", "HIP_VISIBLE_DEVICES")
+    return {name: os.environ[name] for name in names if name in os.environ}
 
 
 @final
@@ -155,8 +159,8 @@ class Slot:
         """Let the trainers go; a trial that was stopped gets a moment to write its weights."""
         if self._running is not None:
             self._leave(self._running)
-        deadline = self._clock() + CLOSE_S
-        while self._left is not None and self._trainer is not None and self._clock() < deadline:
+        deadline = time.monotonic() + CLOSE_S
+        while self._left is not None and self._trainer is not None and time.monotonic() < deadline:
             self._left_is_over(POLL_S)
         for trainer in (self._trainer, self._spare):
             if trainer is not None:
@@ -164,6 +168,7 @@ class Slot:
         self._trainer = self._spare = None
         if self._server is not None:
             self._server.close()
+            shutil.rmtree(self._server.socket.parent, ignore_errors=True)
 
     # Parts ----------------------------------------------------------------------------------------------------------
 
@@ -279,18 +284,18 @@ class Slot:
     def _adopt(self, *, spare: bool = False) -> Trainer:
         """Connect to a new trainer: forked by this machine's fork server, or by one of the slot's own."""
         path = Path(self._setup.socket) if self._server is None else self._server.socket
+        adopt = {"type": "adopt", "spare": spare, "environment": _environment(self._setup)}
         try:
-            link = connect(
-                path, {"type": "adopt", "spare": spare}, patience_s=30.0 if self._server is not None else 0.0
-            )
+            link = connect(path, adopt, patience_s=30.0 if self._server is not None else 0.0)
         except (OSError, LinkClosed):
             self._server = ForkServer(
                 Path(tempfile.mkdtemp(prefix="kerasweep-")),
                 Program.from_json(self._setup.program),
                 cpu=self._setup.cpu,
                 gpu=self._setup.gpu,
+                log=Path(self._setup.logs) / f"trainers-{self._name}.log",
             )
-            link = connect(self._server.socket, {"type": "adopt"}, patience_s=30.0)
+            link = connect(self._server.socket, adopt, patience_s=30.0)
         return Trainer(link, self._setup, self._name)
 
     def _drop(self, trainer: Trainer) -> None:

@@ -28,7 +28,9 @@ BEAT_S = 1.0
 """The main thread says so often how far training is, so that a hang can be told from slow work."""
 
 
-def run(program: Program, control: socket.socket, link: Link | None, *, cpu: int, warm_up: bool) -> None:
+def run(
+    program: Program, control: socket.socket, link: Link | None, *, cpu: int, warm_up: bool, adoptable: bool
+) -> None:
     """Load the user's code and data, tell the verdict on `control`, then serve a slot until it is gone.
 
     Args:
@@ -36,11 +38,14 @@ def run(program: Program, control: socket.socket, link: Link | None, *, cpu: int
         control: The fork server's end hears the verdict there and hands a slot's connection over.
         link: The slot's connection where there is one already.
         cpu: The threads that TensorFlow may take for one operation.
+        adoptable: Whether it may serve a slot, or only says what it thinks of the program.
         warm_up: Whether to spend the time until there is a trial on TensorFlow's own start.
     """
     limit_threads(cpu)
     code, verdict = _load(program)
     control.sendall(json.dumps(verdict).encode() + b"\n")
+    if not adoptable:
+        return
     if code is not None and warm_up:
         _warm_up()
     if link is None:
@@ -136,9 +141,7 @@ class Trainer:
 
 
 def _set_up(message: Mapping[str, Any]) -> None:
-    """Take on the slot's environment: its graphics processors, its share of the processors, its log file."""
-    for name, value in message["environment"].items():
-        os.environ[name] = value
+    """Write to the slot's log file from now on."""
     log = Path(message["log"])
     log.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     descriptor = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)

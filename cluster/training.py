@@ -72,7 +72,7 @@ class UserCode:
             data: A function without arguments, or what it would return: `((x, y), (x_val, y_val))`, `(x, y)`,
                 `(train, val)` datasets, one dataset, or a dict of `fit` arguments.
         """
-        hypermodel = model() if inspect.isclass(model) else model
+        hypermodel = cast(Any, model() if inspect.isclass(model) else model)
         if not (callable(hypermodel) or hasattr(hypermodel, "build")):
             raise TypeError(f"the model must be a function build(hp) or a HyperModel, got {type(hypermodel).__name__}")
         return cls(hypermodel, fit_arguments(data() if callable(data) else data))
@@ -184,7 +184,7 @@ class Training:
 
         keras.config.set_dtype_policy(self._code.dtype_policy)
         keras.utils.set_random_seed(self._assignment.seed % 2**32)
-        hp = hyperparameters_class()(self._trace)
+        hp = cast(Any, hyperparameters_class()(self._trace))
         try:
             model = self._code.build(hp)
         except Exception:
@@ -223,8 +223,8 @@ class Training:
         """Report what a `fit` of the user's own returned, where no epoch was reported: a number or a dict."""
         if self.epoch or result is None or hasattr(result, "history"):
             return
-        metrics = result if isinstance(result, Mapping) else {self._settings.metric: result}
-        self.report(plain_metrics(cast(Mapping[str, Any], metrics)), seconds=0.0)
+        several = cast(Mapping[str, Any] | None, result if isinstance(result, Mapping) else None)
+        self.report(plain_metrics({self._settings.metric: result} if several is None else several), seconds=0.0)
 
     def report(self, metrics: Mapping[str, float], seconds: float) -> None:
         """Tell the metrics of one more epoch."""

@@ -74,6 +74,11 @@ def resume_command(name: str, settings: Sequence[str], home: Path | None, *, det
     spec = amended(SweepSpec.from_json(history.spec), settings)
     if not spec.model:
         raise BadInput(f"{name} was started from Python; go on with kerasweep.sweep(…, name={name!r}, resume=True)")
+    if history.ended is not None and not history.ended.exit_code and not settings:
+        Console().print(
+            f"{name} is done; `kerasweep resume {name} --set budget.trials=…` gives it more", soft_wrap=True
+        )
+        return 0
     check_machine(spec)
     stored = snapshot(folder / "code")
     edited = _edited(spec, stored)

@@ -18,6 +18,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
@@ -129,6 +130,7 @@ class Driver:
             server.close()
             self._tell({"type": "ended"})
             ray.close()
+            os.environ.pop(SCRATCH, None)
             shutil.rmtree(self._scratch, ignore_errors=True)
 
     # Before -----------------------------------------------------------------------------------------------------------
@@ -253,6 +255,7 @@ class Tracker:
         if dead and time.monotonic() - self._started_at > 3.0:
             self._started_at = time.monotonic()
             self._process = start_tracker(self._folder)
+            threading.Thread(target=self._process.wait, name="tracker", daemon=True).start()  # no zombie, no warning
 
 
 def start_tracker(folder: Path) -> subprocess.Popen[bytes]:

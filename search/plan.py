@@ -59,9 +59,9 @@ def _rehearse(spec: SweepSpec, program: Program) -> Mapping[str, Any]:
         verdict = server.checked()
         if verdict["type"] == "refused":
             raise BadInput(f"the model's code cannot be used: {verdict['reason']}")
-        link = connect(server.socket, {"type": "adopt"})
+        link = connect(server.socket, {"type": "adopt", "spare": False, "environment": {}})
         link.receive(60.0)
-        link.send({"type": "setup", "environment": {}, "gpu": 0, "log": str(scratch / "log")})
+        link.send({"type": "setup", "gpu": 0, "log": str(scratch / "log")})
         link.send({"type": "rehearse", "settings": settings_of(spec, "").to_json()})
         answer = link.receive(600.0)
         link.close()

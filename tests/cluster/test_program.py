@@ -260,14 +260,23 @@ def scaled(value: int) -> int:
     return value * FACTOR
 
 
+def twice() -> int:
+    """Return twice the number of this module."""
+    return 2 * FACTOR
+
+
 def test_a_function_of_a_test_module_travels_by_value(clean_imports: None, monkeypatch: pytest.MonkeyPatch) -> None:
     """A module that the other process could not import goes along, with the globals that the function uses."""
-    one = Program.from_json(pickled_program(scaled, {"x": [1, 2]}).to_json())
+    one = Program.from_json(pickled_program(scaled, twice).to_json())
     monkeypatch.delitem(sys.modules, __name__)
     model, data = one.load()
-    assert model(2) == 6
+    assert (model(2), data()) == (6, 6)
     assert model is not scaled
-    assert data == {"x": [1, 2]}
+
+
+def test_data_travel_as_they_are(clean_imports: None) -> None:
+    """Not only functions: whatever pickle takes."""
+    assert Program.from_json(pickled_program(scaled, {"x": [1, 2]}).to_json()).load()[1] == {"x": [1, 2]}
 
 
 def test_an_installed_function_travels_by_name() -> None:
@@ -290,5 +299,6 @@ def test_by_value_is_over_when_the_program_is_made() -> None:
 
     registry = cast(Any, cloudpickle).list_registry_pickle_by_value
     before = registry()
-    pickled_program(scaled, None)
-    assert registry() == before
+    for data in (None, twice, scaled):
+        pickled_program(scaled, data)
+        assert registry() == before

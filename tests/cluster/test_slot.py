@@ -37,8 +37,9 @@ class Clock:
 class FakeTrainer:
     """The trainer's end of a link. Its process is one that sleeps, so that it can be killed."""
 
-    def __init__(self, link: Link) -> None:
+    def __init__(self, link: Link, adopted: Message) -> None:
         self.link = link
+        self.adopted = adopted
         self.process = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(1000)"])
         self.heard: list[Message] = []
 
@@ -119,7 +120,7 @@ class FakeServer:
             assert message is not None
             if message["type"] == "adopt":
                 with self._changed:
-                    self.trainers.append(FakeTrainer(link))
+                    self.trainers.append(FakeTrainer(link, message))
                     self._changed.notify_all()
                 continue
             link.send({"type": "status", "exit": self.exits.get(message["pid"])})
@@ -225,11 +226,11 @@ def epochs(messages: list[Message]) -> list[int]:
 
 
 def test_a_trainer_is_told_its_place_and_its_trial(make: Make) -> None:
-    """The setup gives it an environment and a log; the trial comes with the sweep's settings."""
+    """Which graphics processors it sees, and its log; the trial comes with the sweep's settings."""
     bench = make(cpu=3, logs="/somewhere")
     trainer = bench.begin(trial())
     setup, given = trainer.heard
-    assert setup["environment"] == {"CUDA_VISIBLE_DEVICES": "-1", "OMP_NUM_THREADS": "3"}
+    assert trainer.adopted["environment"] == {"CUDA_VISIBLE_DEVICES": "-1"}
     assert setup["log"].startswith("/somewhere/trainer-")
     assert given["settings"] == {"metric": "loss"}
 
@@ -617,7 +618,8 @@ def test_a_slot_whose_fork_server_is_gone_starts_its_own(
         """Stands for a process that was started."""
 
         def __init__(self, folder: Path, program: object, **rest: object) -> None:
-            self.socket = here.server.path
+            self.socket = folder / "own.sock"
+            self.socket.symlink_to(here.server.path)
 
         def close(self) -> None:
             closed.append("own")

@@ -9,7 +9,7 @@ import textwrap
 import warnings
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 
@@ -37,8 +37,9 @@ def build(hp: Any) -> keras.Model:
     """Return a small network of a width and a learning rate to search."""
     import keras
 
-    layers = [keras.Input((1,)), keras.layers.Dense(hp.Int("units", 4, 16, step=4)), keras.layers.Dense(1)]
-    model = keras.Sequential(layers)
+    model = keras.Sequential()
+    for layer in (keras.Input((1,)), keras.layers.Dense(hp.Int("units", 4, 16, step=4)), keras.layers.Dense(1)):
+        model.add(layer)
     model.compile(keras.optimizers.Adam(hp.Float("rate", 1e-3, 1e-1, sampling="log")), "mse", metrics=["mae"])
     return model
 
@@ -68,14 +69,15 @@ def test_a_sweep_from_python(rig: Make, tmp_path: Path, monkeypatch: pytest.Monk
 
 def check_result(result: kerasweep.Result) -> None:
     """Assert that the best trial is the one with the least loss, and that its model has just that loss."""
-    table, best = result.trials, result.best
+    best = result.best
+    table = cast(Any, result.trials)
     assert list(table.index) == [0, 1, 2, 3]
     assert set(table["state"]) == {"completed"}
     assert best.value == table["value"].min()
     assert best.number == table["value"].idxmin()
     assert set(best.params) == {"units", "rate", "fit/batch_size"}
     assert best.params["units"] == table.loc[best.number, "params/units"]
-    model = best.model()
+    model = cast(Any, best.model())
     loss, _ = model.evaluate(*data()[1], verbose=0, batch_size=SIZE)
     assert loss == pytest.approx(best.value, rel=1e-5)
 

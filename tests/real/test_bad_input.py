@@ -302,7 +302,7 @@ def test_run_finds_an_objective_that_is_not_logged(rig: Make) -> None:
     assert "did you mean 'val_accuracy'?" in text
     history = sweep.history()
     assert sum(len(one.metrics) for one in history.trials.values()) <= 2
-    assert [one.state for one in history.trials.values()].count("failed") == 1
+    assert {"failed"} <= {one.state for one in history.trials.values()} <= {"failed", "waiting"}
     assert "Traceback" not in text
 
 

@@ -26,13 +26,15 @@ import os
 import sys
 
 
-def note(event, arguments):
-    if event == "import" and arguments[0] in {sorted(HEAVY)}:
-        with open(os.path.join(os.environ["KERASWEEP_RIG"], "imports.log"), "a") as log:
-            log.write(f"{{os.getpid()}} {{arguments[0]}}\\n")
+class Spy:
+    @staticmethod
+    def find_spec(name, path=None, target=None):
+        if name in {sorted(HEAVY)}:
+            with open(os.path.join(os.environ["KERASWEEP_RIG"], "imports.log"), "a") as log:
+                log.write(f"{{os.getpid()}} {{name}}\\n")
 
 
-sys.addaudithook(note)
+sys.meta_path.insert(0, Spy)
 """
 """Every Python that starts with it on its path writes down which of the heavy libraries it imports."""
 EPOCHS = 400
