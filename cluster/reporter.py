@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +14,7 @@ if TYPE_CHECKING:
 
 
 @cache
-def reporter_class() -> type[keras.callbacks.Callback]:
+def reporter_class() -> Callable[[Training], keras.callbacks.Callback]:
     """Return the callback's class; importing Keras is left to the trainer."""
     import keras
 

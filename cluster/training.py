@@ -97,7 +97,7 @@ class UserCode:
 def _dtype_policy() -> str:
     import keras
 
-    return str(keras.config.dtype_policy().name)
+    return str(cast(Any, keras.config.dtype_policy()).name)
 
 
 def fit_arguments(data: Any) -> dict[str, Any]:

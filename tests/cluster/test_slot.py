@@ -166,7 +166,9 @@ class Bench:
         """Step until the trainer has been given the trial."""
         deadline = time.monotonic() + PATIENCE_S
         while not self._has_trial(trainer, assignment):
-            assert self.slot.step() == ([], False)
+            messages, done = self.slot.step()
+            assert not done
+            assert [message["type"] for message in messages] in ([], ["timed"])
             assert time.monotonic() < deadline
 
     def _has_trial(self, trainer: FakeTrainer, assignment: Assignment) -> bool:
