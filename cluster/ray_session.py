@@ -5,9 +5,11 @@ from __future__ import annotations
 import logging
 import os
 import threading
+from collections.abc import Generator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import cast, final
+from typing import Any, cast, final
 
 import psutil
 
@@ -34,6 +36,24 @@ ENVIRONMENT = {
 
 class RayDied(BaseException):
     """Ray's own processes are gone; not an `Exception`, so that it passes through Tune, which would wait for ever."""
+
+
+@contextmanager
+def _on_loopback() -> Generator[None]:
+    """Have Ray listen at 127.0.0.1 only: it would put the machine's outer address in its place, and listen at all."""
+    from ray._private import services
+
+    module = cast(Any, services)
+    before = module.resolve_ip_for_localhost
+    module.resolve_ip_for_localhost = _same
+    try:
+        yield
+    finally:
+        module.resolve_ip_for_localhost = before
+
+
+def _same(host: str) -> str:
+    return host
 
 
 @final
@@ -75,15 +95,16 @@ class RaySession:
         if ray.is_initialized():
             self._joined = True
             return
-        ray.init(
-            address="local",
-            include_dashboard=False,
-            log_to_driver=False,
-            logging_level=logging.ERROR,
-            object_store_memory=100_000_000,
-            _node_ip_address="127.0.0.1",
-            _temp_dir=str(self._folder),
-        )
+        with _on_loopback():
+            ray.init(
+                address="local",
+                include_dashboard=False,
+                log_to_driver=False,
+                logging_level=logging.ERROR,
+                object_store_memory=100_000_000,
+                _node_ip_address="127.0.0.1",
+                _temp_dir=str(self._folder),
+            )
 
     def wait(self) -> Capacity:
         """Return what the cluster has, once it is up.

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
 from typing import final
 
 from ..spaces.errors import did_you_mean
-from ..spaces.trial import Cause, Outcome, OutcomeKind, Report, Scalar
+from ..spaces.trial import Cause, Outcome, OutcomeKind, Report
 from ..trackers.events import (
     AttemptEnded,
     AttemptStarted,
@@ -29,100 +29,13 @@ from ..trackers.events import (
     TrialEnded,
 )
 from .objective import At, Objective
-from .stop import NeverStop, Rungs, StopRule
+from .state import Live, Ranked, Rules, State
 
 ALIKE = 3
 """So many first trials that fail with one error end the sweep."""
 INFEASIBLE_IN_A_ROW = 50
 KEPT = 3
 """The weights of so many trials are kept."""
-
-
-# What the search goes by --------------------------------------------------------------------------------------------
-
-
-@final
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Rules:
-    """All that the decisions depend on besides what happened; `retry` says how often a cause is forgiven."""
-
-    objective: Objective
-    trials: int | None = None
-    hours: float | None = None
-    max_epochs: int = 1
-    first_value_epoch: int = 1
-    stop: StopRule = field(default_factory=NeverStop)
-    retry: Mapping[Cause, int] = field(default_factory=dict[Cause, int])
-
-    def forgives(self, cause: Cause, times: int) -> bool:
-        """Say whether an attempt that ended by `cause` for the `times`-th time is tried again."""
-        return cause is Cause.INTERRUPTED or times <= self.retry.get(cause, 0)
-
-
-@final
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Live:
-    """A trial that has not ended; `placed`: on a slot, else waiting for one."""
-
-    number: int
-    seed: int
-    params: Mapping[str, Scalar]
-    attempt: int = 0
-    next_attempt: int = 1
-    round: int = 0
-    placed: bool = False
-    best: float | None = None
-    best_epoch: int | None = None
-    last: float | None = None
-    last_epoch: int | None = None
-    epoch: int = 0
-    spent: Mapping[Cause, int] = field(default_factory=dict[Cause, int])
-
-
-@final
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Ranked:
-    """A trial that has a value."""
-
-    value: float
-    number: int
-    epoch: int
-
-
-@final
-@dataclass(frozen=True, slots=True, kw_only=True)
-class State:
-    """Where the search stands."""
-
-    rules: Rules
-    asked: int = 0
-    live: Mapping[int, Live] = field(default_factory=dict[int, Live])
-    queue: tuple[int, ...] = ()
-    counted: int = 0
-    ended: Mapping[OutcomeKind, int] = field(default_factory=dict[OutcomeKind, int])
-    best: tuple[Ranked, ...] = ()
-    rungs: Rungs = field(default_factory=Rungs)
-    objective_seen: bool = False
-    first_failures: tuple[str, ...] = ()
-    infeasible_in_a_row: int = 0
-    closing: SweepClosing | None = None
-    finished: bool = False
-    spent_s: float = 0.0
-    session_at: float = 0.0
-    last_at: float = 0.0
-
-    def seconds(self, at: float) -> float:
-        """Return the seconds that drivers have worked on the sweep by the time `at`; time between runs left out."""
-        return self.spent_s + max(0.0, at - self.session_at)
-
-    def accepts(self, trial: int, report: Report) -> bool:
-        """Say whether a report is news: of a live trial's next epoch. The first one of an epoch stands."""
-        return trial in self.live and report.epoch > self.live[trial].epoch
-
-    @property
-    def placed(self) -> list[Live]:
-        """The trials on slots."""
-        return [live for live in self.live.values() if live.placed]
 
 
 # Questions that are not journaled ------------------------------------------------------------------------------------

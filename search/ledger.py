@@ -9,9 +9,10 @@ from ..spaces.space import Space
 from ..trackers.events import Entry, Event, TrialEnded
 from ..trackers.history import History
 from ..trackers.journal import Journal
-from .core import Close, Command, End, State, step
+from .core import Close, Command, End, step
 from .sampler import OptunaSampler
 from .spec import SweepSpec
+from .state import State
 
 
 @final

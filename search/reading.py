@@ -6,6 +6,8 @@ import json
 import os
 import sys
 import time
+from collections.abc import Generator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -160,13 +162,30 @@ def best_command(name: str, export: Path | None, home: Path | None, *, as_json: 
     if export is not None:
         from .results import export_best
 
-        for path in export_best(folder, export):
+        with _without_native_noise():
+            written = export_best(folder, export)
+        for path in written:
             echo(f"wrote {path}")
         return
     if as_json:
         _print_json(trial_json(best))
         return
     echo(as_yaml(summary, best))
+
+
+@contextmanager
+def _without_native_noise() -> Generator[None]:
+    """Keep what TensorFlow's libraries write about themselves, and no setting silences, off the terminal."""
+    sys.stderr.flush()
+    before, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, 2)
+    try:
+        yield
+    finally:
+        sys.stderr.flush()
+        os.dup2(before, 2)
+        os.close(before)
+        os.close(nowhere)
 
 
 def as_yaml(summary: Summary, trial: TrialRecord) -> str:

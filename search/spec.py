@@ -8,8 +8,8 @@ from typing import Any, final
 
 from ..spaces.space import Declared
 from ..spaces.trial import Cause, Json
-from .core import Rules
 from .objective import At, Direction, Objective
+from .state import Rules
 from .stop import NeverStop, StopRule, SuccessiveHalving
 
 MANY_EPOCHS = 100_000

@@ -200,8 +200,10 @@ Make = Callable[..., Bench]
 
 
 @pytest.fixture
-def make(tmp_path: Path) -> Iterator[Make]:
-    """Return a maker of benches, which are closed after the test."""
+def make(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Make]:
+    """Return a maker of benches, which are closed after the test without much patience."""
+    monkeypatch.setattr(slots, "CLOSE_S", 0.01)
+    monkeypatch.setattr(slots, "POLL_S", 0.02)
     benches: list[Bench] = []
 
     def one(**setup: Any) -> Bench:

@@ -38,8 +38,9 @@ def build(hp: Any) -> keras.Model:
     import keras
 
     model = keras.Sequential()
-    for layer in (keras.Input((1,)), keras.layers.Dense(hp.Int("units", 4, 16, step=4)), keras.layers.Dense(1)):
-        model.add(layer)
+    model.add(keras.Input((1,)))
+    model.add(keras.layers.Dense(hp.Int("units", 4, 16, step=4)))
+    model.add(keras.layers.Dense(1))
     model.compile(keras.optimizers.Adam(hp.Float("rate", 1e-3, 1e-1, sampling="log")), "mse", metrics=["mae"])
     return model
 

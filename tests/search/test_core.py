@@ -17,10 +17,8 @@ from kerasweep.search.core import (
     Command,
     End,
     Finish,
-    Rules,
     SlotFree,
     Start,
-    State,
     Tick,
     Wait,
     completed,
@@ -28,6 +26,7 @@ from kerasweep.search.core import (
     step,
 )
 from kerasweep.search.objective import At, Direction, Objective
+from kerasweep.search.state import Rules, State
 from kerasweep.search.stop import SuccessiveHalving
 from kerasweep.spaces.trial import Cause, Outcome, OutcomeKind, Report
 from kerasweep.trackers.events import (
