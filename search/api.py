@@ -31,6 +31,7 @@ from .origin import origin_of
 from .results import Result
 from .sampler import SAMPLERS
 from .spec import Budget, Limits, Resources, Retry, Search, SweepSpec, Track
+from .sweepfile import fit_arguments
 from .sweepform import NAME
 from .watcher import watching
 
@@ -184,14 +185,10 @@ def _section(kind: Any, word: str, given: Mapping[str, float] | None) -> Any:
 
 
 def _fit(values: Mapping[str, Any]) -> tuple[dict[str, Json], list[Declared]]:
-    plain: dict[str, Json] = {}
-    declared: list[Declared] = []
-    for key, value in values.items():
-        if isinstance(value, list | dict) and key != "class_weight":
-            declared.extend(_declare(f"fit/{key}", value))
-        else:
-            plain[key] = value
-    return plain, declared
+    try:
+        return fit_arguments({"epochs": 1, **values})
+    except BadForm as fault:
+        raise BadInput(f"fit: {fault}") from None
 
 
 def _declare(name: str, form: Any) -> list[Declared]:

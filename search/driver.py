@@ -144,8 +144,6 @@ class Driver:
     def _check_program(self, server: ForkServer) -> None:
         verdict = server.checked()
         if verdict["type"] == "refused":
-            if verdict.get("traceback"):
-                self._tell({"type": "traceback", "text": verdict["traceback"]})
             raise BadInput(f"the model's code cannot be used: {verdict['reason']}")
 
     def _open_journal(self, program: Program) -> Journal:

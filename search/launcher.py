@@ -46,7 +46,6 @@ class _Run:
     started: bool = False
     error: str = ""
     error_code: int = 0
-    traceback: str = ""
     text: str = ""
 
 
@@ -138,8 +137,6 @@ def _hear(run: _Run) -> bool:
         match message["type"]:
             case "started":
                 run.started = True
-            case "traceback":
-                run.traceback = message["text"]
             case "error":
                 run.error, run.error_code = message["text"], message["exit_code"]
             case "ended":
@@ -152,7 +149,7 @@ def _hear(run: _Run) -> bool:
 def _conclude(run: _Run, job: Job, history: History, console: Console) -> int:
     name = Path(job.folder).name
     if run.error or not run.started:
-        return _not_begun(run, name, console)
+        return _not_begun(run, name)
     console.print(last_words(history))
     if history.ended is None:
         code = run.process.wait()
@@ -169,9 +166,7 @@ def _conclude(run: _Run, job: Job, history: History, console: Console) -> int:
     return history.ended.exit_code or (3 if behind else 0)
 
 
-def _not_begun(run: _Run, name: str, console: Console) -> int:
-    if run.traceback:
-        console.print(run.traceback, markup=False, highlight=False, style="dim")
+def _not_begun(run: _Run, name: str) -> int:
     if run.error:
         hint = "" if run.error_code == 2 else f": `kerasweep resume {name}`" if run.started else ""
         _complain(run.error + hint)

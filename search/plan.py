@@ -33,7 +33,6 @@ def show_plan(spec: SweepSpec, program: Program, console: Console) -> int:
     with console.status("importing TensorFlow and your code"):
         seen = _rehearse(spec, program)
     if seen["failed"]:
-        console.print(seen["traceback"], markup=False, highlight=False, style="dim", soft_wrap=True)
         raise BadInput(f"the model fails at its defaults: {seen['failed']}")
     if spec.objective.metric not in seen["logged"] and spec.rules().first_value_epoch == 1:
         names = [name for name in seen["logged"] if name != "learning_rate"]

@@ -68,7 +68,7 @@ def _spec(form: SweepForm, path: Path, home: Path) -> SweepSpec:
     if form.data is not None:
         _check_code("data", form.data, path.parent)
     name = form.name or _default_name(path)
-    fit, searched = _fit(form.fit)
+    fit, searched = fit_arguments(form.fit)
     return SweepSpec(
         name=name,
         folder=str(path.parent),
@@ -144,8 +144,12 @@ def _space(forms: Mapping[Any, Any]) -> list[Declared]:
     return list(declared.values())
 
 
-def _fit(values: Mapping[Any, Any]) -> tuple[dict[str, Json], list[Declared]]:
-    """Return the arguments of `fit` and those searched; searched epochs are in both, there with the most of them."""
+def fit_arguments(values: Mapping[Any, Any]) -> tuple[dict[str, Json], list[Declared]]:
+    """Return the arguments of `fit` and those searched; searched epochs are in both, there with the most of them.
+
+    Raises:
+        BadForm: one is none of `fit`'s, or its value does not fit it.
+    """
     literals: dict[str, object] = {}
     declared: list[Declared] = []
     for key, value in values.items():

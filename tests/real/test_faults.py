@@ -13,6 +13,7 @@ from kerasweep.trackers.history import History
 from .rig import MODEL, SWEEP, Rig, check_journal, check_mlflow
 
 pytestmark = pytest.mark.real
+LONG = SWEEP.replace("epochs: 3", "epochs: 40")  # trials of some seconds, so that there is one to kill
 Make = Callable[..., Rig]
 
 
@@ -29,7 +30,7 @@ def in_fit(history: History) -> bool:
 @pytest.mark.parametrize("role", ["actor", "trainer", "tracker", "forkserver"])
 def test_a_sweep_survives_the_kill_of(role: str, rig: Make) -> None:
     """Killing an actor, a trainer, the tracker or the fork server in mid-trial costs attempts at most."""
-    sweep = rig()
+    sweep = rig(MODEL, LONG)
     sweep.start()
     sweep.wait(trials_ended(1))
     sweep.wait(in_fit)
@@ -42,7 +43,7 @@ def test_a_sweep_survives_the_kill_of(role: str, rig: Make) -> None:
 
 def test_a_killed_driver_leaves_nothing_and_is_resumed(rig: Make) -> None:
     """After kill -9 of the driver the launcher exits 3 with the command, nothing of the sweep lives, resume completes."""
-    sweep = rig()
+    sweep = rig(MODEL, LONG)
     sweep.start()
     sweep.wait(trials_ended(2))
     sweep.wait(in_fit)
@@ -65,7 +66,7 @@ def test_a_killed_driver_leaves_nothing_and_is_resumed(rig: Make) -> None:
 
 def test_a_killed_raylet_ends_the_run_with_the_command_to_resume(rig: Make) -> None:
     """When Ray's raylet is killed the launcher exits 3 and names the command, which works."""
-    sweep = rig(MODEL, SWEEP.replace("epochs: 3", "epochs: 60"))
+    sweep = rig(MODEL, SWEEP.replace("epochs: 3", "epochs: 90"))
     sweep.start()
     sweep.wait(in_fit)
     sweep.kill("raylet")
@@ -79,7 +80,7 @@ def test_a_killed_raylet_ends_the_run_with_the_command_to_resume(rig: Make) -> N
 
 def test_ctrl_c_ends_within_ten_seconds_and_is_resumable(rig: Make) -> None:
     """One SIGINT: exit 130 within 10 s, unfinished runs KILLED in MLflow; resume goes on with the same trials."""
-    sweep = rig()
+    sweep = rig(MODEL, LONG)
     launcher = sweep.start()
     sweep.wait(trials_ended(1))
     sweep.wait(in_fit)
@@ -96,7 +97,7 @@ def test_ctrl_c_ends_within_ten_seconds_and_is_resumable(rig: Make) -> None:
 
 def test_ctrl_c_during_the_start_leaves_nothing(rig: Make) -> None:
     """A SIGINT while TensorFlow is being imported ends the command with 130 and leaves no folder."""
-    sweep = rig()
+    sweep = rig(MODEL, LONG)
     launcher = sweep.start()
     sweep.wait(lambda _: sweep.processes("forkserver"))
     launcher.send_signal(signal.SIGINT)
