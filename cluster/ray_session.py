@@ -85,8 +85,9 @@ class RaySession:
             self._start()
         except BaseException as error:
             self._error = error
-        finally:
-            self._up.set()
+        if self._down.is_set():
+            self._shut_down()
+        self._up.set()
         self._down.wait()
 
     def _start(self) -> None:
@@ -138,9 +139,16 @@ class RaySession:
             raise RayDied
 
     def close(self) -> None:
-        """End Ray, where it was started here; one that died on its own is left to the launcher."""
+        """End Ray, where it was started here; one that died on its own is left to the launcher.
+
+        One that is still starting is ended by its thread: to wait for it would hold up an interrupted command.
+        """
+        self._down.set()
+        if self._up.is_set():
+            self._shut_down()
+
+    def _shut_down(self) -> None:
         import ray
 
         if not self._joined and self.alive and ray.is_initialized():
             ray.shutdown()
-        self._down.set()

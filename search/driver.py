@@ -76,6 +76,15 @@ class Signals:
         if not self.running:
             raise Interrupt(self.code)
 
+    def check(self) -> None:
+        """Raise for a signal whose exception was lost, as one is that comes while a library is being imported.
+
+        Raises:
+            Interrupt: there was one.
+        """
+        if self.code:
+            raise Interrupt(self.code)
+
 
 @final
 class Driver:
@@ -109,8 +118,10 @@ class Driver:
             for name in ("optuna", "ray.tune", "ray.tune.search", "ray.tune.schedulers"):  # while TensorFlow is, too
                 importlib.import_module(name)
             logger.info("Optuna and Ray Tune are imported")
+            self._signals.check()
             self._check_program(server)
             logger.info("the model's code and data are loaded")
+            self._signals.check()
             capacity = ray.wait()
             logger.info("Ray is up: %s", capacity)
             slots = self._slots(capacity)

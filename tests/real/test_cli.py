@@ -38,7 +38,7 @@ def run(sweep: Rig, *arguments: str) -> str:
 
 @pytest.mark.real
 def test_from_init_to_sync(rig: Make, tmp_path: Path) -> None:
-    """A start is written, planned, run, exported, given more budget and delivered anew."""
+    """A start is written, planned, run, exported, given more budget; what the tracker knew is lost, and found again."""
     sweep = rig()
     for name in ("model.py", "sweep.yaml"):
         (tmp_path / name).unlink()
@@ -57,7 +57,6 @@ def test_from_init_to_sync(rig: Make, tmp_path: Path) -> None:
     assert list(history.trials) == [0, 1, 2, 3, 4, 5]
     assert {number: history.trials[number].outcome for number in before} == before
     check_mlflow(sweep.home, history)
-    (tmp_path / "mlflow.db").unlink()
     (sweep.folder / "tracker.db").unlink()
     assert "MLflow has all of rig" in run(sweep, "sync", "rig")
     check_mlflow(sweep.home, history)

@@ -13,7 +13,7 @@ from kerasweep.trackers.history import History
 from .rig import MODEL, SWEEP, Rig, check_journal, check_mlflow
 
 pytestmark = pytest.mark.real
-LONG = SWEEP.replace("epochs: 3", "epochs: 40")  # trials of some seconds, so that there is one to kill
+LONG = SWEEP.replace("epochs: 3", "epochs: 15")  # trials of some seconds, so that there is one to kill
 Make = Callable[..., Rig]
 
 
@@ -66,7 +66,7 @@ def test_a_killed_driver_leaves_nothing_and_is_resumed(rig: Make) -> None:
 
 def test_a_killed_raylet_ends_the_run_with_the_command_to_resume(rig: Make) -> None:
     """When Ray's raylet is killed the launcher exits 3 and names the command, which works."""
-    sweep = rig(MODEL, SWEEP.replace("epochs: 3", "epochs: 90"))
+    sweep = rig(MODEL, SWEEP.replace("epochs: 3", "epochs: 60"))
     sweep.start()
     sweep.wait(in_fit)
     sweep.kill("raylet")
