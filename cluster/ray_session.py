@@ -143,9 +143,9 @@ class RaySession:
 
         One that is still starting is ended by its thread: to wait for it would hold up an interrupted command.
         """
-        self._down.set()
         if self._up.is_set():
-            self._shut_down()
+            self._shut_down()  # first: Ray's daemons die with the thread that started them
+        self._down.set()
 
     def _shut_down(self) -> None:
         import ray
