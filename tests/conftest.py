@@ -9,6 +9,7 @@ pytest.register_assert_rewrite("tests.contracts", "tests.strategies")
 
 settings.register_profile(
     "kerasweep",
+    max_examples=60,
     deadline=None,
     database=None,
     suppress_health_check=[
