@@ -9,7 +9,6 @@ pytest.register_assert_rewrite("tests.contracts", "tests.strategies")
 
 settings.register_profile(
     "kerasweep",
-    max_examples=60,
     deadline=None,
     database=None,
     suppress_health_check=[

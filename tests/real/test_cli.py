@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import sqlite3
 import statistics
 import subprocess
 import sys
 import time
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -38,7 +40,7 @@ def run(sweep: Rig, *arguments: str) -> str:
 
 @pytest.mark.real
 def test_from_init_to_sync(rig: Make, tmp_path: Path) -> None:
-    """A start is written, planned, run, exported, given more budget; what the tracker knew is lost, and found again."""
+    """A start is written, planned, run, exported, given more budget and delivered anew."""
     sweep = rig()
     for name in ("model.py", "sweep.yaml"):
         (tmp_path / name).unlink()
@@ -57,9 +59,22 @@ def test_from_init_to_sync(rig: Make, tmp_path: Path) -> None:
     assert list(history.trials) == [0, 1, 2, 3, 4, 5]
     assert {number: history.trials[number].outcome for number in before} == before
     check_mlflow(sweep.home, history)
+    (tmp_path / "mlflow.db").unlink()
     (sweep.folder / "tracker.db").unlink()
     assert "MLflow has all of rig" in run(sweep, "sync", "rig")
-    check_mlflow(sweep.home, history)
+    check_mlflow(copied(tmp_path), history)
+
+
+def copied(home: Path) -> Path:
+    """Return a folder with a copy of `mlflow.db`: MLflow's client holds on to the file that it saw at the first path."""
+    folder = home / "copy"
+    folder.mkdir()
+    with (
+        closing(sqlite3.connect(home / "mlflow.db")) as source,
+        closing(sqlite3.connect(folder / "mlflow.db")) as target,
+    ):
+        source.backup(target)
+    return folder
 
 
 def check_plan(text: str) -> None:
