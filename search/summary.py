@@ -128,9 +128,9 @@ def sparkline(values: Sequence[float], width: int = 12) -> str:
     finite = [value for value in values[-width:] if math.isfinite(value)]
     if not finite:
         return ""
-    low, high = min(finite), max(finite)
+    low, high = min(finite) / 2, max(finite) / 2  # halved, so that the span of any two floats is finite
     span = (high - low) or 1.0
-    return "".join(BLOCKS[round((value - low) / span * (len(BLOCKS) - 1))] for value in finite)
+    return "".join(BLOCKS[round((value / 2 - low) / span * (len(BLOCKS) - 1))] for value in finite)
 
 
 def trial_line(trial: TrialRecord, objective: Objective, total: int | None) -> str:

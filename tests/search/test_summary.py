@@ -6,7 +6,7 @@ import json
 import math
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from kerasweep.search.objective import Direction, Objective
@@ -104,6 +104,7 @@ def test_durations_read_well(seconds: float | None, words: str) -> None:
 
 
 @given(st.lists(st.floats(), max_size=40))
+@example([1.7976931348623157e308, -9.9792015476736e291])
 def test_a_curve_is_a_line_of_blocks(values: list[float]) -> None:
     """Whatever the values are: at most twelve blocks, those that are no numbers left out."""
     line = sparkline(values)
