@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 _LATE = {
+    "custom_objects": "schedules",
     "dropout": "regularization",
     "early_stopping": "regularization",
     "ema_callbacks": "optimizers",
