@@ -234,6 +234,7 @@ def test_a_model_with_our_schedules_is_saved_and_loaded_safely(keras: Any, tmp_p
     one = made({"schedule/warmup": "cosine", "schedule": "polynomial"}, names=list(COMMON), steps=100)
     model = keras.Sequential([keras.Input((1,)), keras.layers.Dense(1)])
     model.compile(keras.optimizers.Adam(one), "mse")
+    model.train_on_batch(keras.ops.ones((2, 1)), keras.ops.ones((2, 1)))
     model.save(tmp_path / "model.keras")
     back = keras.models.load_model(tmp_path / "model.keras", custom_objects=custom_objects(), safe_mode=True)
     assert back.optimizer.get_config() == model.optimizer.get_config()
