@@ -34,11 +34,18 @@ class UserModel:
         self._source: Any = source
 
     def build(self, hp: Any) -> Any:
-        """Return the compiled model for `hp`.
+        """Return the compiled model for `hp`; what `declare_hyperparameters` declares is known to it.
+
+        Args:
+            hp: Of `spaces.hp`.
 
         Raises:
             TypeError: what it built cannot be fitted.
         """
+        declare = getattr(self._source, "declare_hyperparameters", None)
+        if declare is not None:
+            with hp.declaration():
+                declare(hp)
         build = getattr(self._source, "build", None)
         model = build(hp) if build is not None else self._source(hp)
         if not hasattr(model, "fit") and self._own_fit() is None:
@@ -63,7 +70,7 @@ class UserModel:
     def _own_fit(self) -> Any:
         import keras_tuner
 
-        fit = getattr(cast(Any, self._source).__class__, "fit", None)
+        fit = getattr(self._source.__class__, "fit", None)
         return None if fit is cast(Any, keras_tuner.HyperModel).fit else fit
 
 

@@ -6,7 +6,8 @@ import time
 from typing import Any
 
 from ..spaces.errors import BadInput, did_you_mean
-from ..spaces.hp import Trace, hyperparameters_class
+from ..spaces.hp import hyperparameters_class
+from ..spaces.trace import Trace
 from .failure import describe
 from .hypermodel import callbacks_for, plain_metrics
 from .link import Message

@@ -14,8 +14,9 @@ from dataclasses import asdict, dataclass, field
 from typing import Any, TypeGuard, cast, final
 
 from ..spaces.errors import Infeasible, one_line
-from ..spaces.hp import NeedsParameters, Trace, hyperparameters_class
+from ..spaces.hp import hyperparameters_class
 from ..spaces.space import Declared
+from ..spaces.trace import NeedsParameters, Trace
 from ..spaces.trial import Assignment, Json
 from .failure import describe
 from .hypermodel import UserModel, callbacks_for, fit_result
@@ -135,14 +136,12 @@ class Training:
         ended: dict[str, Any]
         try:
             ended = self._train()
-        except NeedsParameters:
-            ended = self._needs()
         except StopTraining:
             ended = {"type": "ended", "kind": "stopped"}
         except Infeasible as reason:
             ended = {"type": "ended", "kind": "infeasible", "reason": one_line(str(reason))}
         except BaseException as error:
-            ended = self._failed(error)
+            ended = self._needs() if self._trace.misses else self._failed(error)
         if ended["type"] == "ended":
             self._say_used()
             self._keep_weights()
@@ -185,6 +184,8 @@ class Training:
             result = self._code.model.fit(hp, model, arguments)
         finally:
             self._times["fit_end"] = time.time()
+        if self._trace.misses:
+            return self._needs()
         self._report_result(result)
         return {"type": "ended", "kind": "completed", "logged": sorted(self.logged), "value": self._value}
 
@@ -212,7 +213,13 @@ class Training:
         self._value = result.value
 
     def report(self, metrics: Mapping[str, float], seconds: float) -> None:
-        """Tell the metrics of one more epoch."""
+        """Tell the metrics of one more epoch.
+
+        Raises:
+            NeedsParameters: the epoch was trained with a default, since the code has caught what a miss in `fit` raises.
+        """
+        if self._trace.misses:
+            raise NeedsParameters(*self._trace.misses)
         self.epoch += 1
         self.logged |= set(metrics)
         value = metrics.get(self._settings.metric)
