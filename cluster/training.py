@@ -229,8 +229,7 @@ class Training:
 
     def _failed(self, error: BaseException) -> dict[str, Any]:
         failure = describe(error, self._settings.root or os.getcwd())
-        kind = "oom" if failure.out_of_memory else "error"
-        return {"type": "ended", "kind": kind, "reason": failure.reason, "traceback": failure.traceback}
+        return {"type": "ended", "kind": failure.kind, "reason": failure.reason, "traceback": failure.traceback}
 
     def _keep_weights(self) -> None:
         if not self._settings.weights:

@@ -12,7 +12,7 @@ import tempfile
 from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 
@@ -35,6 +35,9 @@ from .sweepfile import fit_arguments
 from .sweepform import NAME
 from .watcher import watching
 
+if TYPE_CHECKING:
+    import keras_tuner
+
 STOPS = ("none", "asha")
 
 
@@ -42,7 +45,7 @@ def sweep(
     model: Any,
     data: Any = None,
     *,
-    objective: str,
+    objective: str | keras_tuner.Objective | None = None,
     trials: int | None = None,
     hours: float | None = None,
     name: str | None = None,
@@ -70,7 +73,8 @@ def sweep(
         model: `build(hp)` returning a compiled model, or a `keras_tuner.HyperModel` class or instance.
         data: A function without arguments, or what it returns: `((x, y), (x_val, y_val))`, `(x, y)`, two datasets, or
             a dict of `fit` arguments.
-        objective: `max val_accuracy` or `min val_loss`, as Keras logs it.
+        objective: `max val_accuracy`; a name alone where Keras's own tells the direction; or a
+            `keras_tuner.Objective`. Without one, the number that the `fit` of a `HyperModel` returns is minimised.
         trials: Budget of trials.
         hours: Budget of hours; the first of the two that is reached ends the sweep.
         name: The sweep's name; its folder is `sweeps/<name>`.
@@ -101,7 +105,7 @@ def sweep(
         folder=str(Path.cwd()),
         model="",
         data=None,
-        objective=Objective.parse(objective),
+        objective=Objective.of(objective),
         budget=_budget(trials, hours),
         fit=plain,
         declared=(*declared, *(one for key, form in (space or {}).items() for one in _declare(key, form))),

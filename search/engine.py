@@ -255,13 +255,18 @@ class Engine:
             outcome = completed(self._ledger.state, number, message.get("logged", ()), message.get("value"))
         elif kind == "infeasible":
             outcome = Outcome(kind=OutcomeKind.INFEASIBLE, reason=message["reason"])
+        elif kind in ("failed", "fatal"):
+            outcome = Outcome(kind=OutcomeKind.FAILED, reason=message["reason"], traceback=message.get("traceback", ""))
         elif kind == "stopped":
             self._end_attempt(number, attempt, Cause.LOST, "it stopped without being asked to")
             return
         else:
             self._end_attempt(number, attempt, Cause(kind), message["reason"], message.get("traceback", ""))
             return
-        self._ledger.record(TrialEnded(trial=number, attempt=attempt, outcome=outcome))
+        events: list[Event] = [TrialEnded(trial=number, attempt=attempt, outcome=outcome)]
+        if kind == "fatal":
+            events.append(SweepClosing(why=f"trial {number}: {outcome.reason}", cancel=True, exit_code=1))
+        self._ledger.record(*events)
         self._forget_weights()
 
     def _end_attempt(self, number: int, attempt: int, cause: Cause, why: str, traceback: str = "") -> None:
