@@ -106,7 +106,7 @@ class Result:
         parameters = [parameter_from_json(spec) for spec in used.specs]
         specs = {identity(one): used.params[one.name] for one in parameters}
         trace = Trace(assigned=specs, declared={one.parameter.name: one for one in self.summary.spec.declared})
-        model = code.build(hyperparameters_class()(trace))
+        model = code.model.build(hyperparameters_class()(trace))
         load_weights(model, self.folder / "checkpoints", number)
         return model
 
