@@ -70,11 +70,15 @@ def missing(backend: str) -> str:
     return f'{backend} is not installed; expected it from `pip install "kerasweep[{backend}]"`'
 
 
-def environment(settings: KerasSettings) -> dict[str, str]:
-    """Return what must stand in the environment before Keras and its backend are imported."""
+def environment(settings: KerasSettings, cpu: int) -> dict[str, str]:
+    """Return what must stand in the environment before Keras and its backend are imported.
+
+    JAX makes one pool of threads, as many as the variable says; several trials may share a graphics processor, of which
+    it would take three quarters at once.
+    """
     variables = {VARIABLE: settings.backend}
     if settings.backend == "jax":
-        variables["XLA_PYTHON_CLIENT_PREALLOCATE"] = "false"  # several trials may share a graphics processor
+        variables |= {"PJRT_NPROC": str(cpu), "XLA_PYTHON_CLIENT_PREALLOCATE": "false"}
     if settings.deterministic and settings.backend == "jax":
         flags = os.environ.get("XLA_FLAGS", "")
         variables["XLA_FLAGS"] = f"{flags} --xla_gpu_deterministic_ops=true".strip()
@@ -89,11 +93,7 @@ def preloaded(backend: str) -> tuple[str, ...]:
 
 
 def limit_threads(backend: str, cpu: int) -> None:
-    """Keep the backend to so many threads; to be called before it runs anything.
-
-    JAX takes one pool of the size of the machine, or of the processors that the process may run on: it is kept to
-    `cpu` of them while the pool is made.
-    """
+    """Keep the backend to so many threads; to be called before it runs anything. JAX is told by `environment`."""
     import tensorflow
 
     threading_options = cast(Any, tensorflow).config.threading  # with another backend it may still read the data

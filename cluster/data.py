@@ -111,7 +111,8 @@ def fit_arguments(data: Any) -> dict[str, Any]:
 
 def _of_two(first: Any, second: Any) -> dict[str, Any]:
     if _is_split(first) and (_is_split(second) or is_dataset(second)):
-        if isinstance(first, list) and isinstance(second, list) and _lengths(first) == _lengths(second):
+        lists = isinstance(first, list) and isinstance(second, list)
+        if lists and _lengths(cast(Any, first)) == _lengths(cast(Any, second)):
             raise TypeError(
                 "the data are two lists of arrays of one length, which could be inputs and outputs or training and "
                 "validation; give the latter as tuples ((x, y), (x_val, y_val)), the former as {'x': [...], 'y': [...]}"
@@ -168,6 +169,6 @@ def _lengths(parts: Sequence[Any]) -> list[int]:
 
 def _shape_of(data: Any) -> str:
     if _is_sequence(data):
-        inner = ", ".join(_shape_of(part) for part in data[:4])
+        inner = ", ".join(_shape_of(part) for part in list(data)[:4])
         return f"({inner}{', …' if len(data) > 4 else ''})"
     return type(data).__name__

@@ -54,13 +54,11 @@ def fold_arguments(arguments: Mapping[str, Any], fold: Any, index: int) -> dict[
 
     train, held_out = np.flatnonzero(fold != index), np.flatnonzero(fold == index)
     given = [name for name in SPLIT if arguments.get(name) is not None]
-    held = [_taken(arguments[name], held_out) for name in given]
-    if "y" not in given:
-        held = [held[0], held[0]][: len(given)]
+    held = [_taken(arguments[name], held_out) if name in given else None for name in SPLIT]
     return {
         **{name: value for name, value in arguments.items() if name not in SPLIT},
         **{name: _taken(arguments[name], train) for name in given},
-        "validation_data": tuple(held),
+        "validation_data": tuple(held[: SPLIT.index(given[-1]) + 1]),
     }
 
 
@@ -68,7 +66,7 @@ def mean(folds: Sequence[Mapping[str, float]]) -> dict[str, float]:
     """Return the mean over finished folds of each metric that all of them have, and each fold's own."""
     names = [name for name in folds[0] if all(name in one for one in folds)]
     means = {name: sum(one[name] for one in folds) / len(folds) for name in names}
-    newest = {f"fold_{len(folds)}/{name}": value for name, value in folds[-1].items()}
+    newest = {f"fold_{len(folds)}/{name}": value for name, value in folds[-1].items() if name != "learning_rate"}
     return {**means, **newest}
 
 

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import functools
 import inspect
 import re
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import PurePath
 from types import BuiltinFunctionType, FunctionType, ModuleType
@@ -14,7 +13,9 @@ from typing import Any, cast, final
 
 _UNKNOWN = object()
 _PLAIN = (type(None), bool, int, float, complex, str, bytes, range, PurePath, re.Pattern, type(...))
-_CALLABLES = (FunctionType, BuiltinFunctionType, ModuleType, functools.partial, property, classmethod, staticmethod)
+_CALLABLES = (type, BuiltinFunctionType, ModuleType, property, classmethod, staticmethod)
+_HARMLESS = ("typing", "logging", "types", "__future__", "random", "functools", "_thread")
+"""Of what these modules define, nothing lasts that matters: a cached function computes again, random ones are seeded."""
 
 
 @final
@@ -91,26 +92,27 @@ def _closure(part: Any) -> bool:
 
 def _print_of(value: Any, depth: int = 3) -> object:
     """Return something that is equal while the value is the same and holds the same; `_UNKNOWN` where nobody can say."""
+    kind = cast(Any, type(value))
     if isinstance(value, _PLAIN):
-        return (type(value).__name__, value)
-    if isinstance(value, type) or isinstance(value, _CALLABLES):
-        own = isinstance(value, FunctionType | type) and depth > 0
-        module = sys.modules.get(getattr(value, "__module__", "") or "")
-        if not own or (module is not None and not _is_users(module) and not isinstance(value, FunctionType)):
-            return id(value)
+        return (kind.__name__, cast(object, value))
+    if isinstance(value, FunctionType) or (isinstance(value, type) and _is_users_class(value)):
         held = {name: one for name, one in vars(value).items() if not name.startswith("__") and name != "_abc_impl"}
-        return _all(id(value), held.values(), depth)
-    if isinstance(value, list | tuple | set | frozenset) and depth > 0:
-        return _all(id(value), cast(Any, value), depth)
-    if isinstance(value, dict) and depth > 0:
+        return _all(value, held.values(), depth)
+    if isinstance(value, _CALLABLES):
+        return id(cast(object, value))
+    if isinstance(value, list | tuple | set | frozenset):
+        return _all(cast(object, value), cast(Iterable[Any], value), depth)
+    if isinstance(value, dict):
         items = cast(Mapping[Any, Any], value)
-        return _all(id(items), [*items, *items.values()], depth)
-    kind = type(value)
-    if kind.__module__ in ("typing", "logging", "types", "__future__", "random", "functools", "_thread"):
-        return id(value)  # a random generator is seeded anew for each trial; a cached function loads again if it must
-    return _UNKNOWN
+        return _all(items, [*items, *items.values()], depth)
+    return id(value) if kind.__module__ in _HARMLESS else _UNKNOWN
 
 
-def _all(own: int, values: Any, depth: int) -> object:
-    prints = [_print_of(one, depth - 1) for one in values]
-    return _UNKNOWN if _UNKNOWN in prints else (own, tuple(map(repr, prints)))
+def _is_users_class(value: type) -> bool:
+    module = sys.modules.get(value.__module__)
+    return module is None or _is_users(module)
+
+
+def _all(owner: object, values: Iterable[Any], depth: int) -> object:
+    prints = [_print_of(one, depth - 1) if depth else _UNKNOWN for one in values]
+    return _UNKNOWN if any(one is _UNKNOWN for one in prints) else (id(owner), tuple(map(repr, prints)))
