@@ -219,7 +219,8 @@ class Engine:
     def _report(self, number: int, attempt: int, message: Mapping[str, Any]) -> None:
         report = Report(epoch=message["epoch"], metrics=message["metrics"], seconds=message["seconds"])
         if self._ledger.state.accepts(number, report):
-            self._ledger.record_soon(Reported(trial=number, attempt=attempt, report=report))
+            awaits = bool(message.get("awaits_result"))
+            self._ledger.record_soon(Reported(trial=number, attempt=attempt, report=report, awaits_result=awaits))
             return
         record = self._ledger.history.trials[number]
         stands = record.metrics.get(report.epoch)
