@@ -10,7 +10,7 @@ import ast
 import linecache
 import os
 import sys
-from collections.abc import Callable, Generator
+from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from types import FrameType
@@ -45,24 +45,25 @@ class CallSites:
         import keras
 
         operation = cast(Any, keras.Operation)
-        make, compile_ = operation.__new__, keras.Model.compile
+        trainer = next(one for one in keras.Model.__mro__ if "compile" in vars(one))
+        make, compile_ = vars(operation)["__new__"], vars(trainer)["compile"]
 
         def noted_make(cls: type[Any], *args: Any, **kwargs: Any) -> Any:
-            made = make(cls, *args, **kwargs)
+            made = make.__func__(cls, *args, **kwargs)
             self._note(self.made, made, sys._getframe(1))
             return made
 
         def noted_compile(model: Any, *args: Any, **kwargs: Any) -> Any:
             self._note(self.compiled, model, sys._getframe(1))
-            return cast(Callable[..., Any], compile_)(model, *args, **kwargs)
+            return compile_(model, *args, **kwargs)
 
-        operation.__new__ = noted_make
-        keras.Model.compile = noted_compile
+        operation.__new__ = staticmethod(noted_make)
+        cast(Any, trainer).compile = noted_compile
         try:
             yield
         finally:
             operation.__new__ = make
-            keras.Model.compile = compile_
+            cast(Any, trainer).compile = compile_
 
     def of_layer(self, layer: Any, keyword: str = "") -> str:
         """Return `model.py:7`, where the layer was made, or an empty string."""
