@@ -16,6 +16,8 @@ Array = NDArray[Any]
 MOST_BYTES = 64_000_000
 """Of a larger array only rows at even distances are looked at."""
 MOST_CLASSES = 2_000
+UNKNOWN = "unknown"
+"""The type of what is no plain array; nothing is said about it."""
 FEW_ZEROS = 0.1
 """Where more of the values are the smallest one, as in pixels and counts of words, constant features are natural."""
 
@@ -41,7 +43,10 @@ def array_facts(
         labels: whether to count its values.
         total: how many samples there are; those of the array if None.
     """
-    array = as_array(value)
+    try:
+        array = as_array(value)
+    except Exception:  # a ragged or sparse tensor, or something that only Keras knows
+        return ArrayFacts(name=name, key=key, shape=(), dtype=UNKNOWN)
     shape = tuple(int(length) for length in array.shape[1:])
     total = len(array) if total is None and array.ndim else total
     rows = _rows(array)
@@ -91,7 +96,7 @@ def _numbers(rows: Array, *, labels: bool) -> dict[str, Any]:
             sums = rows.sum(axis=-1, dtype="float64")
             facts["ones"] = bool(np.allclose(sums, 1.0, atol=1e-3))
         if whole and high - low < 1e6:
-            facts["counts"] = _counts(finite.ravel().tolist())
+            facts["counts"] = _whole_counts(finite)
     elif rows.ndim == 2 and len(rows) > 1 and not nan and not infinite:
         facts |= _features(rows, low)
     return facts
@@ -119,11 +124,17 @@ def _features(rows: Array, low: float) -> dict[str, Any]:
     }
 
 
+def _whole_counts(values: Array) -> dict[Any, int] | None:
+    found, counts = np.unique(values.astype("int64"), return_counts=True)
+    if len(found) > MOST_CLASSES:
+        return None
+    return dict(zip(found.tolist(), counts.tolist(), strict=True))
+
+
 def _counts(values: Sequence[Any]) -> dict[Any, int] | None:
     counts: dict[Any, int] = {}
     for value in values:
         plain = value.decode(errors="replace") if isinstance(value, bytes) else value
-        plain = int(plain) if isinstance(plain, float | bool) else plain
         counts[plain] = counts.get(plain, 0) + 1
         if len(counts) > MOST_CLASSES:
             return None

@@ -120,7 +120,7 @@ def output_activation(tensor: Any) -> tuple[str, Any, bool]:
     operation, source = _origin(tensor)
     name = activation_of(operation)
     twice = False
-    if name == "softmax" and type(operation).__name__ in ("Softmax", "Activation", "Dense") and source is not None:
+    if name == "softmax" and type(operation).__name__ in ("Softmax", "Activation") and source is not None:
         before, _ = _origin(source)
         twice = activation_of(before) == "softmax"
     return name, operation, twice
