@@ -6,10 +6,12 @@ import time
 from typing import Any
 
 from ..spaces.errors import BadInput, did_you_mean
-from ..spaces.hp import Trace, hyperparameters_class
+from ..spaces.hp import hyperparameters_class
+from ..spaces.trace import Trace
 from .failure import describe
+from .hypermodel import callbacks_for, plain_metrics
 from .link import Message
-from .training import Settings, UserCode, count_params, declared_by_name, fit_arguments_of, plain_metrics
+from .training import Settings, UserCode, count_params, declared_by_name, fit_arguments_of
 
 
 def rehearse(code: UserCode, settings: Settings) -> Message:
@@ -24,11 +26,12 @@ def rehearse(code: UserCode, settings: Settings) -> Message:
     started = time.monotonic()
     try:
         hp = hyperparameters_class()(trace)
-        model = code.build(hp)
+        model = code.model.build(hp)
         built = time.monotonic()
         arguments = fit_arguments_of(code, trace, settings)
         seen = _SeenLogs()
-        result = code.fit(hp, model, {**arguments, "callbacks": [*arguments["callbacks"], seen.callback()]})
+        callbacks = [*callbacks_for(arguments.get("callbacks"), hp), seen.callback()]
+        result = code.model.fit(hp, model, {**arguments, "callbacks": callbacks})
     except BaseException as error:
         failure = describe(error, settings.root)
         return {"type": "rehearsed", "failed": failure.reason, "traceback": failure.traceback}
@@ -53,7 +56,7 @@ def refuse_unread(code: UserCode, suspects: tuple[str, ...]) -> None:
     """
     trace = Trace(assigned={})
     try:
-        code.build(hyperparameters_class()(trace))
+        code.model.build(hyperparameters_class()(trace))
     except Exception:  # the trials will say what is wrong with the model
         return
     read = sorted(trace.params)

@@ -7,7 +7,8 @@ from collections.abc import Callable
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
-from .training import StopTraining, Training, plain_metrics
+from .hypermodel import plain_metrics
+from .training import StopTraining, Training
 
 if TYPE_CHECKING:
     import keras

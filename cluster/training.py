@@ -6,21 +6,20 @@ is over, while the driver prepares the next one.
 
 from __future__ import annotations
 
-import copy
 import gc
-import inspect
 import os
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from typing import Any, TypeGuard, cast, final
 
 from ..spaces.errors import Infeasible, one_line
-from ..spaces.hp import NeedsParameters, Trace, hyperparameters_class
+from ..spaces.hp import hyperparameters_class
 from ..spaces.space import Declared
+from ..spaces.trace import NeedsParameters, Trace
 from ..spaces.trial import Assignment, Json
 from .failure import describe
+from .hypermodel import UserModel, callbacks_for, fit_result
 from .link import Message
 from .weights import BestWeights
 
@@ -58,8 +57,8 @@ class Settings:
 class UserCode:
     """The user's model and data, loaded once per trainer."""
 
-    def __init__(self, hypermodel: Any, fit_arguments: dict[str, Any]) -> None:
-        self.hypermodel = hypermodel
+    def __init__(self, model: UserModel, fit_arguments: dict[str, Any]) -> None:
+        self.model = model
         self.fit_arguments = fit_arguments
         self.dtype_policy: str = _dtype_policy()
 
@@ -72,26 +71,7 @@ class UserCode:
             data: A function without arguments, or what it would return: `((x, y), (x_val, y_val))`, `(x, y)`,
                 `(train, val)` datasets, one dataset, or a dict of `fit` arguments.
         """
-        hypermodel = cast(Any, model() if inspect.isclass(model) else model)
-        if not (callable(hypermodel) or hasattr(hypermodel, "build")):
-            raise TypeError(f"the model must be a function build(hp) or a HyperModel, got {type(hypermodel).__name__}")
-        return cls(hypermodel, fit_arguments(data() if callable(data) else data))
-
-    def build(self, hp: Any) -> Any:
-        """Return the compiled model for `hp`."""
-        build = getattr(self.hypermodel, "build", None)
-        model = build(hp) if build is not None else self.hypermodel(hp)
-        if not hasattr(model, "fit"):
-            raise TypeError(f"build(hp) must return a compiled Keras model, it returned {type(model).__name__}")
-        return model
-
-    def fit(self, hp: Any, model: Any, arguments: dict[str, Any]) -> Any:
-        """Train the model, by the hypermodel's own `fit` where it has one."""
-        fit = getattr(self.hypermodel, "fit", None)
-        if fit is None:
-            return model.fit(**arguments)
-        positional = [arguments.pop(name) for name in ("x", "y") if name in arguments]
-        return fit(hp, model, *positional, **arguments)
+        return cls(UserModel(model), fit_arguments(data() if callable(data) else data))
 
 
 def _dtype_policy() -> str:
@@ -144,6 +124,7 @@ class Training:
         self._trace = Trace(assigned=assignment.params, declared=declared_by_name(settings.declared))
         self._facts: dict[str, Any] = {}
         self._said_used: Message | None = None
+        self._value: float | None = None
         self.weights = BestWeights(maximize=settings.maximize, at_last=settings.at_last)
 
     def stop(self) -> None:
@@ -155,14 +136,12 @@ class Training:
         ended: dict[str, Any]
         try:
             ended = self._train()
-        except NeedsParameters:
-            ended = self._needs()
         except StopTraining:
             ended = {"type": "ended", "kind": "stopped"}
         except Infeasible as reason:
             ended = {"type": "ended", "kind": "infeasible", "reason": one_line(str(reason))}
         except BaseException as error:
-            ended = self._failed(error)
+            ended = self._needs() if self._trace.misses else self._failed(error)
         if ended["type"] == "ended":
             self._say_used()
             self._keep_weights()
@@ -186,26 +165,29 @@ class Training:
         keras.utils.set_random_seed(self._assignment.seed % 2**32)
         hp = cast(Any, hyperparameters_class()(self._trace))
         try:
-            model = self._code.build(hp)
+            model = self._code.model.build(hp)
         except Exception:
             if self._trace.misses:
                 return self._needs()
             raise
         arguments = fit_arguments_of(self._code, self._trace, self._settings)
+        arguments["callbacks"] = callbacks_for(arguments.get("callbacks"), hp)
         if self._trace.misses:
             return self._needs()
-        self.weights.model = model
+        self.weights.model = model if hasattr(model, "get_weights") else None
         self._facts = {"parameters": count_params(model)}
         arguments["callbacks"].append(reporter_class()(self))
         self._say_used()
         self._trace.fitting = True
         self._times["fit_start"] = time.time()
         try:
-            result = self._code.fit(hp, model, arguments)
+            result = self._code.model.fit(hp, model, arguments)
         finally:
             self._times["fit_end"] = time.time()
+        if self._trace.misses:
+            return self._needs()
         self._report_result(result)
-        return {"type": "ended", "kind": "completed", "logged": sorted(self.logged)}
+        return {"type": "ended", "kind": "completed", "logged": sorted(self.logged), "value": self._value}
 
     def _needs(self) -> dict[str, Any]:
         return {"type": "needs", "specs": [parameter.to_json() for parameter in self._trace.misses.values()]}
@@ -219,15 +201,25 @@ class Training:
             self._said_used = used
             self.say(used)
 
-    def _report_result(self, result: Any) -> None:
-        """Report what a `fit` of the user's own returned, where no epoch was reported: a number or a dict."""
-        if self.epoch or result is None or hasattr(result, "history"):
-            return
-        several = cast(Mapping[str, Any] | None, result if isinstance(result, Mapping) else None)
-        self.report(plain_metrics({self._settings.metric: result} if several is None else several), seconds=0.0)
+    def _report_result(self, returned: Any) -> None:
+        """Report what `fit` returned where the epochs did not say it."""
+        sign = 1.0 if self._settings.maximize else -1.0
+        result = fit_result(returned, self._settings.metric, lambda one, other: sign * one > sign * other)
+        if self.epoch == 0:
+            for metrics in result.epochs:
+                self.report(metrics, seconds=0.0)
+        if result.final.keys() - self.logged:
+            self.report(result.final, seconds=0.0)
+        self._value = result.value
 
     def report(self, metrics: Mapping[str, float], seconds: float) -> None:
-        """Tell the metrics of one more epoch."""
+        """Tell the metrics of one more epoch.
+
+        Raises:
+            NeedsParameters: the epoch was trained with a default, since the code has caught what a miss in `fit` raises.
+        """
+        if self._trace.misses:
+            raise NeedsParameters(*self._trace.misses)
         self.epoch += 1
         self.logged |= set(metrics)
         value = metrics.get(self._settings.metric)
@@ -261,18 +253,17 @@ def fit_arguments_of(code: UserCode, trace: Trace, settings: Settings) -> dict[s
         for name, one in trace.declared.items()
         if name.startswith("fit/")
     }
-    callbacks: list[Any] = copy.deepcopy(list(code.fit_arguments.get("callbacks", ())))
     plain: dict[str, Any] = dict(settings.fit)
     if isinstance(plain.get("class_weight"), Mapping):  # JSON has made its classes text
         plain["class_weight"] = {int(name): weight for name, weight in plain["class_weight"].items()}
-    return {"verbose": 0, **plain, **searched, **code.fit_arguments, "callbacks": callbacks}
+    return {"verbose": 0, **plain, **searched, **code.fit_arguments}
 
 
 def count_params(model: Any) -> int | None:
     """Return how many parameters the model has; None where it is not built before `fit`."""
     try:
         return int(model.count_params())
-    except ValueError:
+    except (AttributeError, ValueError):
         return None
 
 
@@ -287,12 +278,3 @@ def clean_up() -> None:
     keras.backend.clear_session(free_memory=False)
     gc.collect()
     gc.freeze()
-
-
-def plain_metrics(logs: Mapping[str, Any] | None) -> dict[str, float]:
-    """Return what Keras logged as plain floats; what is no number is left out."""
-    metrics: dict[str, float] = {}
-    for name, value in (logs or {}).items():
-        with suppress(TypeError, ValueError):
-            metrics[str(name)] = float(value)
-    return metrics

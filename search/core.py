@@ -158,11 +158,17 @@ def replay(rules: Rules, entries: Iterable[Entry]) -> State:
     return state
 
 
-def completed(state: State, number: int, logged: Iterable[str] = ()) -> Outcome:
-    """Return the outcome of a trial whose training ran to its end."""
+def completed(state: State, number: int, logged: Iterable[str] = (), value: float | None = None) -> Outcome:
+    """Return the outcome of a trial whose training ran to its end; `value`: as a `fit` of its own gave it."""
     live, objective = state.live[number], state.rules.objective
     if live.best is None:
         return Outcome(kind=OutcomeKind.FAILED, reason=_not_logged(objective, logged))
+    if value is not None:
+        if not math.isfinite(value):
+            return Outcome(
+                kind=OutcomeKind.FAILED, reason=f"NonFiniteObjective: {objective.metric} was {value} in the end"
+            )
+        return Outcome(kind=OutcomeKind.COMPLETED, value=value, epoch=live.last_epoch)
     if objective.at is At.LAST:
         return Outcome(kind=OutcomeKind.COMPLETED, value=live.last, epoch=live.last_epoch)
     return Outcome(kind=OutcomeKind.COMPLETED, value=live.best, epoch=live.best_epoch)

@@ -252,7 +252,7 @@ class Engine:
     def _end(self, number: int, attempt: int, message: Mapping[str, Any]) -> None:
         kind = message["kind"]
         if kind == "completed":
-            outcome = completed(self._ledger.state, number, message.get("logged", ()))
+            outcome = completed(self._ledger.state, number, message.get("logged", ()), message.get("value"))
         elif kind == "infeasible":
             outcome = Outcome(kind=OutcomeKind.INFEASIBLE, reason=message["reason"])
         elif kind == "stopped":

@@ -12,8 +12,9 @@ from ..cluster.program import Program, snapshot
 from ..cluster.training import UserCode
 from ..cluster.weights import load_weights
 from ..spaces.errors import BadInput, NoTrialSucceeded
-from ..spaces.hp import Trace, hyperparameters_class
+from ..spaces.hp import hyperparameters_class
 from ..spaces.parameter import identity, parameter_from_json
+from ..spaces.trace import Trace
 from ..spaces.trial import Scalar
 from ..trackers.events import ParametersUsed
 from ..trackers.history import TrialRecord
@@ -106,7 +107,7 @@ class Result:
         parameters = [parameter_from_json(spec) for spec in used.specs]
         specs = {identity(one): used.params[one.name] for one in parameters}
         trace = Trace(assigned=specs, declared={one.parameter.name: one for one in self.summary.spec.declared})
-        model = code.build(hyperparameters_class()(trace))
+        model = code.model.build(hyperparameters_class()(trace))
         load_weights(model, self.folder / "checkpoints", number)
         return model
 
