@@ -108,6 +108,16 @@ def structure_of(x: Any) -> str:
     return "list" if len(named(x, "x")) != 1 or (named(x, "x") and named(x, "x")[0][0] != "x") else "array"
 
 
+def first_rows(x: Any, count: int) -> Any:
+    """Return the first samples of inputs, as a model takes them."""
+    if isinstance(x, Mapping):
+        return {key: as_array(one[:count]) for key, one in cast(Mapping[str, Any], x).items()}
+    parts = _parts_of(x)
+    if isinstance(x, list | tuple) and parts and parts[0] is not x:
+        return [as_array(one)[:count] for one in parts]
+    return as_array(x)[:count]
+
+
 def _cut(value: Any, rows: slice) -> Any:
     if value is None:
         return None

@@ -67,6 +67,16 @@ class UserModel:
         positional = [given.pop(name) for name in ("x", "y") if name in given]
         return fit(hp, model, *positional, **given)
 
+    @property
+    def source(self) -> Any:
+        """The function or hypermodel itself."""
+        return self._source
+
+    @property
+    def own_fit(self) -> bool:
+        """Whether it trains its models in a way of its own."""
+        return self._own_fit() is not None
+
     def _own_fit(self) -> Any:
         import keras_tuner
 

@@ -58,7 +58,7 @@ def _uses(graph: Any, tensor: Any, seen: set[int]) -> Iterator[tuple[Use, Any]]:
     if id(tensor) in seen:
         return
     seen.add(id(tensor))
-    for node in graph._nodes:
+    for node in nodes(graph):
         if not any(one is tensor for one in node.arguments.keras_tensors):
             continue
         operation = node.operation
@@ -91,7 +91,13 @@ def inner_graph(operation: Any) -> Any:
     functional = getattr(operation, "_functional", None)
     if functional is not None:
         return functional
-    return operation if hasattr(operation, "_nodes_by_depth") and hasattr(operation, "_nodes") else None
+    return operation if hasattr(operation, "_nodes_by_depth") else None
+
+
+def nodes(graph: Any) -> list[Any]:
+    """Return the calls that a functional model consists of, from its inputs on."""
+    by_depth: dict[int, list[Any]] = getattr(graph, "_nodes_by_depth", {})
+    return [node for depth in sorted(by_depth, reverse=True) for node in by_depth[depth]]
 
 
 def _use(operation: Any) -> Use | None:

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from math import prod
 from typing import Any, cast
 
+from .layers import inner_graph, nodes
+
 FORMULA = "weights + gradients + optimizer slots + batch x activations, each kept once for the backward pass"
 
 SLOTS = {
@@ -75,9 +77,9 @@ def activation_bytes(model: Any) -> int:
     """Return the bytes of all layers' outputs for one sample; unknown axes count as one."""
     total = 0
     graph = getattr(model, "_functional", None) or model
-    for node in getattr(graph, "_nodes", ()):
-        inner = node.operation
-        if hasattr(inner, "_nodes") or getattr(inner, "_functional", None) is not None:
+    for node in nodes(graph):
+        inner = inner_graph(node.operation)
+        if inner is not None:
             total += activation_bytes(inner)
             continue
         for output in node.outputs:

@@ -14,7 +14,9 @@ from .layers import input_use, output_activation
 from .losses import loss_facts, metric_name
 
 
-def model_facts(model: Any, sites: CallSites, where: str, *, own_fit: bool = False) -> ModelFacts:
+def model_facts(
+    model: Any, sites: CallSites, where: str, *, own_fit: bool = False, predictions: Any = None
+) -> ModelFacts:
     """Return what is known of a model.
 
     Args:
@@ -22,6 +24,7 @@ def model_facts(model: Any, sites: CallSites, where: str, *, own_fit: bool = Fal
         sites: Where its layers were made.
         where: The function that builds it, as `model.py:12`.
         own_fit: Whether the hypermodel trains it in a way of its own.
+        predictions: What it predicts for the first samples, where that was tried.
     """
     import keras
 
@@ -35,7 +38,7 @@ def model_facts(model: Any, sites: CallSites, where: str, *, own_fit: bool = Fal
     compile_where = sites.of_compile(model) or where
     facts = ModelFacts(
         inputs=None if graph is None else _inputs(graph, sites),
-        outputs=outputs or _declared_outputs(model, sites, where),
+        outputs=_seen(outputs or _declared_outputs(model, sites, where), predictions, known=bool(outputs)),
         compiled=compiled or own_fit or own_step,
         has_loss=not compiled or getattr(model, "loss", None) is not None or bool(_added_losses(model)),
         own_step=own_step,
@@ -129,6 +132,44 @@ def _declared_outputs(model: Any, sites: CallSites, where: str) -> tuple[OutputF
         site = sites.of_layer(last) or where
         return (OutputFacts(name=str(last.name), shape=(int(units),) if units else None, activation=activation, where=site),)
     return (OutputFacts(name="the output", shape=None, where=where),)
+
+
+def _seen(outputs: tuple[OutputFacts, ...], predictions: Any, *, known: bool) -> tuple[OutputFacts, ...]:
+    """Return the outputs with what was predicted: its range, and shapes and names where the model does not say."""
+    arrays = _arrays(predictions)
+    if not arrays:
+        return outputs
+    if not known and len(arrays) != len(outputs):
+        outputs = tuple(replace(outputs[0], name=name) for name, _ in arrays)
+    if len(arrays) != len(outputs):
+        return outputs
+    return tuple(
+        replace(
+            output,
+            name=name if not known and len(arrays) > 1 else output.name,
+            shape=output.shape if output.shape is not None and known else _inner(array.shape),
+            seen=_range(array),
+        )
+        for output, (name, array) in zip(outputs, arrays, strict=True)
+    )
+
+
+def _arrays(predictions: Any) -> list[tuple[str, Any]]:
+    if predictions is None:
+        return []
+    if isinstance(predictions, Mapping):
+        named = cast(Mapping[str, Any], predictions)
+        return [(str(name), np.asarray(one)) for name, one in named.items()]
+    several = cast(Sequence[Any], predictions) if isinstance(predictions, list | tuple) else [predictions]
+    return [(f"output {index}", np.asarray(one)) for index, one in enumerate(several)]
+
+
+def _range(array: Any) -> tuple[float, float, bool] | None:
+    if array.dtype.kind != "f" or not array.size or not np.isfinite(array).all():
+        return None
+    sums = array.sum(axis=-1, dtype="float64") if array.ndim > 1 else array
+    low, high = float(array.min()), float(array.max())
+    return low, high, bool(low >= 0 and np.allclose(sums, 1.0, atol=1e-3))
 
 
 def _inner(shape: Iterable[int | None]) -> Shape:

@@ -18,6 +18,7 @@ from ..spaces.hp import hyperparameters_class
 from ..spaces.space import Declared
 from ..spaces.trace import NeedsParameters, Trace
 from ..spaces.trial import Assignment, Json
+from .call_sites import site_of_function
 from .failure import describe
 from .hypermodel import UserModel, callbacks_for, fit_result
 from .link import Message
@@ -61,6 +62,7 @@ class UserCode:
         self.model = model
         self.fit_arguments = fit_arguments
         self.dtype_policy: str = _dtype_policy()
+        self.data_where = ""
 
     @classmethod
     def of(cls, model: Any, data: Any) -> UserCode:
@@ -71,7 +73,9 @@ class UserCode:
             data: A function without arguments, or what it would return: `((x, y), (x_val, y_val))`, `(x, y)`,
                 `(train, val)` datasets, one dataset, or a dict of `fit` arguments.
         """
-        return cls(UserModel(model), fit_arguments(data() if callable(data) else data))
+        code = cls(UserModel(model), fit_arguments(data() if callable(data) else data))
+        code.data_where = site_of_function(data, os.getcwd()) if callable(data) else ""
+        return code
 
 
 def _dtype_policy() -> str:
