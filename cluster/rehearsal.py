@@ -16,7 +16,7 @@ from ..spaces.trace import Trace
 from ..spaces.trial import Json, Scalar
 from .call_sites import CallSites, site_of_function
 from .data_facts import Part, data_facts, first_rows
-from .facts import FitFacts, ModelFacts
+from .facts import DataFacts, FitFacts, ModelFacts
 from .failure import describe
 from .finding import Finding, error, errors, in_order, note
 from .fit_checks import check_logged
@@ -63,12 +63,7 @@ def rehearse(code: UserCode, settings: Settings, params: Mapping[str, Scalar]) -
         arguments = fit_arguments_of(code, trace, settings)
     except BaseException as failure:
         return {**_failed(failure, settings), **_read(trace)}
-    data, train = data_facts(arguments, code.data_where)
-    fit = fit_facts(settings, arguments)
-    facts = _facts(code, model, sites, root)
-    if not facts.own_step and any(not one.activation or one.shape is None for one in facts.outputs):
-        facts = _facts(code, model, sites, root, _predictions(model, train))
-    findings = inspect(facts, data, fit)
+    findings, data = inspected(code, model, arguments, sites, settings)
     keras.config.set_max_epochs(1)
     keras.config.set_max_steps_per_epoch(1)
     seen = _SeenLogs()
@@ -78,10 +73,11 @@ def rehearse(code: UserCode, settings: Settings, params: Mapping[str, Scalar]) -
         callbacks = [*callbacks_for(arguments.get("callbacks"), hp), seen.callback()]
         result = code.model.fit(hp, model, {**arguments, "callbacks": callbacks})
         logged = seen.logs or plain_metrics(_last(getattr(result, "history", None)))
-        findings += _after(findings, logged, fit, settings)
+        findings += _after(findings, logged, fit_facts(settings, arguments), settings)
     except BaseException as failure:
         logged = {}
-        findings.append(_fit_failed(failure, root, facts))
+        told = describe(failure, root)
+        findings.append(error("fit-fails", "", f"training one batch fails: {told.reason}"))
     return {
         "type": "probed",
         "failed": "",
@@ -94,6 +90,23 @@ def rehearse(code: UserCode, settings: Settings, params: Mapping[str, Scalar]) -
         "build_s": built_s,
         "batch_s": time.monotonic() - began,
     }
+
+
+def inspected(
+    code: UserCode, model: Any, arguments: dict[str, Any], sites: CallSites, settings: Settings
+) -> tuple[list[Finding], DataFacts]:
+    """Return what is wrong with a model and the arguments of its `fit`, and what was seen of the data; never raises."""
+    root = settings.root or os.getcwd()
+    data = DataFacts()
+    try:
+        data, train = data_facts(arguments, code.data_where)
+        facts = _facts(code, model, sites, root)
+        if not facts.own_step and any(not one.activation or one.shape is None for one in facts.outputs):
+            facts = _facts(code, model, sites, root, _predictions(model, train))
+        return inspect(facts, data, fit_facts(settings, arguments)), data
+    except Exception as failure:  # a look must not be what fails
+        told = describe(failure, root)
+        return [note("not-inspected", "", f"the model and the data could not be inspected: {told.reason}")], data
 
 
 def check(code: UserCode, settings: Settings) -> list[Finding]:
@@ -237,11 +250,6 @@ def _after(findings: list[Finding], logged: Mapping[str, float], fit: FitFacts, 
             )
         )
     return found
-
-
-def _fit_failed(failure: BaseException, root: str, facts: ModelFacts) -> Finding:
-    told = describe(failure, root)
-    return error("fit-fails", facts.where, f"training one batch fails: {told.reason}")
 
 
 def _last(history: Any) -> dict[str, Any]:
