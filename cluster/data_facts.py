@@ -234,6 +234,9 @@ def _elements(batch: Any) -> tuple[Any, ...]:
 def _from_batches(batches: Sequence[Any], kind: Kind, suffix: str, count: int | None) -> Part:
     if not batches:
         return Part(facts=PartFacts(kind=kind, batches=count, length=0))
+    leaves = [one for part in _elements(batches[0]) for _, _, one in named(part, "")]
+    if any(getattr(one, "ndim", 1) == 0 for one in leaves):
+        return Part(facts=PartFacts(kind=kind, batches=count, single=True))
     columns = [_joined(parts) for parts in zip(*(_elements(batch) for batch in batches), strict=False)]
     x, y, weights = (*columns, None, None)[:3]
     whole = count == len(batches)

@@ -86,6 +86,8 @@ class PartFacts:
     weights: ArrayFacts | None = None
     unequal: tuple[tuple[str, int], ...] = ()
     """Names and numbers of samples of arrays, where they differ."""
+    single: bool = False
+    """A dataset gives single samples, not batches."""
     broken: str = ""
     """What the data raised when its first batch was read."""
 

@@ -151,12 +151,12 @@ def takes(wanted: Shape, given: Shape) -> bool:
 
 def _shape(one: InputFacts, array: ArrayFacts, data: PartFacts, where: str) -> Finding:
     wanted, given = one.shape, array.shape
-    if data.kind is Kind.DATASET and len(given) == len(wanted) - 1 and takes(wanted[1:], given[1:]):
+    if data.kind is Kind.DATASET and data.batch is not None and takes(wanted, (data.batch, *given)):
         return error(
             "dataset-not-batched",
             where,
             f"the dataset gives single samples, not batches: its first element of {array.name} is of shape "
-            f"{(array.rows, *given)}, and the input {one.name!r} takes {shown(wanted)}; end it in .batch(32)",
+            f"{(data.batch, *given)}, and the input {one.name!r} takes {shown(wanted)}; end it in .batch(32)",
         )
     mend = "change the model's Input, or the data"
     if len(given) == 3 and len(wanted) == 3 and takes(wanted, (*given[1:], given[0])):

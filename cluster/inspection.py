@@ -42,7 +42,13 @@ def _training(model: ModelFacts, data: DataFacts) -> Iterator[Finding]:
 
 
 def _part(model: ModelFacts, part: PartFacts, where: str) -> Iterator[Finding]:
-    if part.broken:
+    if part.single:
+        yield error(
+            "dataset-not-batched",
+            where,
+            "the dataset gives single samples, but fit takes batches; end it in .batch(32)",
+        )
+    if part.broken or part.single:
         return
     yield from check_inputs(model, part, where)
     if model.own_step:
