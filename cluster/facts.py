@@ -207,6 +207,7 @@ class FitFacts:
     steps: int | None = None
     validation_steps: int | None = None
     validation_split: float = 0.0
+    folds: int = 0
     class_weight: Mapping[Any, float] | None = None
     where: str = "fit"
     objective_where: str = "objective"

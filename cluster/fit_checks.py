@@ -156,7 +156,7 @@ def _validation(data: DataFacts, fit: FitFacts, *, own: bool) -> Iterator[Findin
             "validation_split works on arrays only, and the data is a "
             f"{data.train.kind}; let the loader return (train, validation)",
         )
-    if fit.metric.startswith("val_") and not there and not own and not fit.validation_split:
+    if fit.metric.startswith("val_") and not (there or own or fit.validation_split or fit.folds):
         yield error(
             "no-validation-data",
             data.where or fit.objective_where,

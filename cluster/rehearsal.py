@@ -1,4 +1,4 @@
-"""Looking before spending: models built without data, and one of them inspected and fitted for one batch."""
+"""Looking before spending: models built without data, and one of them looked at and fitted for one batch."""
 
 from __future__ import annotations
 
@@ -10,36 +10,35 @@ from typing import Any
 
 from ..spaces.errors import BadInput, did_you_mean
 from ..spaces.hp import hyperparameters_class
-from ..spaces.parameter import Boolean
-from ..spaces.space import Declared
 from ..spaces.trace import Trace
 from ..spaces.trial import Json, Scalar
-from .call_sites import CallSites, site_of_function
-from .data_facts import Part, data_facts, first_rows
-from .facts import DataFacts, FitFacts, ModelFacts
+from .call_sites import CallSites
+from .data import fit_arguments
+from .facts import PartFacts
 from .failure import describe
 from .finding import Finding, error, errors, in_order, note
 from .fit_checks import check_logged
-from .hypermodel import callbacks_for, plain_metrics
-from .inspection import inspect
+from .folds import check_foldable, fold_arguments, fold_of_each
+from .hypermodel import UserModel, callbacks_for, fit_result, plain_metrics
 from .link import Message
+from .look import fit_facts, look_at
+from .loop import Report, UserLoop
 from .memory import training_size
-from .model_facts import learning_rate, model_facts
-from .training import Settings, UserCode, clean_up, declared_by_name, fit_arguments_of
+from .model_facts import learning_rate
+from .training import Settings, StopTraining, UserCode, clean_up, declared_by_name, fit_arguments_of, sweep_arguments
 
-FIRST = 32
-"""So many samples are predicted where a model does not say what its outputs are like."""
 KERAS_BATCH = 32
 """Keras's batch size where none is given."""
 
 
 def probe(code: UserCode, settings: Settings, params: Mapping[str, Scalar]) -> Message:
     """Build at a point of the space, without any data; never raises."""
-    trace = _trace(settings, params)
+    trace = Trace(assigned=params, declared=declared_by_name(settings.declared))
+    code.start_session(0)
     began = time.monotonic()
     try:
-        model = _built(code, trace)
-        batch = _batch_size(fit_arguments_of(code, trace, settings))
+        model = code.build(hyperparameters_class()(trace))
+        batch = sweep_arguments(trace, settings).get("batch_size")
     except BaseException as failure:
         return {**_failed(failure, settings), **_read(trace)}
     answer = {"type": "probed", "failed": "", **_read(trace), **_size(model, batch), "build_s": time.monotonic() - began}
@@ -49,82 +48,74 @@ def probe(code: UserCode, settings: Settings, params: Mapping[str, Scalar]) -> M
 
 
 def rehearse(code: UserCode, settings: Settings, params: Mapping[str, Scalar]) -> Message:
-    """Build at a point of the space, inspect the model and the data, fit one batch and validate; never raises."""
+    """Build at a point of the space, look at the model and the data, fit one batch and validate; never raises.
+
+    A training loop is run up to its first report instead.
+    """
     import keras
 
-    trace = _trace(settings, params)
-    root = settings.root or os.getcwd()
-    sites = CallSites(root)
-    began = time.monotonic()
-    try:
-        with sites.noting():
-            model = _built(code, trace)
-        built_s = time.monotonic() - began
-        arguments = fit_arguments_of(code, trace, settings)
-    except BaseException as failure:
-        return {**_failed(failure, settings), **_read(trace)}
-    findings, data = inspected(code, model, arguments, sites, settings)
+    trace = Trace(assigned=params, declared=declared_by_name(settings.declared))
+    code.start_session(0)
     keras.config.set_max_epochs(1)
     keras.config.set_max_steps_per_epoch(1)
-    seen = _SeenLogs()
+    seen, sites = _Seen(), CallSites(settings.root or os.getcwd())
+    hp = hyperparameters_class()(trace)
+    began = time.monotonic()
+    arguments: dict[str, Any] = {}
+    try:
+        if isinstance(code.model, UserLoop):
+            arguments = _arguments_of_loop(code, hp)
+        else:
+            with sites.noting():
+                seen.model = code.build(hp)
+            arguments = fit_arguments_of(code, hp, trace, settings)
+    except BaseException as failure:
+        return {**_failed(failure, settings), **_read(trace)}
+    built_s = time.monotonic() - began
+    findings, data = look_at(code, seen.model, arguments, sites, settings)
     began = time.monotonic()
     try:
-        hp = hyperparameters_class()(trace)
-        callbacks = [*callbacks_for(arguments.get("callbacks"), hp), seen.callback()]
-        result = code.model.fit(hp, model, {**arguments, "callbacks": callbacks})
-        logged = seen.logs or plain_metrics(_last(getattr(result, "history", None)))
-        findings += _after(findings, logged, fit_facts(settings, arguments), settings)
+        if isinstance(code.model, UserLoop):
+            result = _run_loop(code.model, code, hp, trace, settings, seen)
+        else:
+            result = _fit(code.model, hp, arguments, settings, seen)
+        seen.logs |= _returned(result, settings)
+        findings += _after(seen.logs, settings, arguments, findings)
     except BaseException as failure:
-        logged = {}
-        told = describe(failure, root)
+        told = describe(failure, settings.root)
         findings.append(error("fit-fails", "", f"training one batch fails: {told.reason}"))
     return {
         "type": "probed",
         "failed": "",
         **_read(trace),
-        **_size(model, _batch_size(arguments)),
+        **_size(seen.model, sweep_arguments(trace, settings).get("batch_size")),
         "unread": [name for name in trace.declared if name not in trace.params],
-        "logged": sorted(logged),
+        "logged": sorted(seen.logs),
         "findings": [one.to_json() for one in in_order(findings)],
-        "rows": {"training": _rows(data.train), "validation": _rows(data.validation)},
+        "data": {"training": _rows(data.train), "validation": _rows(data.validation)},
         "build_s": built_s,
         "batch_s": time.monotonic() - began,
     }
 
 
-def inspected(
-    code: UserCode, model: Any, arguments: dict[str, Any], sites: CallSites, settings: Settings
-) -> tuple[list[Finding], DataFacts]:
-    """Return what is wrong with a model and the arguments of its `fit`, and what was seen of the data; never raises."""
-    root = settings.root or os.getcwd()
-    data = DataFacts()
-    try:
-        data, train = data_facts(arguments, code.data_where)
-        facts = _facts(code, model, sites, root)
-        if not facts.own_step and any(not one.activation or one.shape is None for one in facts.outputs):
-            facts = _facts(code, model, sites, root, _predictions(model, train))
-        return inspect(facts, data, fit_facts(settings, arguments)), data
-    except Exception as failure:  # a look must not be what fails
-        told = describe(failure, root)
-        return [note("not-inspected", "", f"the model and the data could not be inspected: {told.reason}")], data
-
-
 def check(code: UserCode, settings: Settings) -> list[Finding]:
     """Return the errors that show without training: the model at its defaults, and the data that is in memory.
 
-    A model that does not build at its defaults says so in its trials.
+    A model that does not build at its defaults, or a training loop, says so in its trials.
     """
-    trace = _trace(settings, {})
-    root = settings.root or os.getcwd()
-    sites = CallSites(root)
+    if isinstance(code.model, UserLoop) or code.data.by_trial:
+        return []
+    trace = Trace(assigned={}, declared=declared_by_name(settings.declared))
+    sites = CallSites(settings.root or os.getcwd())
+    hp = hyperparameters_class()(trace)
     try:
-        with sites.noting():
-            model = _built(code, trace)
-        arguments = fit_arguments_of(code, trace, settings)
-        data, _ = data_facts(arguments, code.data_where, read=False)
-        return errors(inspect(_facts(code, model, sites, root), data, fit_facts(settings, arguments)))
+        with code.policy(), sites.noting():
+            model = code.build(hp)
+        arguments = fit_arguments_of(code, hp, trace, settings)
     except Exception:
         return []
+    findings, _ = look_at(code, model, arguments, sites, settings, read=False)
+    return errors(findings)
 
 
 def refuse_unread(code: UserCode, suspects: tuple[str, ...]) -> None:
@@ -135,7 +126,7 @@ def refuse_unread(code: UserCode, suspects: tuple[str, ...]) -> None:
     """
     trace = Trace(assigned={})
     try:
-        code.model.build(hyperparameters_class()(trace))
+        code.build(hyperparameters_class()(trace))
     except Exception:  # the trials will say what is wrong with the model
         return
     read = sorted(trace.params)
@@ -148,73 +139,72 @@ def refuse_unread(code: UserCode, suspects: tuple[str, ...]) -> None:
             )
 
 
-# Parts ----------------------------------------------------------------------------------------------------------------
+# Training -------------------------------------------------------------------------------------------------------------
 
 
-def fit_facts(settings: Settings, arguments: Mapping[str, Any]) -> FitFacts:
-    """Return what the checks go by of the arguments of `fit` and the objective."""
-    batch = declared_by_name(settings.declared).get("fit/batch_size")
-    return FitFacts(
-        metric=settings.metric,
-        maximize=settings.maximize,
-        epochs=_whole(arguments.get("epochs")) or 1,
-        batch_size=_whole(arguments.get("batch_size")),
-        largest_batch=None if batch is None else _largest(batch),
-        searched_batch=batch is not None,
-        steps=_whole(arguments.get("steps_per_epoch")),
-        validation_steps=_whole(arguments.get("validation_steps")),
-        validation_split=float(arguments.get("validation_split") or 0.0),
-        class_weight=arguments.get("class_weight"),
-    )
+def _fit(model: UserModel, hp: Any, arguments: dict[str, Any], settings: Settings, seen: _Seen) -> Any:
+    if settings.folds:
+        samples = check_foldable(arguments, settings.folds)
+        fold = fold_of_each(arguments.get("y"), samples, settings.folds, settings.seed)
+        arguments = fold_arguments(arguments, fold, 0)
+    callbacks = [*callbacks_for(arguments.get("callbacks"), hp), seen.callback()]
+    return model.fit(hp, seen.model, {**arguments, "callbacks": callbacks})
 
 
-def _largest(declared: Declared) -> int | None:
-    parameter = declared.parameter
-    values = [] if isinstance(parameter, Boolean) else [getattr(parameter, "max", None), getattr(parameter, "value", None)]
-    values += list(getattr(parameter, "values", ()))
-    return max((int(one) for one in values if isinstance(one, int | float)), default=None)
-
-
-def _whole(value: Any) -> int | None:
-    return int(value) if isinstance(value, int | float) else None
-
-
-def _batch_size(arguments: Mapping[str, Any]) -> int:
-    return _whole(arguments.get("batch_size")) or KERAS_BATCH
-
-
-def _trace(settings: Settings, params: Mapping[str, Scalar]) -> Trace:
-    return Trace(assigned=params, declared=declared_by_name(settings.declared))
-
-
-def _built(code: UserCode, trace: Trace) -> Any:
-    import keras
-
-    keras.config.set_dtype_policy(code.dtype_policy)
-    keras.utils.set_random_seed(0)
-    return code.model.build(hyperparameters_class()(trace))
-
-
-def _facts(code: UserCode, model: Any, sites: CallSites, root: str, predictions: Any = None) -> ModelFacts:
-    where = site_of_function(code.model.source, root)
-    return model_facts(model, sites, where, own_fit=code.model.own_fit, predictions=predictions)
-
-
-def _predictions(model: Any, train: Part) -> Any:
-    """Return what the model predicts for the first samples; None where it cannot."""
+def _arguments_of_loop(code: UserCode, hp: Any) -> dict[str, Any]:
+    """Return a training loop's data as arguments of `fit`; empty where they are of a form that only the loop knows."""
     try:
-        return model(first_rows(train.x, FIRST), training=False)
-    except Exception:  # the fit of one batch will say what is wrong
+        return fit_arguments(code.data.of(hp))
+    except TypeError:
+        return {}
+
+
+def _run_loop(loop: UserLoop, code: UserCode, hp: Any, trace: Trace, settings: Settings, seen: _Seen) -> Any:
+    """Run a training loop up to its first report; return what it returned."""
+    data = code.data.of(hp)
+    arguments = {**sweep_arguments(trace, settings), "epochs": 1}
+    try:
+        return loop.run(hp, Report(seen, arguments), data)
+    except StopTraining:
         return None
 
 
-def _size(model: Any, batch_size: int) -> dict[str, Json]:
-    size = training_size(model, batch_size)
+def _returned(result: Any, settings: Settings) -> dict[str, float]:
+    returned = fit_result(result, settings.metric, settings.better)
+    return {name: value for epoch in (*returned.epochs, returned.final) for name, value in epoch.items()}
+
+
+def _after(
+    logged: Mapping[str, float], settings: Settings, arguments: Mapping[str, Any], before: list[Finding]
+) -> list[Finding]:
+    """Return what the fit of one batch has shown."""
+    found: list[Finding] = []
+    if settings.fit.get("validation_freq", 1) == 1 and not any(one.code == "no-validation-data" for one in before):
+        found += check_logged(fit_facts(settings, arguments), sorted(logged))
+    endless = [name for name, value in logged.items() if not math.isfinite(value)]
+    if endless and not errors(before):
+        found.append(
+            note(
+                "loss-not-finite",
+                "",
+                f"after one batch at these values {endless[0]} is {logged[endless[0]]}; expected a finite number: look "
+                "at the range of the inputs and at the learning rate",
+            )
+        )
+    return found
+
+
+# Answers --------------------------------------------------------------------------------------------------------------
+
+
+def _size(model: Any, batch_size: Any) -> dict[str, Json]:
+    batch = int(batch_size) if isinstance(batch_size, int | float) else KERAS_BATCH
+    size = None if model is None else training_size(model, batch)
     return {
         "parameters": None if size is None else size.parameters,
         "trainable": None if size is None else size.trainable,
         "bytes": None if size is None else size.bytes,
-        "batch_size": batch_size,
+        "batch_size": batch,
         "learning_rate": learning_rate(model),
         "optimizer": type(getattr(model, "optimizer", None)).__name__,
     }
@@ -230,37 +220,17 @@ def _failed(failure: BaseException, settings: Settings) -> dict[str, Any]:
     return {"type": "probed", "failed": told.reason, "infeasible": infeasible, "traceback": told.traceback}
 
 
-def _rows(part: Any) -> dict[str, Json]:
+def _rows(part: PartFacts) -> dict[str, Json]:
     return {"kind": str(part.kind), "looked_at": part.looked_at, "length": part.length}
 
 
-def _after(findings: list[Finding], logged: Mapping[str, float], fit: FitFacts, settings: Settings) -> list[Finding]:
-    found: list[Finding] = []
-    frequency = settings.fit.get("validation_freq", 1)
-    if frequency == 1 and not any(one.code == "no-validation-data" for one in findings):
-        found += check_logged(fit, sorted(logged))
-    endless = [name for name, value in logged.items() if not math.isfinite(value)]
-    if endless and not errors(findings):
-        found.append(
-            note(
-                "loss-not-finite",
-                "",
-                f"after one batch at these values {endless[0]} is {logged[endless[0]]}; expected a finite number: look "
-                "at the range of the inputs and at the learning rate",
-            )
-        )
-    return found
-
-
-def _last(history: Any) -> dict[str, Any]:
-    return {name: values[-1] for name, values in (history or {}).items() if values}
-
-
-class _SeenLogs:
-    """Notes what a fit logs."""
+class _Seen:
+    """Notes what is logged, and which model."""
 
     def __init__(self) -> None:
         self.logs: dict[str, float] = {}
+        self.model: Any = None
+        self.epoch = 0
 
     def callback(self) -> Any:
         """Return a Keras callback that fills `logs`."""
@@ -268,6 +238,28 @@ class _SeenLogs:
 
         return keras.callbacks.LambdaCallback(on_epoch_end=self._see)
 
+    def report(self, metrics: Mapping[str, float], seconds: float | None = None, *, epoch: int | None = None) -> None:
+        """Note the metrics."""
+        del seconds
+        self.logs |= dict(metrics)
+        self.epoch = epoch or 0
+
+    def keep(self, models: Mapping[str, Any]) -> None:
+        """Note the model, where there is one only."""
+        (self.model,) = models.values() if len(models) == 1 else (None,)
+
+    def on_batch(self) -> None:
+        """Go on."""
+
     def _see(self, epoch: int, logs: Any) -> None:
         del epoch
-        self.logs |= plain_metrics(logs)
+        self.report(plain_metrics(logs))
+
+    def check_stop(self) -> None:
+        """End a training loop once it has reported.
+
+        Raises:
+            StopTraining: it has.
+        """
+        if self.epoch:
+            raise StopTraining

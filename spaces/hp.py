@@ -85,6 +85,7 @@ def hyperparameters_class() -> Callable[..., keras_tuner.HyperParameters]:
 
         _hps: Any
         _space: Any
+        _name_scopes: Any
 
         def __init__(self, trace: Trace | None = None, *, tunable: bool = True) -> None:
             """Begin a pass.
@@ -191,7 +192,7 @@ def hyperparameters_class() -> Callable[..., keras_tuner.HyperParameters]:
                 return cast(Any, super().copy())
             other = HyperParameters(self.trace, tunable=False)
             other._before = frozenset(self._hps)
-            other._name_scopes = list(self._name_scopes)
+            other._name_scopes = list[str](self._name_scopes)
             for one in self._space:
                 other._hps[one.name].append(one)
             other._space = self._space.copy()
