@@ -42,6 +42,7 @@ class UserData:
             around: The rest of the user's program, whose globals the function may set.
         """
         self.given = source is not None
+        self.function: Any = source if callable(source) and not is_dataset(source) else None
         self._make: Callable[[Any], Any] | None = None
         self._loaded: Any = None
         if not callable(source) or is_dataset(source):
