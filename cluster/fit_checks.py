@@ -29,7 +29,7 @@ def check_fit(model: ModelFacts, data: DataFacts, fit: FitFacts) -> Iterator[Fin
     yield from _validation(data, fit, own=model.own_fit)
     yield from _classes(model, data, fit)
     yield from _direction(fit)
-    yield from _optimizer(model)
+    yield from check_optimizer(model)
 
 
 def check_logged(fit: FitFacts, logged: Sequence[str]) -> Iterator[Finding]:
@@ -305,7 +305,8 @@ def _direction(fit: FitFacts) -> Iterator[Finding]:
         )
 
 
-def _optimizer(model: ModelFacts) -> Iterator[Finding]:
+def check_optimizer(model: ModelFacts) -> Iterator[Finding]:
+    """Yield a learning rate that cannot be meant, and a model of which nothing is trained."""
     rate = model.learning_rate
     if rate is not None and rate <= 0:
         yield error(

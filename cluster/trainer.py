@@ -23,7 +23,7 @@ from .backend import grow_graphics_memory, limit_threads, make_deterministic
 from .failure import describe
 from .link import Link, LinkClosed, Message
 from .program import Program
-from .rehearsal import refuse_unread, rehearse
+from .rehearsal import probe, refuse_unread, rehearse
 from .training import Settings, Training, UserCode, clean_up
 
 BEAT_S = 1.0
@@ -128,8 +128,9 @@ class Trainer:
                 _set_up(message, self._code.keras.backend)
             elif message["type"] == "trial":
                 self._start(message)
-            elif message["type"] == "rehearse":
-                self._link.send(rehearse(self._code, Settings.from_json(message["settings"])))
+            elif message["type"] in ("rehearse", "probe"):
+                look = rehearse if message["type"] == "rehearse" else probe
+                self._link.send(look(self._code, Settings.from_json(message["settings"]), message["params"]))
             elif message["type"] == "stop" and self._training is not None:
                 self._training.stop()
 

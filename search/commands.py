@@ -129,14 +129,17 @@ def sync_command(name: str, home: Path | None) -> int:
     return 0
 
 
-def plan_command(file: Path, settings: Sequence[str], home: Path | None) -> int:
+def plan_command(
+    file: Path, settings: Sequence[str], home: Path | None, *, limit_s: float | None, as_json: bool
+) -> int:
     """Check a sweep file and its code."""
-    from .plan import show_plan
+    from .plan import LIMIT_S, show_plan
     from .sweepfile import load
 
     spec = load(file, settings, home=sweeps.home_folder(home))
     check_machine(spec)
-    return show_plan(spec, program_of(spec), Console())
+    limit_s = LIMIT_S if limit_s is None else limit_s
+    return show_plan(spec, program_of(spec), Console(), file, limit_s=limit_s, as_json=as_json)
 
 
 def program_of(spec: SweepSpec) -> Program:
