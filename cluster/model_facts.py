@@ -87,12 +87,13 @@ def _added_losses(model: Any) -> Sequence[Any]:
 def _inputs(graph: Any, sites: CallSites) -> tuple[InputFacts, ...]:
     facts: list[InputFacts] = []
     struct: Any = getattr(graph, "_inputs_struct", None)
-    names = list(struct) if isinstance(struct, dict) else list(getattr(graph, "input_names", ()) or ())
-    for index, tensor in enumerate(graph.inputs):
+    # Keras flattens a dict of inputs by its sorted keys, not in its order
+    keys = {id(one): str(key) for key, one in cast(Any, struct).items()} if isinstance(struct, dict) else {}
+    for tensor in graph.inputs:
         use, layer, vocabulary = input_use(graph, tensor)
         facts.append(
             InputFacts(
-                name=names[index] if index < len(names) else str(tensor.name),
+                name=keys.get(id(tensor), str(tensor.name)),
                 shape=_inner(tensor.shape),
                 dtype=str(tensor.dtype),
                 use=use,

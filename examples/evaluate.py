@@ -9,9 +9,7 @@ training data, the best epoch on the validation data taken. Then both are measur
 of Kerasweep is needed for that: what it found are plain values for KerasTuner's `hp`.
 """
 
-import contextlib
-import importlib
-import io
+import importlib.util
 import os
 import sys
 from pathlib import Path
@@ -32,8 +30,7 @@ def main(example):
     folder = Path(__file__).parent / example
     sweep = YAML(typ="safe").load(folder / "sweep.yaml")
     found = kerasweep.Result(Path(os.environ.get("KERASWEEP_DIR", ".")) / "sweeps" / sweep["name"]).best
-    sys.path.insert(0, str(folder))
-    code = importlib.import_module("model")
+    code = import_file(folder / "model.py")
 
     table = {"defaults": [], f"trial {found.number}": []}
     for (_, rows), params in zip(table.items(), ({}, found.params), strict=True):
@@ -48,6 +45,13 @@ def main(example):
         for name, rows in table.items():
             values = [row[metric] for row in rows]
             print(f"  {metric:26} {name:9} {np.mean(values):.4f}  ({min(values):.4f} to {max(values):.4f})")
+
+
+def import_file(path):
+    spec = importlib.util.spec_from_file_location(f"{path.parent.name}_model", path)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
 
 
 def train(code, sweep, params):
@@ -104,8 +108,7 @@ def measure(code, model):
     x, y = code.held_out()
     if hasattr(code, "measure"):
         return code.measure(model, x, y)
-    with contextlib.redirect_stdout(io.StringIO()):
-        return model.evaluate(x, y, return_dict=True, verbose=0)
+    return model.evaluate(x, y, return_dict=True, verbose=0)
 
 
 def first(value):
@@ -113,4 +116,5 @@ def first(value):
 
 
 if __name__ == "__main__":
-    main(sys.argv[1])
+    for argument in sys.argv[1:]:
+        main(argument)

@@ -44,7 +44,7 @@ def build(hp):
     decoder.add(layers.Dense(64))
 
     model = DenoisingAutoencoder(encoder, decoder, noise=hp.Float("noise", 0.2, 0.8, default=NOISE))
-    model.compile(spaces.optimizer(hp, ["adam", "adamw"]), loss="mean_squared_error")
+    model.compile(spaces.optimizer(hp, ["adam"], clipping=False), loss="mean_squared_error")
     return model
 
 

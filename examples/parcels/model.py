@@ -29,9 +29,9 @@ def build(hp):
     x = spaces.branches(
         hp,
         {
-            "picture": lambda hp, x: spaces.cnn(hp, x, blocks=(1, 3), filters=(8, 32)),
-            "note": lambda hp, x: spaces.text(hp, x, words, length=16, encoders=["average", "cnn"]),
-            "table": lambda hp, x: spaces.tabular(hp, x, columns),
+            "picture": lambda hp, x: spaces.cnn(hp, x, blocks=(1, 3), filters=(8, 32), kernel_sizes=3),
+            "note": lambda hp, x: spaces.text(hp, x, words, length=16, encoders=["average"]),
+            "table": lambda hp, x: spaces.tabular(hp, x, columns, numbers=["standardized"]),
         },
         {"picture": picture, "note": note, "table": table},
     )
@@ -39,7 +39,7 @@ def build(hp):
     heads = spaces.heads(hp, x, classes={"handling": 3}, values={"price": 1})
 
     model = keras.Model({"picture": picture, "note": note, **table}, heads.outputs)
-    model.compile(spaces.optimizer(hp, ["adam"]), loss=heads.loss, metrics=heads.metrics)
+    model.compile(spaces.optimizer(hp, ["adam"], clipping=False), loss=heads.loss, metrics=heads.metrics)
     return model
 
 
@@ -79,9 +79,9 @@ def make_parcels():
     euros = (3 + 0.8 * zone + 0.5 * weight * (1 + zone / 9) + 4 * size) * factor + surcharge
     parcels = {
         "picture": images.reshape(-1, 8, 8, 1).astype("float32") / 16,
-        "note": np.array(notes),
+        "note": np.array(notes, dtype=object),  # the form in which Keras takes texts
         "weight": weight.astype("float32"),
         "size": size.astype("float32"),
-        "service": service,
+        "service": service.astype(object),
     }
     return parcels, {"handling": handling, "price": (euros / 10).astype("float32")}

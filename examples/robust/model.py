@@ -21,7 +21,7 @@ loss_of = keras.losses.SparseCategoricalCrossentropy()
 def train(hp, report, data):
     (x, y), (x_val, y_val) = data
     model = make_model(hp)
-    optimizer = spaces.optimizer(hp, ["adam"])
+    optimizer = spaces.optimizer(hp, ["adam"], clipping=False)
     share = hp.Float("attacked_share", 0.0, 1.0, step=0.1, default=0.5)
     batches = tf.data.Dataset.from_tensor_slices((x, y)).shuffle(len(x)).batch(report.fit["batch_size"])
 

@@ -17,7 +17,7 @@ def recurrent(hp, x):
 
 
 def adam(hp):
-    return spaces.optimizer(hp, ["adam"], weight_decay=False)
+    return spaces.optimizer(hp, ["adam"], weight_decay=False, clipping=False)
 
 
 def load():

@@ -16,7 +16,7 @@ def build(hp):
     same = keras.layers.Dense(1, activation="sigmoid", name="same")(distance)
 
     model = keras.Model([left, right], same)
-    model.compile(spaces.optimizer(hp, ["adam", "adamw"]), loss="binary_crossentropy", metrics=["accuracy"])
+    model.compile(spaces.optimizer(hp, ["adam"], clipping=False), loss="binary_crossentropy", metrics=["accuracy"])
     return model
 
 
