@@ -36,7 +36,10 @@ class DenoisingAutoencoder(keras.Model):
 def build(hp):
     activation = hp.Choice("activation", ["relu", "gelu", "silu"])
     code = hp.Int("code", 8, 64, step=2, sampling="log", default=32)
-    widths = [hp.Int(f"units_{index}", 64, 512, step=2, sampling="log", default=128) for index in range(hp.Int("layers", 1, 3))]
+    widths = [
+        hp.Int(f"units_{index}", 64, 512, step=2, sampling="log", default=128)
+        for index in range(hp.Int("layers", 1, 3))
+    ]
 
     encoder = keras.Sequential([layers.Dense(width, activation=activation) for width in widths])
     encoder.add(layers.Dense(code, activation=activation))

@@ -16,7 +16,9 @@ def build(hp):
     features = spaces.mlp(hp, features, layers=(1, 3), units=(16, 128))
     outputs = layers.Dense(1, kernel_regularizer=spaces.regularizer(hp))(features)
     model = keras.Model(inputs, outputs)
-    model.compile(spaces.optimizer(hp, ["adam"], clipping=False), loss="mean_squared_error", metrics=["mean_absolute_error"])
+    model.compile(
+        spaces.optimizer(hp, ["adam"], clipping=False), loss="mean_squared_error", metrics=["mean_absolute_error"]
+    )
     return model
 
 

@@ -57,7 +57,10 @@ def split():
     parcels, answers = make_parcels()
     part = {"train": slice(0, 1100), "validation": slice(1100, 1400), "test": slice(1400, None)}
     return tuple(
-        ({name: values[rows] for name, values in parcels.items()}, {name: values[rows] for name, values in answers.items()})
+        (
+            {name: values[rows] for name, values in parcels.items()},
+            {name: values[rows] for name, values in answers.items()},
+        )
         for rows in part.values()
     )
 

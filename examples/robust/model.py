@@ -60,7 +60,10 @@ def measure(model, x, y):
     images = tf.constant(x)
     plain = model(images, training=False)
     attacked = model(attack(model, images, y), training=False)
-    return {name: np.mean(np.argmax(found, axis=-1) == y) for name, found in [("accuracy", plain), ("robust_accuracy", attacked)]}
+    return {
+        name: np.mean(np.argmax(found, axis=-1) == y)
+        for name, found in [("accuracy", plain), ("robust_accuracy", attacked)]
+    }
 
 
 def load():

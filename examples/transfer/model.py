@@ -28,7 +28,9 @@ def build(hp):
     x = layers.Flatten()(x)
     x = spaces.mlp(hp, x, layers=(1, 2), units=(32, 256))
     model = keras.Model(inputs, layers.Dense(5, activation="softmax")(x))
-    model.compile(spaces.optimizer(hp, ["adam"], clipping=False), loss="sparse_categorical_crossentropy", metrics=["accuracy"])
+    model.compile(
+        spaces.optimizer(hp, ["adam"], clipping=False), loss="sparse_categorical_crossentropy", metrics=["accuracy"]
+    )
     return model
 
 
