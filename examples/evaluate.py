@@ -9,7 +9,7 @@ training data, the best epoch on the validation data taken. Then both are measur
 of Kerasweep is needed for that: what it found are plain values for KerasTuner's `hp`.
 """
 
-import importlib.util
+import importlib
 import os
 import sys
 from pathlib import Path
@@ -30,7 +30,8 @@ def main(example):
     folder = Path(__file__).parent / example
     sweep = YAML(typ="safe").load(folder / "sweep.yaml")
     found = kerasweep.Result(Path(os.environ.get("KERASWEEP_DIR", ".")) / "sweeps" / sweep["name"]).best
-    code = import_file(folder / "model.py")
+    sys.path.insert(0, str(folder))
+    code = importlib.import_module("model")
 
     table = {"defaults": [], f"trial {found.number}": []}
     for (_, rows), params in zip(table.items(), ({}, found.params), strict=True):
@@ -45,13 +46,6 @@ def main(example):
         for name, rows in table.items():
             values = [row[metric] for row in rows]
             print(f"  {metric:26} {name:9} {np.mean(values):.4f}  ({min(values):.4f} to {max(values):.4f})")
-
-
-def import_file(path):
-    spec = importlib.util.spec_from_file_location(f"{path.parent.name}_model", path)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
 
 
 def train(code, sweep, params):
@@ -90,16 +84,17 @@ class Report:
         self.epochs = fit["epochs"]
         self.metric = metric
         self.sign = 1 if direction == "max" else -1
-        self.best = None
+        self.best = -np.inf
+        self.best_weights = []
 
     def __call__(self, *, epoch, model, **metrics):
         value = self.sign * metrics[self.metric]
         self.model = model
-        if self.best is None or value > self.best[0]:
-            self.best = value, model.get_weights()
+        if value > self.best:
+            self.best, self.best_weights = value, model.get_weights()
 
     def best_model(self):
-        self.model.set_weights(self.best[1])
+        self.model.set_weights(self.best_weights)
         return self.model
 
 
@@ -116,5 +111,4 @@ def first(value):
 
 
 if __name__ == "__main__":
-    for argument in sys.argv[1:]:
-        main(argument)
+    main(sys.argv[1])

@@ -1,4 +1,4 @@
-# pyright: basic
+# pyright: basic, reportArgumentType=false, reportCallIssue=false
 """A denoising autoencoder: a subclassed model with a `train_step` of its own, which makes new noise for every batch."""
 
 import keras
@@ -36,14 +36,12 @@ class DenoisingAutoencoder(keras.Model):
 def build(hp):
     activation = hp.Choice("activation", ["relu", "gelu", "silu"])
     code = hp.Int("code", 8, 64, step=2, sampling="log", default=32)
-    widths = [
-        hp.Int(f"units_{index}", 64, 512, step=2, sampling="log", default=128)
-        for index in range(hp.Int("layers", 1, 3))
-    ]
+    units = hp.Int("units", 64, 512, step=2, sampling="log", default=128)
+    depth = hp.Int("layers", 1, 3)
 
-    encoder = keras.Sequential([layers.Dense(width, activation=activation) for width in widths])
+    encoder = keras.Sequential([layers.Dense(units, activation=activation) for _ in range(depth)])
     encoder.add(layers.Dense(code, activation=activation))
-    decoder = keras.Sequential([layers.Dense(width, activation=activation) for width in reversed(widths)])
+    decoder = keras.Sequential([layers.Dense(units, activation=activation) for _ in range(depth)])
     decoder.add(layers.Dense(64))
 
     model = DenoisingAutoencoder(encoder, decoder, noise=hp.Float("noise", 0.2, 0.8, default=NOISE))

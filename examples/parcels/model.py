@@ -55,14 +55,11 @@ def held_out():
 @cache
 def split():
     parcels, answers = make_parcels()
-    part = {"train": slice(0, 1100), "validation": slice(1100, 1400), "test": slice(1400, None)}
-    return tuple(
-        (
-            {name: values[rows] for name, values in parcels.items()},
-            {name: values[rows] for name, values in answers.items()},
-        )
-        for rows in part.values()
-    )
+
+    def part(first, last):
+        return tuple({name: values[first:last] for name, values in table.items()} for table in (parcels, answers))
+
+    return part(0, 1100), part(1100, 1400), part(1400, None)
 
 
 def make_parcels():

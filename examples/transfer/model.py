@@ -1,4 +1,4 @@
-# pyright: basic
+# pyright: basic, reportArgumentType=false
 """Transfer learning: a network that has learned the digits 0 to 4 learns 5 to 9 from twenty pictures each."""
 
 import os
