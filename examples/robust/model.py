@@ -44,7 +44,7 @@ def train(hp, report, data):
 
 def make_model(hp):
     inputs = keras.Input((8, 8, 1))
-    x = spaces.cnn(hp, inputs, blocks=(1, 3), filters=(8, 32))
+    x = spaces.cnn(hp, inputs, blocks=(1, 3), filters=(16, 64))
     return keras.Model(inputs, layers.Dense(10, activation="softmax")(x))
 
 

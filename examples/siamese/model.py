@@ -21,7 +21,7 @@ def build(hp):
 
 
 def small_cnn(hp, x):
-    return spaces.cnn(hp, x, blocks=(1, 3), filters=(8, 32))
+    return spaces.cnn(hp, x, blocks=(1, 3), filters=(16, 64))
 
 
 def load():
