@@ -322,11 +322,11 @@ def _on_trial_end(state: State, event: TrialEnded) -> Step:
 
 
 def _ranked(state: State, event: TrialEnded) -> tuple[Ranked, ...]:
-    outcome, objective = event.outcome, state.rules.objective
+    outcome, rank = event.outcome, state.rules.rank
     if outcome.value is None or outcome.epoch is None or not math.isfinite(outcome.value):
         return state.best
     ranked = [*state.best, Ranked(value=outcome.value, number=event.trial, epoch=outcome.epoch)]
-    return tuple(sorted(ranked, key=lambda one: (-objective.score(one.value), one.number))[:KEPT])
+    return tuple(sorted(ranked, key=lambda one: rank(one.value, one.epoch, one.number))[:KEPT])
 
 
 def _hopeless(state: State) -> str:

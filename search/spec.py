@@ -129,6 +129,7 @@ class SweepSpec:
             first_value_epoch=frequency if isinstance(frequency, int) else 1,
             stop=self.search.rule,
             retry={Cause(cause): times for cause, times in asdict(self.retry).items()},
+            folds=folds,
         )
 
     def to_json(self) -> dict[str, Any]:

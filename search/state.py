@@ -24,6 +24,11 @@ class Rules:
     first_value_epoch: int = 1
     stop: StopRule = field(default_factory=NeverStop)
     retry: Mapping[Cause, int] = field(default_factory=dict[Cause, int])
+    folds: bool = False
+
+    def rank(self, value: float, epoch: int, number: int) -> tuple[float, ...]:
+        """Return what sorts trials, best first; over folds, those that did more of them: the others may be harder."""
+        return (-epoch if self.folds else 0, -self.objective.score(value), number)
 
     def forgives(self, cause: Cause, times: int) -> bool:
         """Say whether an attempt that ended by `cause` for the `times`-th time is tried again."""

@@ -37,8 +37,13 @@ class Summary:
 
     def ranked(self) -> list[TrialRecord]:
         """Return the trials that have a value, best first."""
-        with_value = [one for one in self.history.trials.values() if value_of(one) is not None]
-        return sorted(with_value, key=lambda one: (-self.objective.score(value_of(one) or 0.0), one.number))
+        rules = self.spec.rules()
+        with_value = [
+            (rules.rank(one.outcome.value, one.outcome.epoch or 0, one.number), one)
+            for one in self.history.trials.values()
+            if one.outcome is not None and one.outcome.value is not None and math.isfinite(one.outcome.value)
+        ]
+        return [one for _, one in sorted(with_value, key=lambda pair: pair[0])]
 
     def best(self) -> TrialRecord | None:
         """Return the best trial."""

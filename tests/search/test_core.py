@@ -656,6 +656,16 @@ def test_a_trial_without_a_value_is_never_the_best() -> None:
     assert search.state.best == ()
 
 
+def test_over_folds_those_that_did_more_are_better() -> None:
+    """A mean over the first three folds, which may be the easy ones, does not beat one over all five."""
+    search = Search(folds=True, max_epochs=5)
+    outcomes = [(OutcomeKind.STOPPED, 0.9, 3), (OutcomeKind.COMPLETED, 0.7, 5), (OutcomeKind.COMPLETED, 0.8, 5)]
+    for number, (kind, value, epoch) in enumerate(outcomes):
+        search.ask(number)
+        search.end(number, Outcome(kind=kind, value=value, epoch=epoch))
+    assert [one.number for one in search.state.best] == [2, 1, 0]
+
+
 def test_outcomes_are_counted_by_kind() -> None:
     """The state knows how many ended how."""
     search = Search()

@@ -49,6 +49,14 @@ def test_trials_are_ranked_best_first() -> None:
     assert [one.number for one in Summary.of(history(*WHOLE, objective=loss)).ranked()] == [0, 4, 2]
 
 
+def test_over_folds_trials_are_ranked_by_folds_first() -> None:
+    """A mean over fewer folds is not set against one over all."""
+    stopped = [*begun(0), *reported(0, 0.9), ended(0, OutcomeKind.STOPPED, 0.9, 1)]
+    whole = [*begun(1), *reported(1, 0.6, 0.8), ended(1, OutcomeKind.COMPLETED, 0.8, 2)]
+    assert [one.number for one in Summary.of(history(*stopped, *whole, fit={"folds": 2})).ranked()] == [1, 0]
+    assert [one.number for one in Summary.of(history(*stopped, *whole, fit={"epochs": 2})).ranked()] == [0, 1]
+
+
 def test_a_value_that_is_no_number_is_no_value() -> None:
     """Infinity is never the best."""
     one = history(*begun(0), ended(0, OutcomeKind.COMPLETED, math.inf, 1))
