@@ -32,13 +32,14 @@ def main(example):
     found = kerasweep.Result(Path(os.environ.get("KERASWEEP_DIR", ".")) / "sweeps" / sweep["name"]).best
     sys.path.insert(0, str(folder))
     code = importlib.import_module("model")
+    data, test = code.load(), code.held_out()
 
     table = {"defaults": [], f"trial {found.number}": []}
     for (_, rows), params in zip(table.items(), ({}, found.params), strict=True):
         for seed in SEEDS:
             keras.utils.set_random_seed(seed)
-            model = train(code, sweep, dict(params))
-            rows.append(measure(code, model))
+            model = train(code, sweep, dict(params), data)
+            rows.append(measure(code, model, *test))
             keras.backend.clear_session()
 
     print(f"{example}: held-out data, mean and range of {len(SEEDS)} seeds")
@@ -48,12 +49,11 @@ def main(example):
             print(f"  {metric:26} {name:9} {np.mean(values):.4f}  ({min(values):.4f} to {max(values):.4f})")
 
 
-def train(code, sweep, params):
+def train(code, sweep, params, data):
     """Return a model trained with `params`; what they lack takes its default."""
     hp = keras_tuner.HyperParameters()
     hp.values = params
     fit = {name: params.get(f"fit/{name}", first(value)) for name, value in sweep["fit"].items() if name != "folds"}
-    data = code.load()
     objective = sweep["objective"]
     direction, metric = objective.split() if isinstance(objective, str) else ("last", "")
     if "train" in sweep:
@@ -98,9 +98,8 @@ class Report:
         return self.model
 
 
-def measure(code, model):
+def measure(code, model, x, y):
     """Return metrics by name: those that the model was compiled with, unless model.py measures by itself."""
-    x, y = code.held_out()
     if hasattr(code, "measure"):
         return code.measure(model, x, y)
     return model.evaluate(x, y, return_dict=True, verbose=0)
