@@ -141,7 +141,7 @@ def test_a_schedule_on_top_of_a_schedule_is_refused(keras: Any) -> None:
 # What they do ---------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("name", [name for name, one in RECIPES.items() if one.decay])
+@pytest.mark.parametrize("name", [name for name, one in RECIPES.items() if one.decay and name != "schedule_free_adamw"])
 def test_weight_decay_shrinks_kernels_and_leaves_biases(keras: Any, name: str) -> None:
     """With a gradient of 0 nothing else moves a weight: it loses its share, the bias nothing."""
     values = {f"optimizer/{name}/weight_decay": 0.01, f"optimizer/{name}/learning_rate": 0.01}
@@ -150,6 +150,17 @@ def test_weight_decay_shrinks_kernels_and_leaves_biases(keras: Any, name: str) -
     assert bias == pytest.approx(0.0, abs=1e-7)
     kernel, _ = a_step(keras, made(values, names=[name], weight_decay=False), gradient=0.0)
     assert kernel == pytest.approx(0.0, abs=1e-7)
+
+
+def test_weight_decay_reaches_averaged_weights_from_the_second_step_on(keras: Any) -> None:
+    """The first step of schedule-free AdamW replaces the average, and with it the decay."""
+    values = {f"optimizer/schedule_free_adamw/{name}": 0.1 for name in ("weight_decay", "learning_rate")}
+    one = made(values, names=["schedule_free_adamw"])
+    kernel, bias = (keras.Variable(keras.ops.ones((3, 2)), name=name) for name in ("kernel", "bias"))
+    for _ in range(50):
+        one.apply([keras.ops.zeros((3, 2)), keras.ops.zeros((3, 2))], [kernel, bias])
+    assert 0.6 < kernel.numpy().min() == kernel.numpy().max() < 0.8
+    assert bias.numpy() == pytest.approx(1.0)
 
 
 def test_the_scales_of_every_normalization_are_not_decayed(keras: Any) -> None:
