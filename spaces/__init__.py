@@ -2,9 +2,31 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-_LATE = {
+if TYPE_CHECKING:
+    from .augmentation import image_augmentation, mixing, noise
+    from .optimizers import ema_callbacks, optimizer
+    from .regularization import dropout, early_stopping, label_smoothing, normalization, regularizer
+    from .schedules import custom_objects, plateau, schedule
+
+__all__ = [
+    "custom_objects",
+    "dropout",
+    "early_stopping",
+    "ema_callbacks",
+    "image_augmentation",
+    "label_smoothing",
+    "mixing",
+    "noise",
+    "normalization",
+    "optimizer",
+    "plateau",
+    "regularizer",
+    "schedule",
+]
+
+_FROM = {
     "custom_objects": "schedules",
     "dropout": "regularization",
     "early_stopping": "regularization",
@@ -19,19 +41,17 @@ _LATE = {
     "regularizer": "regularization",
     "schedule": "schedules",
 }
-"""Names of building blocks → their modules, imported when first asked for."""
-
-__all__ = sorted(_LATE)  # pyright: ignore[reportUnsupportedDunderAll]
+"""Names → their modules, imported when first asked for. No name is also a module's: that would hide it."""
 
 
 def __getattr__(name: str) -> Any:
-    """Import a building block when it is first asked for."""
-    if name not in _LATE:
+    """Import what is asked for; the packages below this one are light, but need not all be there at once."""
+    if name not in _FROM:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     from importlib import import_module
 
-    return getattr(import_module(f".{_LATE[name]}", __name__), name)
+    return getattr(import_module(f".{_FROM[name]}", __name__), name)
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *_LATE})
+    return sorted({*globals(), *__all__})

@@ -127,4 +127,4 @@ def test_the_example_of_the_page_runs() -> None:
     fitted: list[Any] = []
     values = {"optimizer/use_ema": True}
     asked(lambda hp: fitted.append(model.fit(hp, build(hp), x, y, validation_data=(x, y), verbose=0)), values)
-    assert set(fitted[0].history) == {"loss", "val_loss", "learning_rate"}
+    assert {"loss", "val_loss", "learning_rate"} <= set(fitted[0].history)

@@ -39,7 +39,8 @@ def a_step(keras: Any, one: Any, gradient: float = 1.0) -> tuple[Any, Any]:
 
 def test_there_is_a_recipe_for_every_optimizer_that_keras_ships(keras: Any) -> None:
     """One that a new Keras brings is noticed here; the wrappers of other optimizers are left out on purpose."""
-    classes = {name: one for name, one in vars(keras.optimizers).items() if isinstance(one, type)}
+    public: dict[str, Any] = vars(keras.optimizers)
+    classes = {name: one for name, one in public.items() if isinstance(one, type)}
     shipped = {name for name, one in classes.items() if issubclass(one, keras.optimizers.Optimizer)}
     assert {one.keras for one in RECIPES.values()} == shipped - {"Optimizer", "LossScaleOptimizer", "MultiOptimizer"}
 
@@ -220,7 +221,7 @@ def test_a_model_is_validated_on_its_averaged_weights(keras: Any) -> None:
             kernel, bias = (one.numpy() for one in self.model.trainable_variables)
             found.append((float(np.mean((x @ kernel + bias - 3 * x) ** 2)), logs["val_loss"]))
 
-    callbacks = [*ema_callbacks(model), Probe()]
+    callbacks: list[Any] = [*ema_callbacks(model), Probe()]
     model.fit(x, 3 * x, validation_data=(x, 3 * x), epochs=2, batch_size=8, verbose=0, callbacks=callbacks)
     assert len(found) == 2
     assert all(mine == pytest.approx(reported, rel=1e-4) for mine, reported in found)
