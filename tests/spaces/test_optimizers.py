@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
@@ -39,7 +39,7 @@ def a_step(keras: Any, one: Any, gradient: float = 1.0) -> tuple[Any, Any]:
 
 def test_there_is_a_recipe_for_every_optimizer_that_keras_ships(keras: Any) -> None:
     """One that a new Keras brings is noticed here; the wrappers of other optimizers are left out on purpose."""
-    public: dict[str, Any] = vars(keras.optimizers)
+    public = cast(dict[str, Any], vars(keras.optimizers))
     classes = {name: one for name, one in public.items() if isinstance(one, type)}
     shipped = {name for name, one in classes.items() if issubclass(one, keras.optimizers.Optimizer)}
     assert {one.keras for one in RECIPES.values()} == shipped - {"Optimizer", "LossScaleOptimizer", "MultiOptimizer"}
@@ -210,7 +210,7 @@ def test_a_model_is_validated_on_its_averaged_weights(keras: Any) -> None:
     """With the callback the reported loss is that of the averages, which later callbacks find in the model."""
     import numpy as np
 
-    x = np.linspace(-1, 1, 32, dtype="float32")[:, None]
+    x: Any = np.linspace(-1, 1, 32, dtype="float32")[:, None]
     values = {"optimizer/use_ema": True, "optimizer/ema_momentum": 0.9}
     model = keras.Sequential([keras.Input((1,)), keras.layers.Dense(1)])
     model.compile(made(values, names=["sgd"], learning_rate=0.1, ema=True), "mse")
@@ -218,8 +218,8 @@ def test_a_model_is_validated_on_its_averaged_weights(keras: Any) -> None:
 
     class Probe(keras.callbacks.Callback):
         def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
-            kernel, bias = (one.numpy() for one in self.model.trainable_variables)
-            found.append((float(np.mean((x @ kernel + bias - 3 * x) ** 2)), logs["val_loss"]))
+            kernel, bias = (cast(Any, one).numpy() for one in cast(Any, self).model.trainable_variables)
+            found.append((float(((x @ kernel + bias - 3 * x) ** 2).mean()), logs["val_loss"]))
 
     callbacks: list[Any] = [*ema_callbacks(model), Probe()]
     model.fit(x, 3 * x, validation_data=(x, 3 * x), epochs=2, batch_size=8, verbose=0, callbacks=callbacks)
