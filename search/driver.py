@@ -114,7 +114,7 @@ class Driver:
         slots = self._slots_wanted()
         cpu, gpu = self._spec.resources.cpu, self._spec.resources.gpu
         server = ForkServer(self._scratch, program, warm=slots, cpu=cpu, gpu=gpu, log=logs / "trainers.log")
-        ray = RaySession(self._scratch / "ray")
+        ray = RaySession(self._scratch / "ray", slots=slots)
         journal: Journal | None = None
         try:
             for name in ("optuna", "ray.tune", "ray.tune.search", "ray.tune.schedulers"):  # while TensorFlow is, too
