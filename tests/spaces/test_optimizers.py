@@ -218,7 +218,7 @@ def test_a_model_is_validated_on_its_averaged_weights(keras: Any) -> None:
 
     class Probe(keras.callbacks.Callback):
         def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
-            kernel, bias = (cast(Any, one).numpy() for one in cast(Any, self).model.trainable_variables)
+            kernel, bias = (one.numpy() for one in cast(Any, self).model.trainable_variables)
             found.append((float(((x @ kernel + bias - 3 * x) ** 2).mean()), logs["val_loss"]))
 
     callbacks: list[Any] = [*ema_callbacks(model), Probe()]
