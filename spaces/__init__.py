@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from .recurrence import convolutional_recurrent, recurrent
     from .regularization import dropout, early_stopping, label_smoothing, normalization, regularizer
     from .residual import resnet
-    from .schedules import plateau, schedule
+    from .schedules import custom_objects, plateau, schedule
     from .tables import table_inputs, tabular
     from .towers import siamese
 
@@ -27,6 +27,7 @@ __all__ = [
     "classifier",
     "cnn",
     "convolutional_recurrent",
+    "custom_objects",
     "dropout",
     "early_stopping",
     "ema_callbacks",
@@ -59,6 +60,7 @@ _FROM = {
     "classifier": "predictors",
     "cnn": "convolution",
     "convolutional_recurrent": "recurrence",
+    "custom_objects": "schedules",
     "dropout": "regularization",
     "early_stopping": "regularization",
     "ema_callbacks": "optimizers",

@@ -1,9 +1,9 @@
 """Every optimizer that Keras ships, each with the parameters that matter, as one function of `hp`.
 
 Left out are `LossScaleOptimizer` and `MultiOptimizer`, which wrap others. Decay rates near 1 are asked on levels that
-are even in the logarithm of their distance from 1, as the Deep Learning Tuning Playbook (Godbole et al., 2023) and
-Choi et al. (2019, arXiv:1910.05446) search them. The playbook's advice for few trials: below 10 search the learning
-rate only, to 25 also `beta_1`, beyond that `epsilon`, and `beta_2` last; fix the others in the sweep file.
+are about even in the logarithm of their distance from 1, in which Choi et al. (2019, arXiv:1910.05446) search them.
+The Deep Learning Tuning Playbook (Godbole et al., 2023) on few trials: below 10 search the learning rate only, to 25
+also `beta_1`, above that `epsilon`, with many more `beta_2`; fix the others in the sweep file.
 """
 
 from __future__ import annotations
@@ -49,13 +49,13 @@ WARMUP_FRACTION = Linear(0.0, 0.1, 0.05)
 
 
 def sgd(hp: HyperParameters) -> dict[str, Any]:
-    """SGD: momentum 0 to 0.99, Nesterov's where there is any (Sutskever et al., ICML 2013)."""
+    """Ask for momentum, and for Nesterov's where there is any (Sutskever et al., ICML 2013)."""
     momentum = MOMENTUM.ask(hp, "momentum")
     return {"momentum": momentum, "nesterov": momentum > 0 and Flag(True).ask(hp, "nesterov")}
 
 
 def rmsprop(hp: HyperParameters) -> dict[str, Any]:
-    """RMSprop (Tieleman and Hinton, Coursera lecture 6e, 2012; Choi et al., 2019, search all four)."""
+    """Ask for what RMSprop has (Tieleman and Hinton, Coursera lecture 6.5, 2012)."""
     return {
         "rho": Levels((0.8, 0.9, 0.95, 0.99, 0.999), 0.9).ask(hp, "rho"),
         "momentum": Levels(MOMENTUM.values, 0.0).ask(hp, "momentum"),
@@ -65,22 +65,27 @@ def rmsprop(hp: HyperParameters) -> dict[str, Any]:
 
 
 def adam(hp: HyperParameters) -> dict[str, Any]:
-    """Adam (Kingma and Ba, 2014, arXiv:1412.6980), and AdamW (Loshchilov and Hutter, 2017, arXiv:1711.05101)."""
+    """Ask for the three of Adam (Kingma and Ba, 2014, arXiv:1412.6980): all can matter (Choi et al., 2019)."""
     return {**_betas(hp), "epsilon": EPSILON.ask(hp, "epsilon")}
 
 
+def adamw(hp: HyperParameters) -> dict[str, Any]:
+    """Ask as for Adam, here with decoupled weight decay (Loshchilov and Hutter, 2017, arXiv:1711.05101)."""
+    return adam(hp)
+
+
 def nadam(hp: HyperParameters) -> dict[str, Any]:
-    """Nadam, Adam with Nesterov momentum (Dozat, ICLR workshop 2016); as Adam."""
+    """Ask as for Adam, here with Nesterov momentum (Dozat, ICLR workshop 2016)."""
     return adam(hp)
 
 
 def adamax(hp: HyperParameters) -> dict[str, Any]:
-    """Adamax (Kingma and Ba, 2014, section 7.1), learning rate 0.002 there; its denominator needs no epsilon."""
+    """Ask for both betas (Kingma and Ba, 2014, arXiv:1412.6980, section 7.1, with a learning rate of 0.002)."""
     return _betas(hp)
 
 
 def adadelta(hp: HyperParameters) -> dict[str, Any]:
-    """Adadelta (Zeiler, 2012, arXiv:1212.5701): learning rate 1 is the paper's form; epsilon sets the first steps."""
+    """Ask for rho, and epsilon, which sets the first steps (Zeiler, 2012, arXiv:1212.5701; learning rate 1 there)."""
     return {
         "rho": Levels((0.9, 0.95, 0.99), 0.95).ask(hp, "rho"),
         "epsilon": Log(1e-8, 1e-2, 1e-6).ask(hp, "epsilon"),
@@ -88,17 +93,17 @@ def adadelta(hp: HyperParameters) -> dict[str, Any]:
 
 
 def adagrad(hp: HyperParameters) -> dict[str, Any]:
-    """Adagrad (Duchi et al., JMLR 2011); its page in Keras: higher learning rates than others, 1 in the paper."""
+    """Ask for what the sum of squares starts from (Duchi et al., JMLR 2011; Keras's page: higher learning rates)."""
     return {"initial_accumulator_value": Log(1e-3, 1.0, 0.1).ask(hp, "initial_accumulator_value")}
 
 
 def adafactor(hp: HyperParameters) -> dict[str, Any]:
-    """Adafactor (Shazeer and Stern, 2018, arXiv:1804.04235): steps relative to the weights, decay exponent 0.8."""
+    """Ask for the exponent of the decay, 0.8 in the paper (Shazeer and Stern, 2018, arXiv:1804.04235)."""
     return {"beta_2_decay": Linear(-1.0, -0.5, -0.8).ask(hp, "beta_2_decay")}
 
 
 def ftrl(hp: HyperParameters) -> dict[str, Any]:
-    """FTRL-Proximal (McMahan et al., KDD 2013): for shallow models on large sparse features, says its Keras page."""
+    """Ask for FTRL's penalties (McMahan et al., KDD 2013; Keras's page: for shallow models, large sparse features)."""
     return {
         "initial_accumulator_value": Log(1e-3, 1.0, 0.1).ask(hp, "initial_accumulator_value"),
         "l1_regularization_strength": Log(1e-8, 1e-2, 1e-6).ask(hp, "l1_regularization_strength"),
@@ -107,7 +112,7 @@ def ftrl(hp: HyperParameters) -> dict[str, Any]:
 
 
 def lion(hp: HyperParameters) -> dict[str, Any]:
-    """Lion (Chen et al., 2023, arXiv:2302.06675): learning rate 3-10 times below AdamW's, decay 3-10 times above."""
+    """Ask for both betas (Chen et al., 2023, arXiv:2302.06675: learning rate 3-10 times below AdamW's, decay above)."""
     return {
         "beta_1": Levels((0.8, 0.9, 0.95), 0.9).ask(hp, "beta_1"),
         "beta_2": Levels((0.95, 0.98, 0.99, 0.999), 0.99).ask(hp, "beta_2"),
@@ -115,12 +120,12 @@ def lion(hp: HyperParameters) -> dict[str, Any]:
 
 
 def lamb(hp: HyperParameters) -> dict[str, Any]:
-    """LAMB (You et al., 2019, arXiv:1904.00962): Adam with a trust ratio per variable, for large batches."""
+    """Ask as for Adam, here with a trust ratio per variable, for large batches (You et al., 2019, arXiv:1904.00962)."""
     return {**_betas(hp), "epsilon": Log(1e-8, 1e-3, 1e-6).ask(hp, "epsilon")}
 
 
 def muon(hp: HyperParameters) -> dict[str, Any]:
-    """Muon (Jordan, 2024), scaled to Adam's learning rate and decay (Liu et al., 2025, arXiv:2502.16982).
+    """Ask for Muon's momentum (Jordan, 2024; scaled to Adam's learning rate by Liu et al., 2025, arXiv:2502.16982).
 
     Only matrices take its step; embeddings, and layers with one of `HEADS` in their name, take AdamW's: name the last
     layer so.
@@ -133,9 +138,9 @@ def muon(hp: HyperParameters) -> dict[str, Any]:
 
 
 def schedule_free_adamw(hp: HyperParameters) -> dict[str, Any]:
-    """Schedule-free AdamW (Defazio et al., 2024, arXiv:2405.15682).
+    """Ask for the betas of schedule-free AdamW (Defazio et al., 2024, arXiv:2405.15682).
 
-    Their repository: a learning rate 1-10 times AdamW's, beta_1 of 0.9 to 0.98, and a warm-up, which is asked where
+    Their repository advises a learning rate 1-10 times AdamW's, beta_1 of 0.9 to 0.98, and a warm-up, asked where
     the number of steps is known. Keras validates it at the point of the gradients, not at the averaged one.
     """
     return {
@@ -153,7 +158,7 @@ def _betas(hp: HyperParameters) -> dict[str, Any]:
 class Recipe:
     """How to make one optimizer: its class in `keras.optimizers`, its ranges, and what else it asks.
 
-    `decay` is None where nobody decays, and for Adam, which with weight decay is AdamW in Keras.
+    `decay` is None where it is not customary, and for Adam, which with weight decay is AdamW in Keras.
     """
 
     keras: str
@@ -166,7 +171,7 @@ RECIPES: Mapping[str, Recipe] = {
     "sgd": Recipe(keras="SGD", rate=Log(1e-3, 1.0, 1e-2), decay=Log(1e-6, 1e-2, 5e-4), ask=sgd),
     "rmsprop": Recipe(keras="RMSprop", rate=ADAM_RATE, decay=Log(1e-6, 1e-2, 1e-5), ask=rmsprop),
     "adam": Recipe(keras="Adam", rate=ADAM_RATE, decay=None, ask=adam),
-    "adamw": Recipe(keras="AdamW", rate=ADAM_RATE, decay=ADAM_DECAY, ask=adam),
+    "adamw": Recipe(keras="AdamW", rate=ADAM_RATE, decay=ADAM_DECAY, ask=adamw),
     "nadam": Recipe(keras="Nadam", rate=ADAM_RATE, decay=ADAM_DECAY, ask=nadam),
     "adamax": Recipe(keras="Adamax", rate=Log(1e-4, 5e-2, 2e-3), decay=None, ask=adamax),
     "adadelta": Recipe(keras="Adadelta", rate=Log(0.1, 10.0, 1.0), decay=None, ask=adadelta),

@@ -26,25 +26,25 @@ COMMON = ("constant", "cosine", "exponential", "polynomial", "one_cycle")
 """What `schedule` chooses from unless told otherwise."""
 
 FINAL_FRACTION = Levels((0.0, 0.01, 0.1), 0.0)
-WARMUP_FRACTION = Log(0.01, 0.2, 0.05)
+WARMUP_FRACTION = Log(0.01, 0.1, 0.05)
 WARMUPS = ("none", "linear", "cosine")
 
 
 def constant(hp: HyperParameters, peak: float, steps: int) -> LearningRate:
-    """The learning rate itself."""
+    """Keep the learning rate."""
     del hp, steps
     return peak
 
 
 def cosine(hp: HyperParameters, peak: float, steps: int) -> LearningRate:
-    """Half a cosine from the peak to a fraction of it (Loshchilov and Hutter, 2016, arXiv:1608.03983)."""
+    """Fall along half a cosine to a fraction of the peak (Loshchilov and Hutter, 2016, arXiv:1608.03983)."""
     import keras
 
     return keras.optimizers.schedules.CosineDecay(peak, steps, alpha=FINAL_FRACTION.ask(hp, "final_fraction"))
 
 
 def cosine_restarts(hp: HyperParameters, peak: float, steps: int) -> LearningRate:
-    """Several cosines one after another, SGDR (Loshchilov and Hutter, 2016, arXiv:1608.03983).
+    """Restart the cosine several times: SGDR (Loshchilov and Hutter, 2016, arXiv:1608.03983).
 
     The cycles together take the whole training; beyond it another begins.
     """
@@ -63,7 +63,7 @@ def cosine_restarts(hp: HyperParameters, peak: float, steps: int) -> LearningRat
 
 
 def exponential(hp: HyperParameters, peak: float, steps: int) -> LearningRate:
-    """By the same factor at every step, to a fraction of the peak (`keras.optimizers.schedules.ExponentialDecay`).
+    """Fall by the same factor at every step (`keras.optimizers.schedules.ExponentialDecay`).
 
     Keras does not end it: beyond the training it goes on to fall.
     """
@@ -74,7 +74,7 @@ def exponential(hp: HyperParameters, peak: float, steps: int) -> LearningRate:
 
 
 def polynomial(hp: HyperParameters, peak: float, steps: int) -> LearningRate:
-    """By a power of what is left of the training; power 1 is linear decay (Li et al., 2019, arXiv:1905.04753)."""
+    """Fall with a power of what is left of the training; 1 is linear decay (Li et al., 2019, arXiv:1905.04753)."""
     import keras
 
     power = Levels((0.5, 1.0, 2.0, 3.0), 1.0).ask(hp, "power")
@@ -83,7 +83,7 @@ def polynomial(hp: HyperParameters, peak: float, steps: int) -> LearningRate:
 
 
 def piecewise(hp: HyperParameters, peak: float, steps: int) -> LearningRate:
-    """Drops by a factor after 1/2, 3/4, 7/8 of the training; two of 0.1 are He et al.'s on CIFAR (2015, 1512.03385)."""
+    """Drop by a factor after 1/2, 3/4, 7/8 of the training (twice by 0.1: He et al., 2015, arXiv:1512.03385, on CIFAR)."""
     import keras
 
     drops = Count(1, 3, 2).ask(hp, "drops")
@@ -95,7 +95,7 @@ def piecewise(hp: HyperParameters, peak: float, steps: int) -> LearningRate:
 
 
 def one_cycle(hp: HyperParameters, peak: float, steps: int) -> LearningRate:
-    """Up and down again in one cycle (Smith and Topin, 2017, arXiv:1708.07120), with PyTorch's cosine slopes.
+    """Rise and fall in one cycle (Smith and Topin, 2017, arXiv:1708.07120), with the cosine slopes of PyTorch.
 
     As in PyTorch's `OneCycleLR`, it ends at 1/10,000 of where it starts. Momentum, which Smith lowers as the learning
     rate rises, stays: Keras's optimizers have no schedule for it.
@@ -133,7 +133,8 @@ def schedule(
         names: Keys of `SCHEDULES`; a single one is not asked.
         steps: Total number of training steps, epochs x steps per epoch.
         warmup: Whether to ask for a warm-up from 0, linear (Goyal et al., 2017, arXiv:1706.02677) or along half a
-            cosine, for 1 to 20 % of the training; the schedule then has the rest. One-cycle has its own.
+            cosine, for 1 to 10 % of the training (the playbook's bound); the schedule has the rest. One-cycle has its
+            own.
 
     Returns:
         A schedule for the `learning_rate` of any Keras optimizer; a number where it is constant.
@@ -243,7 +244,7 @@ def _classes() -> dict[str, type[Any]]:
             fraction = ops.cast(step, "float32") / self.steps
             rising = self.start + (self.peak - self.start) * half_cosine(fraction / self.rise_fraction)
             gone = (fraction - self.rise_fraction) / (1.0 - self.rise_fraction)
-            falling = self.peak + (self.end - self.peak) * half_cosine(gone)
+            falling = self.end + (self.peak - self.end) * (1.0 - half_cosine(gone))
             return ops.where(fraction < self.rise_fraction, rising, falling)
 
         def get_config(self) -> dict[str, Any]:

@@ -16,7 +16,7 @@ from .blocks import BLOCKS, build_at, explore, random_point, sample
 
 pytestmark = [
     pytest.mark.real,
-    pytest.mark.filterwarnings("ignore:currentThread:DeprecationWarning"),  # of KerasTuner
+    pytest.mark.filterwarnings("ignore:(currentThread|getName):DeprecationWarning"),  # of KerasTuner
     pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning"),  # of TensorFlow's own variables
 ]
 
