@@ -42,7 +42,7 @@ def _rows(found: dict[str, Asked]) -> list[str]:
             continue
         shown = re.sub(r"_\d+$", "_<i>", re.sub(r"^heads/\w+/", "heads/<output>/", name))
         when = ", ".join(f"`{parent.split('/')[-1]}` is {value}" for parent, value in one.when.items())
-        rows.setdefault(shown, f"| `{shown}` | {describe(one.parameter)} | {when or 'always'} |")
+        rows.setdefault(shown, f"| `{shown}` | {describe(one.parameter)} | {when or 'at the defaults'} |")
     return list(rows.values())
 
 
