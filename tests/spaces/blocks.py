@@ -33,7 +33,7 @@ def over(block: str, shape: tuple[int | None, ...], **arguments: Any) -> Build:
 
         from kerasweep import spaces
 
-        inputs = keras.Input(shape)
+        inputs: Any = keras.Input(shape)
         return compiled(inputs, getattr(spaces, block)(hp, inputs, **arguments))
 
     return build
@@ -54,7 +54,7 @@ def text(hp: Any) -> Any:
 
     from kerasweep import spaces
 
-    inputs = keras.Input((), dtype="string")
+    inputs: Any = keras.Input((), dtype="string")
     return compiled(inputs, spaces.text(hp, inputs, VOCABULARY))
 
 
@@ -72,7 +72,8 @@ def siamese(hp: Any) -> Any:
 
     from kerasweep import spaces
 
-    left, right = keras.Input((5,)), keras.Input((5,))
+    left: Any = keras.Input((5,))
+    right: Any = keras.Input((5,))
     x = spaces.siamese(hp, left, right, lambda hp, x: spaces.mlp(hp, x, layers=1, units=8))
     return compiled([left, right], x)
 
@@ -83,7 +84,7 @@ def branches(hp: Any) -> Any:
 
     from kerasweep import spaces
 
-    inputs = {"image": keras.Input((6, 6, 1), name="image"), "size": keras.Input((3,), name="size")}
+    inputs: dict[str, Any] = {"image": keras.Input((6, 6, 1), name="image"), "size": keras.Input((3,), name="size")}
     blocks: dict[str, Any] = {
         "image": lambda hp, x: spaces.cnn(hp, x, blocks=1, filters=4),
         "size": lambda hp, x: spaces.mlp(hp, x, layers=1, units=8),
@@ -97,7 +98,7 @@ def heads(hp: Any) -> Any:
 
     from kerasweep import spaces
 
-    inputs = keras.Input((5,))
+    inputs: Any = keras.Input((5,))
     out = spaces.heads(hp, inputs, classes={"kind": 3}, labels={"tags": 2}, values={"price": 1}, weights=True)
     model = keras.Model(inputs, out.outputs)
     model.compile("adam", loss=out.loss, metrics=out.metrics, loss_weights=out.loss_weights)

@@ -1,4 +1,4 @@
-# pyright: reportUnknownArgumentType=false, reportUnknownVariableType=false
+# pyright: reportUnknownArgumentType=false, reportUnknownVariableType=false, reportUnknownLambdaType=false
 """What every building block keeps: it builds at every value of every parameter, asks for no more, learns, saves."""
 
 from __future__ import annotations
