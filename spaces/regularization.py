@@ -95,7 +95,7 @@ def normalization(hp: HyperParameters, kinds: Sequence[str] = ("none", "batch", 
     match choose(hp, "normalization", kinds, NORMALIZATIONS):
         case "batch":
             with cast(Any, hp).name_scope("normalization"):
-                momentum = Levels((0.9, 0.95, 0.99), 0.99).ask(hp, "momentum")
+                momentum = Levels((0.9, 0.95, 0.99), 0.9).ask(hp, "momentum")
             return keras.layers.BatchNormalization(momentum=momentum)
         case "layer":
             return keras.layers.LayerNormalization()
