@@ -17,12 +17,14 @@ import shutil
 from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, cast, final
 
 from .program_state import ProgramState
 
 MAPPED_BYTES = 10_000_000
 """A smaller array is read whole: a mapping would save less than it costs."""
+ALIGNED_BYTES = 64
+"""TensorFlow takes memory as aligned so; the data of an .npy file that is mapped are."""
 KEY = "data"
 PRIVATE = "private"
 
@@ -50,6 +52,47 @@ def load_once(load: Callable[[], Any], folder: Path, around: Sequence[Any] = ())
         if not (folder / PRIVATE).exists():
             return _load_first(load, folder, around)
     return load()
+
+
+@final
+class MappedTensors:
+    """Mapped arrays as tensors of TensorFlow's on the same memory: of an array, Keras makes a copy for each fit."""
+
+    def __init__(self) -> None:
+        self._by_file: dict[str, Any] = {}
+
+    def of(self, value: Any) -> Any:
+        """Return a nesting with its mapped arrays as tensors."""
+        if isinstance(value, Mapping):
+            return {name: self.of(one) for name, one in cast(Mapping[str, Any], value).items()}
+        if isinstance(value, list | tuple):
+            parts = [self.of(one) for one in cast(Sequence[Any], value)]
+            return tuple(parts) if isinstance(value, tuple) else parts
+        return self._tensor(value) if _is_mapped(value) else value
+
+    def _tensor(self, array: Any) -> Any:
+        import numpy as np
+        import tensorflow
+
+        name = str(array.filename)
+        if name not in self._by_file:
+            mapped = np.load(name, mmap_mode="c", allow_pickle=False)  # DLPack hands out nothing that is read-only
+            if mapped.ctypes.data % ALIGNED_BYTES:
+                return array
+            try:
+                self._by_file[name] = cast(Any, tensorflow).experimental.dlpack.from_dlpack(mapped.__dlpack__())
+            except Exception:  # of a type that DLPack or TensorFlow has no name for
+                return array
+        return self._by_file[name]
+
+
+def _is_mapped(value: Any) -> bool:
+    """Say whether it is the whole of a file that `load_once` mapped."""
+    import mmap
+
+    import numpy as np
+
+    return isinstance(value, np.memmap) and isinstance(value.base, mmap.mmap)
 
 
 def _load_first(load: Callable[[], Any], folder: Path, around: Sequence[Any]) -> Any:

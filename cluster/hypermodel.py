@@ -60,6 +60,11 @@ class UserModel:
         positional = [given.pop(name) for name in ("x", "y") if name in given]
         return fit(hp, model, *positional, **given)
 
+    @property
+    def fits_itself(self) -> bool:
+        """Whether `fit` is the user's own, not Keras's."""
+        return self._own_fit() is not None
+
     def _own_fit(self) -> Any:
         import keras_tuner
 
