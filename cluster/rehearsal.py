@@ -19,9 +19,9 @@ from .training import (
     StopTraining,
     UserCode,
     count_params,
-    declared_by_name,
     fit_arguments_of,
     sweep_arguments,
+    trace_of,
 )
 
 
@@ -29,7 +29,7 @@ def rehearse(code: UserCode, settings: Settings) -> Message:
     """Build at the defaults and run one batch of training and validation; never raises."""
     import keras
 
-    trace = Trace(assigned={}, declared=declared_by_name(settings.declared))
+    trace = trace_of(settings, {})
     code.start_session(0)
     keras.config.set_max_epochs(1)
     keras.config.set_max_steps_per_epoch(1)

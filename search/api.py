@@ -19,7 +19,9 @@ from rich.console import Console
 from ..cluster.backend import KerasSettings
 from ..cluster.program import pickled_program
 from ..spaces.errors import BadInput, did_you_mean
+from ..spaces.hp import declared_by
 from ..spaces.space import Declared
+from ..spaces.trace import Undeclared
 from ..spaces.trial import Json
 from ..spaces.yaml_form import BadForm, declare
 from . import sweeps
@@ -54,6 +56,8 @@ def sweep(
     resume: bool = False,
     fit: Mapping[str, Any] | None = None,
     space: Mapping[str, Any] | None = None,
+    hyperparameters: keras_tuner.HyperParameters | None = None,
+    undeclared: str = "search",
     keras: Mapping[str, Any] | None = None,
     sampler: str = "tpe",
     stop: str = "none",
@@ -85,6 +89,9 @@ def sweep(
         resume: Go on with the sweep of that name where there is one.
         fit: Arguments of `fit`; any value may be a search spec as in the sweep file. `{"folds": 5}` cross-validates.
         space: Parameters as in the sweep file; they narrow or add to those that `model` names.
+        hyperparameters: The same in KerasTuner's form; they stand in the place of those that `model` names.
+        undeclared: What becomes of parameters that `model` names and neither of the two: `search`, `default` (KerasTuner's
+            `tune_new_entries=False`) or `refuse` (its `allow_new_entries=False`).
         keras: `{"backend": "jax", "dtype_policy": "mixed_float16", "jit_compile": True, "steps_per_execution": 8,
             "deterministic": True}`, for every trial alike.
         sampler: `tpe` or `random`.
@@ -120,7 +127,12 @@ def sweep(
         budget=_budget(trials, hours),
         keras=settings,
         fit=plain,
-        declared=(*declared, *(one for key, form in (space or {}).items() for one in _declare(key, form))),
+        declared=(
+            *declared,
+            *(one for key, form in (space or {}).items() for one in _declare(key, form)),
+            *(() if hyperparameters is None else declared_by(hyperparameters)),
+        ),
+        undeclared=_one_of("undeclared", undeclared, tuple(Undeclared)),
         search=Search(
             sampler=_one_of("sampler", sampler, SAMPLERS),
             stop=_one_of("stop", stop, STOPS),
