@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import inspect
+import re
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -34,11 +35,18 @@ class UserModel:
         self._source: Any = source
 
     def build(self, hp: Any) -> Any:
-        """Return the compiled model for `hp`.
+        """Return the compiled model for `hp`; what `declare_hyperparameters` declares is known to it.
+
+        Args:
+            hp: Of `spaces.hp`.
 
         Raises:
             TypeError: what it built cannot be fitted.
         """
+        declare = getattr(self._source, "declare_hyperparameters", None)
+        if declare is not None:
+            with hp.declaration():
+                declare(hp)
         build = getattr(self._source, "build", None)
         model = build(hp) if build is not None else self._source(hp)
         if not hasattr(model, "fit") and self._own_fit() is None:
@@ -51,14 +59,31 @@ class UserModel:
         Args:
             hp: The same as in `build`.
             model: What `build` returned.
-            arguments: Of `fit`, by Keras's names; `x` and `y` are handed on by place, as `search(x, y, …)` does.
+            arguments: Of `fit`, by Keras's names. To an own `fit` they are handed as `search(x, y, …)` does, and what
+                it sets by itself stands above what the sweep says.
         """
-        given = dict(arguments)
-        fit = getattr(self._source, "fit", None)
+        import keras
+
+        fit = self._own_fit()
         if fit is None:
-            return model.fit(**given)
-        positional = [given.pop(name) for name in ("x", "y") if name in given]
-        return fit(hp, model, *positional, **given)
+            return model.fit(**{"verbose": 0, **arguments})
+        keras.config.disable_interactive_logging()  # nobody looks: a bar of an own `fit` would fill the log
+        given = _accepted(fit, hp, model, dict(arguments))
+        while True:
+            positional = [given[name] for name in _BY_PLACE if name in given]
+            named = {name: value for name, value in given.items() if name not in _BY_PLACE}
+            try:
+                return self._source.fit(hp, model, *positional, **named)
+            except TypeError as error:
+                doubled = re.search(r"multiple values for keyword argument '(\w+)'", str(error))
+                if doubled is None or doubled[1] not in named:
+                    raise
+                del given[doubled[1]]
+
+    @property
+    def has_own_fit(self) -> bool:
+        """Whether the hypermodel trains by a `fit` of its own, whose result says what the epochs may not."""
+        return self._own_fit() is not None
 
     @property
     def fits_itself(self) -> bool:
@@ -68,8 +93,27 @@ class UserModel:
     def _own_fit(self) -> Any:
         import keras_tuner
 
-        fit = getattr(cast(Any, self._source).__class__, "fit", None)
-        return None if fit is cast(Any, keras_tuner.HyperModel).fit else fit
+        fit: Any = getattr(self._source, "fit", None)
+        return None if getattr(fit, "__func__", None) is cast(Any, keras_tuner.HyperModel).fit else fit
+
+
+_BY_PLACE = ("x", "y")
+
+
+def _accepted(fit: Any, hp: Any, model: Any, given: dict[str, Any]) -> dict[str, Any]:
+    """Return the arguments for which `fit` has a place; the data are not left out silently."""
+    try:
+        signature = inspect.signature(fit)
+    except (TypeError, ValueError):
+        return given
+    parameters = signature.parameters.values()
+    if any(one.kind is inspect.Parameter.VAR_KEYWORD for one in parameters):
+        return given
+    return {name: value for name, value in given.items() if name not in _OF_THE_SWEEP or name in signature.parameters}
+
+
+_OF_THE_SWEEP = ("batch_size", "callbacks", "epochs", "verbose")
+"""What a `fit` without `**kwargs` need not take."""
 
 
 def _instance(kind: type[Any]) -> Any:

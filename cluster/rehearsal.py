@@ -7,7 +7,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from ..spaces.errors import BadInput, did_you_mean
-from ..spaces.hp import Trace, hyperparameters_class
+from ..spaces.hp import hyperparameters_class
+from ..spaces.trace import Trace
 from .failure import describe
 from .folds import check_foldable, fold_arguments, fold_of_each
 from .hypermodel import callbacks_for, fit_result, plain_metrics
@@ -18,9 +19,9 @@ from .training import (
     StopTraining,
     UserCode,
     count_params,
-    declared_by_name,
     fit_arguments_of,
     sweep_arguments,
+    trace_of,
 )
 
 
@@ -28,7 +29,7 @@ def rehearse(code: UserCode, settings: Settings) -> Message:
     """Build at the defaults and run one batch of training and validation; never raises."""
     import keras
 
-    trace = Trace(assigned={}, declared=declared_by_name(settings.declared))
+    trace = trace_of(settings, {})
     code.start_session(0)
     keras.config.set_max_epochs(1)
     keras.config.set_max_steps_per_epoch(1)
@@ -51,7 +52,7 @@ def rehearse(code: UserCode, settings: Settings) -> Message:
     except BaseException as error:
         failure = describe(error, settings.root)
         return {"type": "rehearsed", "failed": failure.reason, "traceback": failure.traceback}
-    logged = seen.names or _returned(result, settings)
+    logged = seen.names | _returned(result, settings)
     return {
         "type": "rehearsed",
         "failed": "",

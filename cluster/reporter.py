@@ -45,6 +45,15 @@ def reporter_class() -> Callable[[Fitted], keras.callbacks.Callback]:
             self._fitted = fitted
             self._began = time.monotonic()
 
+        @property
+        def model(self) -> Any:
+            """The model; a training loop may set it, as KerasTuner's guide does."""
+            return self._model
+
+        @model.setter
+        def model(self, model: Any) -> None:
+            self._model = model
+
         def __deepcopy__(self, memo: dict[int, Any]) -> Reporter:
             """Stay the same object in a copied list of callbacks: the trial is one."""
             return self

@@ -16,9 +16,10 @@ from pathlib import Path
 from typing import Any, cast, final
 
 from ..spaces.errors import Infeasible, one_line
-from ..spaces.hp import NeedsParameters, Trace, hyperparameters_class
+from ..spaces.hp import hyperparameters_class
 from ..spaces.space import Declared
-from ..spaces.trial import Assignment, Json
+from ..spaces.trace import NeedsParameters, Trace, Undeclared
+from ..spaces.trial import Assignment, Json, Scalar
 from .backend import KerasSettings
 from .data import UserData
 from .failure import describe
@@ -46,6 +47,7 @@ class Settings:
     at_last: bool
     fit: Mapping[str, Json] = field(default_factory=dict[str, Json])
     declared: tuple[Mapping[str, Any], ...] = ()
+    undeclared: str = Undeclared.SEARCH
     weights: str = ""
     root: str = ""
     seed: int = 0
@@ -166,11 +168,12 @@ class Training:
         self._settings = settings
         self._say = say
         self._times: dict[str, float] = {"start": time.time()}
-        self._trace = Trace(assigned=assignment.params, declared=declared_by_name(settings.declared))
+        self._trace = trace_of(settings, assignment.params)
         self._facts: dict[str, Any] = {}
         self._said_used: Message | None = None
         self._value: float | None = None
         self._reported_at = time.time()
+        self._awaits_result = isinstance(code.model, UserModel) and code.model.has_own_fit
         self.weights = BestWeights(maximize=settings.maximize, at_last=settings.at_last)
 
     def stop(self) -> None:
@@ -182,14 +185,12 @@ class Training:
         ended: dict[str, Any]
         try:
             ended = self._train()
-        except NeedsParameters:
-            ended = self._needs()
         except StopTraining:
             ended = {"type": "ended", "kind": "stopped"}
         except Infeasible as reason:
             ended = {"type": "ended", "kind": "infeasible", "reason": one_line(str(reason))}
         except BaseException as error:
-            ended = self._failed(error)
+            ended = self._needs() if self._trace.misses else self._failed(error)
         if ended["type"] == "ended":
             self._say_used()
             self._keep_weights()
@@ -319,13 +320,15 @@ class Training:
             raise StopTraining
 
     def _completed(self) -> dict[str, Any]:
+        if self._trace.misses:
+            return self._needs()
         return {"type": "ended", "kind": "completed", "logged": sorted(self.logged), "value": self._value}
 
     def _needs(self) -> dict[str, Any]:
         return {"type": "needs", "specs": [parameter.to_json() for parameter in self._trace.misses.values()]}
 
     def _say_used(self) -> None:
-        if self._trace.misses or not self._trace.used:
+        if self._trace.misses or not self._trace.params:
             return
         specs = [parameter.to_json() for parameter, _ in self._trace.used.values()]
         used: Message = {"type": "used", "params": self._trace.params, "specs": specs, "facts": self._facts}
@@ -343,7 +346,13 @@ class Training:
         self._value = result.value
 
     def report(self, metrics: Mapping[str, float], seconds: float | None = None, *, epoch: int | None = None) -> None:
-        """Tell the metrics of one more epoch, or of the epoch that a training loop counts."""
+        """Tell the metrics of one more epoch, or of the epoch that a training loop counts.
+
+        Raises:
+            NeedsParameters: the epoch was trained with a default, since the code has caught what a miss in `fit` raises.
+        """
+        if self._trace.misses:
+            raise NeedsParameters(*self._trace.misses)
         now = time.time()
         self.epoch = self.epoch + 1 if epoch is None else epoch
         seconds = now - self._reported_at if seconds is None else seconds
@@ -355,12 +364,12 @@ class Training:
         if self._facts.get("parameters", 0) is None:  # a model that the first batch has built
             self._facts = {"parameters": count_params(self.weights.model)}
         self._say_used()
-        self.say({"type": "report", "epoch": self.epoch, "metrics": dict(metrics), "seconds": seconds})
+        report = {"type": "report", "epoch": self.epoch, "metrics": dict(metrics), "seconds": seconds}
+        self.say({**report, "awaits_result": self._awaits_result})
 
     def _failed(self, error: BaseException) -> dict[str, Any]:
         failure = describe(error, self._settings.root or os.getcwd())
-        kind = "oom" if failure.out_of_memory else "error"
-        return {"type": "ended", "kind": kind, "reason": failure.reason, "traceback": failure.traceback}
+        return {"type": "ended", "kind": failure.kind, "reason": failure.reason, "traceback": failure.traceback}
 
     def _keep_weights(self) -> None:
         if not self._settings.weights:
@@ -409,6 +418,12 @@ class Fold:
         return best or (epochs[-1] if epochs else {})
 
 
+def trace_of(settings: Settings, assigned: Mapping[str, Scalar]) -> Trace:
+    """Return the trace of a pass that begins."""
+    declared = declared_by_name(settings.declared)
+    return Trace(assigned=assigned, declared=declared, undeclared=settings.undeclared)
+
+
 def declared_by_name(forms: Iterable[Mapping[str, Any]]) -> dict[str, Declared]:
     """Return the parameters of the sweep file by name."""
     return {one.parameter.name: one for one in map(Declared.from_json, forms)}
@@ -429,7 +444,7 @@ def sweep_arguments(trace: Trace, settings: Settings) -> dict[str, Any]:
 
 def fit_arguments_of(code: UserCode, hp: Any, trace: Trace, settings: Settings) -> dict[str, Any]:
     """Return the arguments of one trial's `fit`: the sweep file's, and the data."""
-    return {"verbose": 0, **sweep_arguments(trace, settings), **code.data.arguments(hp)}
+    return {**sweep_arguments(trace, settings), **code.data.arguments(hp)}
 
 
 def count_params(model: Any) -> int | None:

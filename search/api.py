@@ -12,14 +12,16 @@ import tempfile
 from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 
 from ..cluster.backend import KerasSettings
 from ..cluster.program import pickled_program
 from ..spaces.errors import BadInput, did_you_mean
+from ..spaces.hp import declared_by
 from ..spaces.space import Declared
+from ..spaces.trace import Undeclared
 from ..spaces.trial import Json
 from ..spaces.yaml_form import BadForm, declare
 from . import sweeps
@@ -36,6 +38,9 @@ from .sweepfile import check_loop, fit_arguments, keras_settings
 from .sweepform import NAME, KerasForm, read_form
 from .watcher import watching
 
+if TYPE_CHECKING:
+    import keras_tuner
+
 STOPS = ("none", "asha")
 
 
@@ -44,13 +49,15 @@ def sweep(
     data: Any = None,
     *,
     train: Any = None,
-    objective: str,
+    objective: str | keras_tuner.Objective | None = None,
     trials: int | None = None,
     hours: float | None = None,
     name: str | None = None,
     resume: bool = False,
     fit: Mapping[str, Any] | None = None,
     space: Mapping[str, Any] | None = None,
+    hyperparameters: keras_tuner.HyperParameters | None = None,
+    undeclared: str = "search",
     keras: Mapping[str, Any] | None = None,
     sampler: str = "tpe",
     stop: str = "none",
@@ -74,13 +81,17 @@ def sweep(
         data: A function without arguments or of `hp`, or what it returns: `((x, y), (x_val, y_val))`, `(x, y)`, two
             datasets, or a dict of `fit` arguments.
         train: Instead of `model`, a training loop: `train(hp, report)` or `train(hp, report, data)`.
-        objective: `max val_accuracy` or `min val_loss`, as Keras logs it.
+        objective: `max val_accuracy`; a name alone where Keras's own tells the direction; or a
+            `keras_tuner.Objective`. Without one, the number that the `fit` of a `HyperModel` returns is minimised.
         trials: Budget of trials.
         hours: Budget of hours; the first of the two that is reached ends the sweep.
         name: The sweep's name; its folder is `sweeps/<name>`.
         resume: Go on with the sweep of that name where there is one.
         fit: Arguments of `fit`; any value may be a search spec as in the sweep file. `{"folds": 5}` cross-validates.
         space: Parameters as in the sweep file; they narrow or add to those that `model` names.
+        hyperparameters: The same in KerasTuner's form; they stand in the place of those that `model` names.
+        undeclared: What becomes of parameters that `model` names and neither of the two: `search`, `default` (KerasTuner's
+            `tune_new_entries=False`) or `refuse` (its `allow_new_entries=False`).
         keras: `{"backend": "jax", "dtype_policy": "mixed_float16", "jit_compile": True, "steps_per_execution": 8,
             "deterministic": True}`, for every trial alike.
         sampler: `tpe` or `random`.
@@ -112,11 +123,16 @@ def sweep(
         folder=str(Path.cwd()),
         model="",
         data=None,
-        objective=Objective.parse(objective),
+        objective=Objective.of(objective),
         budget=_budget(trials, hours),
         keras=settings,
         fit=plain,
-        declared=(*declared, *(one for key, form in (space or {}).items() for one in _declare(key, form))),
+        declared=(
+            *declared,
+            *(one for key, form in (space or {}).items() for one in _declare(key, form)),
+            *(() if hyperparameters is None else declared_by(hyperparameters)),
+        ),
+        undeclared=_one_of("undeclared", undeclared, tuple(Undeclared)),
         search=Search(
             sampler=_one_of("sampler", sampler, SAMPLERS),
             stop=_one_of("stop", stop, STOPS),

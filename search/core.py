@@ -137,7 +137,7 @@ def step(state: State, event: Event | SlotFree | Tick, at: float = 0.0) -> Step:
             state = _changed(state, number, placed=False, **changes)
             return replace(state, queue=(number, *state.queue)), ()
         case Reported(trial=number, report=report):
-            return _on_report(state, number, report)
+            return _on_report(state, number, report, awaits_result=event.awaits_result)
         case AttemptEnded():
             return _on_attempt_end(state, event)
         case TrialEnded():
@@ -244,13 +244,14 @@ def _on_start(state: State, event: AttemptStarted) -> State:
     return _changed(state, event.trial, attempt=event.attempt, round=event.round, placed=True)
 
 
-def _on_report(state: State, number: int, report: Report) -> Step:
+def _on_report(state: State, number: int, report: Report, *, awaits_result: bool) -> Step:
     if not state.accepts(number, report):
         return state, ()
     objective = state.rules.objective
     value = report.metrics.get(objective.metric)
     if value is None:
-        return _on_missing_objective(_changed(state, number, epoch=report.epoch), number, report)
+        state = _changed(state, number, epoch=report.epoch)
+        return (state, ()) if awaits_result else _on_missing_objective(state, number, report)
     state = replace(state, objective_seen=True)
     live = state.live[number]
     if not math.isfinite(value):

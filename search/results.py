@@ -14,8 +14,9 @@ from ..cluster.program import Program, snapshot
 from ..cluster.training import UserCode
 from ..cluster.weights import load_models, load_weights
 from ..spaces.errors import BadInput, NoTrialSucceeded
-from ..spaces.hp import Trace, hyperparameters_class
+from ..spaces.hp import hyperparameters_class
 from ..spaces.parameter import identity, parameter_from_json
+from ..spaces.trace import Trace
 from ..spaces.trial import Scalar
 from ..trackers.events import ParametersUsed
 from ..trackers.history import TrialRecord

@@ -8,6 +8,7 @@ from typing import Any, final
 
 from ..cluster.backend import KerasSettings
 from ..spaces.space import Declared
+from ..spaces.trace import Undeclared
 from ..spaces.trial import Cause, Json
 from .objective import At, Direction, Objective
 from .state import Rules
@@ -99,6 +100,7 @@ class SweepSpec:
     keras: KerasSettings = field(default_factory=KerasSettings)
     fit: Mapping[str, Json] = field(default_factory=dict[str, Json])
     declared: tuple[Declared, ...] = ()
+    undeclared: str = Undeclared.SEARCH
     search: Search = field(default_factory=Search)
     parallel: int | None = None
     resources: Resources = field(default_factory=Resources)

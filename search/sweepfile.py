@@ -83,6 +83,7 @@ def _spec(form: SweepForm, path: Path, home: Path) -> SweepSpec:
         keras=keras_settings(form.keras),
         fit=fit,
         declared=(*searched, *_space(form.space)),
+        undeclared=form.undeclared,
         search=_search(form.search),
         parallel=form.parallel,
         resources=Resources(**form.resources.model_dump()),

@@ -159,6 +159,9 @@ class SweepForm(_Form):
     keras: KerasForm = Field(default=KerasForm(), description="a mapping, such as {backend: jax}")
     fit: dict[Any, Any] = Field(default={}, description="a mapping of `fit` arguments, such as {epochs: 20}")
     space: dict[Any, Any] = Field(default={}, description="a mapping of parameters, by name")
+    undeclared: Literal["search", "default", "refuse"] = Field(
+        default="search", description="search, default or refuse"
+    )
     search: SearchForm = Field(default=SearchForm(), description="a mapping, such as {sampler: tpe, stop: asha}")
     budget: BudgetForm = Field(default=BudgetForm(), description="a mapping, such as {trials: 50} or {hours: 2}")
     parallel: OneOrMore | None = Field(default=None, description=_WHOLE)
