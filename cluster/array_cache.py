@@ -33,7 +33,7 @@ class NotShareable(Exception):
     """The data hold something that is no plain array."""
 
 
-def load_once(load: Callable[[], Any], folder: Path, around: Sequence[Any] = ()) -> Any:
+def load_once(load: Callable[[], Any], folder: Path, around: Sequence[Any] | None = ()) -> Any:
     """Return what `load` returns, its arrays shared with the other trainers where they are plain arrays.
 
     `load` is called once per machine, unless it returns something else (a `tf.data` pipeline), or leaves something
@@ -43,7 +43,7 @@ def load_once(load: Callable[[], Any], folder: Path, around: Sequence[Any] = ())
     Args:
         load: A function without arguments.
         folder: Where trainers of one program on one machine share.
-        around: Functions and objects of the program besides `load`.
+        around: Functions and objects of the program besides `load`; None where `load` is none of the user's.
     """
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     with _locked(folder / f"{KEY}.lock"):
@@ -95,11 +95,11 @@ def _is_mapped(value: Any) -> bool:
     return isinstance(value, np.memmap) and isinstance(value.base, mmap.mmap)
 
 
-def _load_first(load: Callable[[], Any], folder: Path, around: Sequence[Any]) -> Any:
-    state = ProgramState.of(load, *around)
+def _load_first(load: Callable[[], Any], folder: Path, around: Sequence[Any] | None) -> Any:
+    state = None if around is None else ProgramState.of(load, *around)
     data = load()
     try:
-        if not state.is_unchanged():
+        if state is not None and not state.is_unchanged():
             raise NotShareable
         _write(data, folder)
     except (NotShareable, OSError):  # an OSError: no room for it

@@ -47,7 +47,7 @@ class UserData:
         self._loaded: Any = None
         self._tensors = MappedTensors()
         if not callable(source) or is_dataset(source):
-            self._loaded = source
+            self._loaded = source if cache is None else load_once(lambda: source, cache, None)
         elif takes_hp(source):
             self._make = source
         elif cache is None:

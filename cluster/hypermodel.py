@@ -85,11 +85,6 @@ class UserModel:
         """Whether the hypermodel trains by a `fit` of its own, whose result says what the epochs may not."""
         return self._own_fit() is not None
 
-    @property
-    def fits_itself(self) -> bool:
-        """Whether `fit` is the user's own, not Keras's."""
-        return self._own_fit() is not None
-
     def _own_fit(self) -> Any:
         import keras_tuner
 

@@ -54,6 +54,7 @@ def run(
     if program.keras.deterministic:
         make_deterministic(program.keras.backend)
     code, verdict = _load(program, cache)
+    del program
     control.sendall(json.dumps(verdict).encode() + b"\n")
     if not adoptable:
         return

@@ -243,7 +243,7 @@ class Training:
         fitted.weights.model = prepared.model if hasattr(prepared.model, "get_weights") else None
         arguments = {**prepared.arguments, "callbacks": [*prepared.callbacks, reporter_class()(fitted)]}
         model = cast(UserModel, self._code.model)
-        if not model.fits_itself:
+        if not model.has_own_fit:
             arguments = self._code.data.for_keras(arguments)
         returned = model.fit(hp, prepared.model, arguments)
         return fit_result(returned, self._settings.metric, self._settings.better)
