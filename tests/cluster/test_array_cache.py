@@ -18,6 +18,7 @@ from kerasweep.cluster.data import UserData
 
 from .loaders import calls, load, load_and_die, load_object, load_slowly, load_texts
 
+
 @pytest.fixture(autouse=True)
 def _folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
