@@ -86,7 +86,7 @@ def test_a_backend_that_is_absent_names_the_extra(monkeypatch: pytest.MonkeyPatc
     with pytest.raises(BadInput, match=r'^sweep.yaml:6:18: .*torch is not installed.*pip install "kerasweep\[torch\]"'):
         loaded(LEAST + "keras: {backend: torch}\n")
     monkeypatch.setenv("KERAS_BACKEND", "openvino")
-    with pytest.raises(BadInput, match="is 'openvino'.*expected one of tensorflow, jax, torch"):
+    with pytest.raises(BadInput, match=r"is 'openvino'.*expected one of tensorflow, jax, torch"):
         loaded(LEAST)
 
 
