@@ -112,12 +112,14 @@ def _check_code(key: str, value: str, folder: Path) -> None:
         raise BadForm(str(error), (key,)) from error
 
 
-def _check_trained(form: SweepForm) -> None:
-    """Refuse a sweep with no code to train, or two."""
+def _check_trained(form: SweepForm, keys: set[object]) -> None:
+    """Refuse a sweep with no code to train, or two; `keys` are those of the file, empty ones too."""
     if form.model is None and form.train is None:
-        raise BadForm(
-            "'model' is missing; expected `file.py:name` or `package.module:name`, or a training loop as 'train'", ()
-        )
+        expected = "expected `file.py:name` or `package.module:name`, or a training loop as 'train'"
+        for key in ("model", "train"):
+            if key in keys:
+                raise BadForm(f"{key!r} is empty; {expected}", (key,))
+        raise BadForm(f"'model' is missing; {expected}", ())
     if form.train is None:
         return
     if form.model is not None:

@@ -34,7 +34,9 @@ def test_a_sweep_of_a_training_loop(rig: Make) -> None:
     """It is stopped by rungs, tracked, and its best model exported as it was at its best epoch."""
     sweep = rig(
         model=MODEL + LOOP,
-        sweep=SWEEP.replace("model: model.py:build", "train: model.py:train").replace("seed: 1}", "seed: 1, stop: asha}"),
+        sweep=SWEEP.replace("model: model.py:build", "train: model.py:train").replace(
+            "seed: 1}", "seed: 1, stop: asha}"
+        ),
     )
     code, text = sweep.run()
     assert code == 0, text
