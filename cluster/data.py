@@ -130,7 +130,7 @@ def _of_two(first: Any, second: Any) -> dict[str, Any]:
         train = dict(zip(("x", "y", "sample_weight"), first, strict=False))
         return {**train, "validation_data": tuple(second) if _is_split(second) else second}
     if is_dataset(first):
-        return {"x": first, "validation_data": tuple(second) if isinstance(second, list) else second}
+        return {"x": first, "validation_data": tuple(cast(Any, second)) if isinstance(second, list) else second}
     if _is_arrays(first) and _is_arrays(second):
         return {"x": first, "y": second}
     raise TypeError(

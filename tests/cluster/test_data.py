@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pytest
@@ -60,9 +60,9 @@ def test_every_kind_becomes_arguments_of_fit(data: Any, arguments: dict[str, Any
 def leaves(value: Any) -> list[Any]:
     """Return what is nested in dicts, lists and tuples."""
     if isinstance(value, dict):
-        return [leaf for one in value.values() for leaf in leaves(one)]
+        return [leaf for one in cast(dict[str, Any], value).values() for leaf in leaves(one)]
     if isinstance(value, list | tuple):
-        return [leaf for one in value for leaf in leaves(one)]
+        return [leaf for one in cast(list[Any], value) for leaf in leaves(one)]
     return [value]
 
 
@@ -82,15 +82,43 @@ def test_what_is_no_data_is_told(data: Any, message: str) -> None:
         fit_arguments(data)
 
 
+class Functions:
+    """Data functions of several shapes, and whether each is one of `hp`."""
+
+    @staticmethod
+    def without() -> None:
+        """No."""
+
+    @staticmethod
+    def of_hp(hp: Any) -> None:
+        """Yes."""
+
+    @staticmethod
+    def of_what_must_be_given(trial: Any) -> None:
+        """Yes."""
+
+    @staticmethod
+    def of_hp_at_will(hp: Any = None) -> None:
+        """Yes."""
+
+    @staticmethod
+    def of_an_option(path: str = "x.csv") -> None:
+        """No."""
+
+    @staticmethod
+    def of_the_rest(*rest: Any, seed: int = 0) -> None:
+        """No."""
+
+
 @pytest.mark.parametrize(
     ("function", "of_hp"),
     [
-        (lambda: X, False),
-        (lambda hp: X, True),
-        (lambda trial: X, True),
-        (lambda hp=None: X, True),
-        (lambda path="x.csv": X, False),
-        (lambda *rest, seed=0: X, False),
+        (Functions.without, False),
+        (Functions.of_hp, True),
+        (Functions.of_what_must_be_given, True),
+        (Functions.of_hp_at_will, True),
+        (Functions.of_an_option, False),
+        (Functions.of_the_rest, False),
     ],
 )
 def test_a_function_of_hp_is_told_by_its_arguments(function: Callable[..., Any], of_hp: bool) -> None:

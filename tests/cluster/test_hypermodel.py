@@ -455,7 +455,9 @@ class Loop(keras_tuner.HyperModel):
         inputs = keras.Input((4,))
         return keras.Model(inputs, keras.layers.Dense(hp.Choice("units", [2, 3]))(inputs))
 
-    def fit(self, hp: Any, model: Any, x: Any, y: Any, validation_data: Any, callbacks: Any = None, **kwargs: Any) -> Any:
+    def fit(
+        self, hp: Any, model: Any, x: Any, y: Any, validation_data: Any, callbacks: Any = None, **kwargs: Any
+    ) -> Any:
         """Train by hand."""
         import tensorflow
 

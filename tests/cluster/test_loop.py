@@ -141,14 +141,46 @@ def test_the_loop_sees_what_the_sweep_says_of_fit(report: Report) -> None:
     assert (report.epochs, report.fit["batch_size"]) == (4, 8)
 
 
+class Loops:
+    """Training loops of several shapes; each returns what it got."""
+
+    @staticmethod
+    def two(hp: Any, report: Any) -> Any:
+        """Take no data."""
+        return hp, report
+
+    @staticmethod
+    def three(hp: Any, report: Any, data: Any) -> Any:
+        """Need data."""
+        return hp, report, data
+
+    @staticmethod
+    def either(hp: Any, report: Any, data: Any = None) -> Any:
+        """Take data if there are any."""
+        return (hp, report) if data is None else (hp, report, data)
+
+    @staticmethod
+    def any_number(*rest: Any) -> Any:
+        """Take what comes."""
+        return rest
+
+    @staticmethod
+    def one(hp: Any) -> None:
+        """Have no place for the report."""
+
+    @staticmethod
+    def four(hp: Any, report: Any, data: Any, more: Any) -> None:
+        """Need more than there is."""
+
+
 @pytest.mark.parametrize(
     ("function", "with_data", "given"),
     [
-        (lambda hp, report: (hp, report), False, 2),
-        (lambda hp, report, data: (hp, report, data), True, 3),
-        (lambda hp, report, data=None: (hp, report, data), True, 3),
-        (lambda hp, report, data=None: (hp, report), False, 2),
-        (lambda *rest: rest, True, 3),
+        (Loops.two, False, 2),
+        (Loops.three, True, 3),
+        (Loops.either, True, 3),
+        (Loops.either, False, 2),
+        (Loops.any_number, True, 3),
     ],
 )
 def test_a_loop_gets_the_data_where_it_has_a_place(function: Callable[..., Any], with_data: bool, given: int) -> None:
@@ -161,10 +193,10 @@ def test_a_loop_gets_the_data_where_it_has_a_place(function: Callable[..., Any],
 @pytest.mark.parametrize(
     ("function", "with_data", "message"),
     [
-        (lambda hp: None, False, "must be a function train"),
-        (lambda hp, report, data, more: None, True, "must be a function train"),
-        (lambda hp, report: None, True, "takes no data"),
-        (lambda hp, report, data: None, False, "needs data"),
+        (Loops.one, False, "must be a function train"),
+        (Loops.four, True, "must be a function train"),
+        (Loops.two, True, "takes no data"),
+        (Loops.three, False, "needs data"),
         (3, False, "must be a function train"),
         (dict, False, "must be a function train"),
     ],

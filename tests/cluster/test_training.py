@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import threading
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
@@ -98,7 +99,7 @@ def of_type(said: list[Message], kind: str) -> list[Message]:
 
 def with_settings(**changes: Any) -> Settings:
     """Return the settings with some changed."""
-    return Settings(**{**SETTINGS.to_json(), **changes})
+    return replace(SETTINGS, **changes)
 
 
 # Models ------------------------------------------------------------------------------------------------------------------
@@ -106,7 +107,11 @@ def with_settings(**changes: Any) -> Settings:
 
 def test_a_model_that_is_built_by_its_first_batch(tmp_path: Path) -> None:
     """Its parameters are counted once they are there, and its weights are kept."""
-    said = train(lambda hp: network(hp.Int("units", 4, 8), built=False), settings=with_settings(weights=str(tmp_path)))
+
+    def make(hp: Any) -> keras.Model:
+        return network(hp.Int("units", 4, 8), built=False)
+
+    said = train(make, settings=with_settings(weights=str(tmp_path)))
     assert [message["facts"]["parameters"] for message in of_type(said, "used")] == [None, 30]
     assert [message["epoch"] for message in of_type(said, "report")] == [1, 2]
     assert said[-1]["kind"] == "completed"
@@ -120,14 +125,14 @@ def test_a_subclassed_model_with_a_train_step_of_its_own(tmp_path: Path) -> None
     class Own(keras.Model):
         def __init__(self, units: int) -> None:
             super().__init__()
-            self.inner = network(units)
-            self.seen = keras.metrics.Mean(name="seen")
+            self.inner: Any = network(units)
+            self.seen: Any = keras.metrics.Mean(name="seen")
 
         def call(self, x: Any) -> Any:
             return self.inner(x)
 
         def train_step(self, data: Any) -> Any:
-            logs = cast(Any, super()).train_step(data)
+            logs: dict[str, Any] = cast(Any, super()).train_step(data)
             self.seen.update_state(7.0)
             return {**logs, "seen": self.seen.result()}
 
@@ -152,16 +157,20 @@ def test_the_settings_of_the_sweep_hold_for_the_fit() -> None:
         seen.append(cast(Any, keras.config.dtype_policy()).name)
         model = network()
         seen.append(model.layers[0].compute_dtype)
-        note = keras.callbacks.LambdaCallback(
-            on_train_begin=lambda logs: seen.append((model.jit_compile, model.steps_per_execution))
-        )
-        arguments["callbacks"] = lambda: note
+
+        def note(logs: Any) -> None:
+            seen.append((model.jit_compile, model.steps_per_execution))
+
+        arguments["callbacks"] = lambda: keras.callbacks.LambdaCallback(on_train_begin=note)
         return model
+
+    def data(hp: Any) -> Any:
+        return arguments
 
     arguments: dict[str, Any] = {"x": X, "y": Y, "validation_split": 0.3}
     settings = KerasSettings(dtype_policy="mixed_bfloat16", jit_compile=True, steps_per_execution=2)
     for _ in range(2):
-        said = train(make, lambda hp: arguments, keras=settings)
+        said = train(make, data, keras=settings)
         assert said[-1]["kind"] == "completed", said
     assert seen == ["mixed_bfloat16", "bfloat16", (True, 2)] * 2
     assert cast(Any, keras.config.dtype_policy()).name in ("float32", "mixed_bfloat16")
@@ -293,7 +302,7 @@ def loop(hp: Any, report: Any, data: Any) -> None:
         for model in models.values():
             model.train_on_batch(x, y)
             report.batch()
-        loss, accuracy = models["one"].evaluate(x_val, y_val, verbose="0")
+        loss, accuracy = cast(Any, models["one"]).evaluate(x_val, y_val, verbose=0)
         report(epoch=epoch, model=models, val_accuracy=accuracy, val_loss=np.float32(loss))
 
 
@@ -358,21 +367,29 @@ def test_a_loop_is_stopped_in_its_report() -> None:
 )
 def test_what_a_loop_returns_is_its_result(returned: Any, metrics: dict[str, float]) -> None:
     """A number is the objective, a dict names metrics, as in KerasTuner."""
-    said = train(lambda hp, report: returned, None, loop=True)
+
+    def run(hp: Any, report: Any) -> Any:
+        return returned
+
+    said = train(run, None, loop=True)
     (report,) = of_type(said, "report")
     assert (report["epoch"], report["metrics"], said[-1]["value"]) == (1, metrics, 0.25)
 
 
 @pytest.mark.parametrize(
-    ("run", "words"),
+    ("reported", "words"),
     [
-        (lambda hp, report: report(epoch=0, loss=1.0), "epochs are counted from 1"),
-        (lambda hp, report: report(epoch=1, loss="low"), "expected a number"),
-        (lambda hp, report: "low", "must return"),
+        ({"epoch": 0, "loss": 1.0}, "epochs are counted from 1"),
+        ({"epoch": 1, "loss": "low"}, "expected a number"),
+        ({}, "must return"),
     ],
 )
-def test_a_mistake_in_a_loop_fails_the_trial_with_the_reason(run: Any, words: str) -> None:
-    """The reason is what the call said."""
+def test_a_mistake_in_a_loop_fails_the_trial_with_the_reason(reported: dict[str, Any], words: str) -> None:
+    """The reason is what the call said, or what it should have returned."""
+
+    def run(hp: Any, report: Any) -> Any:
+        return report(**reported) if reported else "low"
+
     said = train(run, None, loop=True)
     assert (said[-1]["kind"], words in said[-1]["reason"]) == ("error", True), said[-1]
 

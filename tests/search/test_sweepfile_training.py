@@ -82,7 +82,11 @@ def test_the_backend_is_what_keras_would_choose(monkeypatch: pytest.MonkeyPatch)
 def test_a_backend_that_is_absent_names_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
     """One line with its place."""
     found = importlib.util.find_spec
-    monkeypatch.setattr(backend.importlib.util, "find_spec", lambda name: None if name == "torch" else found(name))
+
+    def find(name: str) -> Any:
+        return None if name == "torch" else found(name)
+
+    monkeypatch.setattr(backend.importlib.util, "find_spec", find)
     with pytest.raises(BadInput, match=r'^sweep.yaml:6:18: .*torch is not installed.*pip install "kerasweep\[torch\]"'):
         loaded(LEAST + "keras: {backend: torch}\n")
     monkeypatch.setenv("KERAS_BACKEND", "openvino")
