@@ -17,7 +17,8 @@ class Failure:
 
     reason: str
     traceback: str
-    out_of_memory: bool = False
+    kind: str = "error"
+    """`error`; `oom`: out of memory; `failed`: not to be tried again; `fatal`: nor is any other trial."""
 
 
 MAX_CHARACTERS = 50_000
@@ -35,8 +36,15 @@ def describe(error: BaseException, root: str) -> Failure:
         place = f" ({os.path.relpath(error.filename, root)}:{error.lineno})"
     whole = "".join(traceback.format_exception(error))
     short = "Your code:\n" + "".join(traceback.format_list(own)) + f"{text}\n\n" if own else ""
-    out_of_memory = any(name in f"{kind}: {message}" for name in _MEMORY_ERRORS)
-    return Failure(reason=text + place, traceback=_cut(f"{short}All of it:\n{whole}"), out_of_memory=out_of_memory)
+    return Failure(reason=text + place, traceback=_cut(f"{short}All of it:\n{whole}"), kind=_kind(error, message))
+
+
+def _kind(error: BaseException, message: str) -> str:
+    names = {one.__name__ for one in type(error).__mro__ if one.__module__.startswith("keras_tuner.")}
+    if names:
+        return "fatal" if "FatalError" in names else "failed" if "FailedTrialError" in names else "error"
+    out_of_memory = any(name in f"{type(error).__name__}: {message}" for name in _MEMORY_ERRORS)
+    return "oom" if out_of_memory else "error"
 
 
 def _cut(text: str) -> str:

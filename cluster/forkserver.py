@@ -32,11 +32,11 @@ from typing import Any, final
 
 from ..spaces.errors import Infrastructure
 from . import trainer
+from .backend import environment, preloaded
 from .link import Link, LinkClosed, check_peer, listen
 from .program import Program
 
 NO_GRAPHICS = {"CUDA_VISIBLE_DEVICES": "-1"}
-PRELOADED = ("tensorflow", "keras", "keras_tuner")
 ORPHAN_S = 1.0
 """A trainer whose owner died ends itself; one that cannot (stuck in native code) is killed after so many seconds."""
 
@@ -70,14 +70,15 @@ class ForkServer:
         order = Order(
             owner=os.getpid(), socket=str(self.socket), program=program.to_json(), warm=warm, cpu=cpu, gpu=gpu
         )
-        environment = {"TF_CPP_MIN_LOG_LEVEL": "2", "OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1", **os.environ}
+        variables = {"TF_CPP_MIN_LOG_LEVEL": "2", "OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1", **os.environ}
+        variables |= environment(program.keras, cpu)
         with open(log or os.devnull, "ab") as output:
             self._process = subprocess.Popen(
                 [sys.executable, "-P", "-m", "kerasweep.cluster.forkserver"],
                 stdin=subprocess.PIPE,
                 stdout=output,
                 stderr=output,
-                env=environment,
+                env=variables,
                 start_new_session=True,
             )
         assert self._process.stdin is not None  # noqa: S101
@@ -100,11 +101,11 @@ class ForkServer:
         try:
             answer = link.receive(timeout_s)
         except LinkClosed as error:
-            raise Infrastructure(f"the process that imports TensorFlow ended (exit {self._process.poll()})") from error
+            raise Infrastructure(f"the process that imports Keras ended (exit {self._process.poll()})") from error
         finally:
             link.close()
         if answer is None:
-            raise Infrastructure(f"importing TensorFlow and the model's code took more than {timeout_s:g} s")
+            raise Infrastructure(f"importing Keras and the model's code took more than {timeout_s:g} s")
         return answer
 
     def close(self) -> None:
@@ -161,9 +162,9 @@ class _Server:
         self._selector.register(0, selectors.EVENT_READ)
 
     def run(self) -> None:
-        _preload()
+        _preload(str(self._order.program["keras"]["backend"]))
         for _ in range(self._order.warm):
-            self._fork(None, None, environment=NO_GRAPHICS, waits=True)
+            self._fork(None, None, variables=NO_GRAPHICS, waits=True)
         while True:
             for key, _ in self._selector.select(timeout=0.2):
                 if key.fileobj is self._listener:
@@ -219,15 +220,15 @@ class _Server:
                     continue
                 child.owner = owner
                 return
-        self._fork(link, owner, environment=message["environment"], waits=message["spare"])
+        self._fork(link, owner, variables=message["environment"], waits=message["spare"])
 
-    def _fork(self, link: Link | None, owner: int | None, *, environment: Mapping[str, str], waits: bool) -> None:
+    def _fork(self, link: Link | None, owner: int | None, *, variables: Mapping[str, str], waits: bool) -> None:
         mine, theirs = socket.socketpair()
         parent = os.getpid()
         pid = os.fork()
         if pid == 0:
             die_with_parent(parent)
-            os.environ.update(environment)
+            os.environ.update(variables)
             self._become_trainer(theirs, link, waits)
         theirs.close()
         child = _Child(pid=pid, control=mine, owner=owner)
@@ -245,9 +246,12 @@ class _Server:
         os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
         code = 1
         try:
-            program, order = Program.from_json(self._order.program), self._order
+            order = self._order
             adoptable = link is not None or not order.gpu
-            trainer.run(program, control, link, cpu=order.cpu, warm_up=waits and not order.gpu, adoptable=adoptable)
+            cache = Path(order.socket).parent / "data"
+            warm_up = waits and not order.gpu
+            more: dict[str, Any] = {"cpu": order.cpu, "warm_up": warm_up, "adoptable": adoptable, "cache": cache}
+            trainer.run(Program.from_json(order.program), control, link, **more)  # kept by nobody: it may hold the data
             code = 0
         finally:
             os._exit(code)
@@ -305,9 +309,9 @@ class _Server:
         os._exit(0)
 
 
-def _preload() -> None:
+def _preload(backend: str) -> None:
     """Import all that trainers need, once."""
-    for name in PRELOADED:
+    for name in preloaded(backend):
         importlib.import_module(name)
 
     gc.collect()

@@ -23,6 +23,7 @@ from typing import Any, cast, final
 
 from ..spaces.errors import BadInput, did_you_mean
 from ..spaces.trial import Json
+from .backend import KerasSettings
 
 MAX_FILES = 2_000
 MAX_BYTES = 20_000_000
@@ -32,7 +33,10 @@ _SKIPPED = {"__pycache__", "sweeps", "mlruns", "mlartifacts", "node_modules", "b
 @final
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Program:
-    """What trainers run: `model` and `data` by name in `sources` (relative path to text), or both in `pickled`."""
+    """What trainers run: `model` and `data` by name in `sources` (relative path to text), or both in `pickled`.
+
+    `loop`: `model` is a training loop. `keras`: on which backend, and how.
+    """
 
     root: str
     model: str = ""
@@ -42,6 +46,8 @@ class Program:
     sys_path: tuple[str, ...] = ()
     suspects: tuple[str, ...] = ()
     """Declared parameters that no source mentions: refused unless the model reads them by its default path."""
+    loop: bool = False
+    keras: KerasSettings = field(default_factory=KerasSettings)
 
     def to_json(self) -> dict[str, Json]:
         """Return the form in which it travels."""
@@ -54,6 +60,8 @@ class Program:
             "pickled": pickled,
             "sys_path": list(self.sys_path),
             "suspects": list(self.suspects),
+            "loop": self.loop,
+            "keras": self.keras.to_json(),
         }
 
     @classmethod
@@ -61,7 +69,8 @@ class Program:
         """Return the program that `to_json` wrote."""
         pickled = None if data["pickled"] is None else base64.b64decode(data["pickled"])
         lists = {name: tuple(data[name]) for name in ("sys_path", "suspects")}
-        fields: dict[str, Any] = {**data, **lists, "pickled": pickled}
+        keras = KerasSettings.from_json(data["keras"])
+        fields: dict[str, Any] = {**data, **lists, "pickled": pickled, "keras": keras}
         return cls(**fields)
 
     def load(self) -> tuple[Any, Any]:
@@ -219,7 +228,7 @@ class SnapshotLoader(InspectLoader):
         return os.path.basename(self._path) == "__init__.py"
 
 
-def pickled_program(model: Any, data: Any) -> Program:
+def pickled_program(model: Any, data: Any, *, loop: bool = False, keras: KerasSettings | None = None) -> Program:
     """Return the program for objects of this process; their modules travel by value unless they are installed."""
     import cloudpickle
 
@@ -234,7 +243,13 @@ def pickled_program(model: Any, data: Any) -> Program:
     finally:
         for module in registered:
             cloudpickle.unregister_pickle_by_value(module)
-    return Program(root=str(Path.cwd()), pickled=payload, sys_path=tuple(entry for entry in sys.path if entry))
+    return Program(
+        root=str(Path.cwd()),
+        pickled=payload,
+        sys_path=tuple(entry for entry in sys.path if entry),
+        loop=loop,
+        keras=keras or KerasSettings(),
+    )
 
 
 def _module_of(value: Any) -> ModuleType | None:

@@ -15,10 +15,11 @@ import threading
 from collections.abc import Mapping
 from pathlib import Path
 from queue import SimpleQueue
-from typing import Any, cast, final
+from typing import Any, final
 
 from ..spaces.errors import KerasweepError, one_line
 from ..spaces.trial import Assignment
+from .backend import grow_graphics_memory, limit_threads, make_deterministic
 from .failure import describe
 from .link import Link, LinkClosed, Message
 from .program import Program
@@ -30,7 +31,14 @@ BEAT_S = 1.0
 
 
 def run(
-    program: Program, control: socket.socket, link: Link | None, *, cpu: int, warm_up: bool, adoptable: bool
+    program: Program,
+    control: socket.socket,
+    link: Link | None,
+    *,
+    cpu: int,
+    warm_up: bool,
+    adoptable: bool,
+    cache: Path | None = None,
 ) -> None:
     """Load the user's code and data, tell the verdict on `control`, then serve a slot until it is gone.
 
@@ -38,12 +46,16 @@ def run(
         program: What to load.
         control: The fork server's end hears the verdict there and hands a slot's connection over.
         link: The slot's connection where there is one already.
-        cpu: The threads that TensorFlow may take for one operation.
+        cpu: The threads that the backend may take for one operation.
         adoptable: Whether it may serve a slot, or only says what it thinks of the program.
-        warm_up: Whether to spend the time until there is a trial on TensorFlow's own start.
+        warm_up: Whether to spend the time until there is a trial on the backend's own start.
+        cache: Where the trainers of this machine share the arrays of the data.
     """
-    limit_threads(cpu)
-    code, verdict = _load(program)
+    limit_threads(program.keras.backend, cpu)
+    if program.keras.deterministic:
+        make_deterministic(program.keras.backend)
+    code, verdict = _load(program, cache)
+    del program
     control.sendall(json.dumps(verdict).encode() + b"\n")
     if not adoptable:
         return
@@ -63,10 +75,10 @@ def run(
         os._exit(0)
 
 
-def _load(program: Program) -> tuple[UserCode | None, Message]:
+def _load(program: Program, cache: Path | None) -> tuple[UserCode | None, Message]:
     try:
         model, data = program.load()
-        code = UserCode.of(model, data)
+        code = UserCode.of(model, data, loop=program.loop, keras=program.keras, cache=cache)
         if program.suspects:
             refuse_unread(code, program.suspects)
         gc.collect()
@@ -80,7 +92,7 @@ def _load(program: Program) -> tuple[UserCode | None, Message]:
 
 
 def _warm_up() -> None:
-    """Fit a model of one weight, so that TensorFlow's lazy start (half a second) is not the first trial's."""
+    """Fit a model of one weight, so that the backend's lazy start (half a second) is not the first trial's."""
     import keras
     import numpy as np
 
@@ -114,7 +126,7 @@ class Trainer:
             if message is None:
                 self._beat()
             elif message["type"] == "setup":
-                _set_up(message)
+                _set_up(message, self._code.keras.backend)
             elif message["type"] == "trial":
                 self._start(message)
             elif message["type"] == "rehearse":
@@ -144,7 +156,7 @@ class Trainer:
             os._exit(0)
 
 
-def _set_up(message: Mapping[str, Any]) -> None:
+def _set_up(message: Mapping[str, Any], backend: str) -> None:
     """Write to the slot's log file from now on."""
     log = Path(message["log"])
     log.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -154,22 +166,4 @@ def _set_up(message: Mapping[str, Any]) -> None:
     os.dup2(descriptor, 2)
     os.close(descriptor)
     if message["gpu"]:
-        _grow_graphics_memory()
-
-
-def limit_threads(cpu: int) -> None:
-    """Keep TensorFlow to so many threads; to be called before it runs anything."""
-    import tensorflow
-
-    threading_options = cast(Any, tensorflow).config.threading
-    threading_options.set_intra_op_parallelism_threads(cpu)
-    threading_options.set_inter_op_parallelism_threads(cpu)
-
-
-def _grow_graphics_memory() -> None:
-    """Let TensorFlow take graphics memory as it needs it."""
-    import tensorflow
-
-    config = cast(Any, tensorflow).config
-    for device in config.list_physical_devices("GPU"):
-        config.experimental.set_memory_growth(device, True)
+        grow_graphics_memory(backend)

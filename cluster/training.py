@@ -1,27 +1,33 @@
 """One trial in a trainer: build the model, fit it, report every epoch, say how it ended.
 
-Runs on a thread of its own. In order: dtype policy and seed, `build(hp)`, `fit`; the session is cleared when the trial
-is over, while the driver prepares the next one.
+Runs on a thread of its own. In order: dtype policy and seed, `build(hp)`, the data, `fit`; or the user's own training
+loop, or a fit for each fold. The session is cleared when the trial is over, while the driver prepares the next one.
 """
 
 from __future__ import annotations
 
-import copy
 import gc
-import inspect
 import os
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Generator, Iterable, Mapping
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
-from typing import Any, TypeGuard, cast, final
+from pathlib import Path
+from typing import Any, cast, final
 
 from ..spaces.errors import Infeasible, one_line
-from ..spaces.hp import NeedsParameters, Trace, hyperparameters_class
+from ..spaces.hp import hyperparameters_class
 from ..spaces.space import Declared
-from ..spaces.trial import Assignment, Json
+from ..spaces.trace import NeedsParameters, Trace, Undeclared
+from ..spaces.trial import Assignment, Json, Scalar
+from .backend import KerasSettings
+from .data import UserData
 from .failure import describe
+from .folds import check_foldable, fold_arguments, fold_of_each, mean
+from .hypermodel import FitResult, UserModel, callbacks_for, fit_result
 from .link import Message
+from .loop import Report, UserLoop
+from .reporter import Fitted, reporter_class
 from .weights import BestWeights
 
 Say = Callable[[Message], None]
@@ -41,8 +47,20 @@ class Settings:
     at_last: bool
     fit: Mapping[str, Json] = field(default_factory=dict[str, Json])
     declared: tuple[Mapping[str, Any], ...] = ()
+    undeclared: str = Undeclared.SEARCH
     weights: str = ""
     root: str = ""
+    seed: int = 0
+
+    @property
+    def folds(self) -> int:
+        """How many folds a trial is the mean over; 0 where it is one fit."""
+        folds = self.fit.get("folds")
+        return folds if isinstance(folds, int) else 0
+
+    def better(self, one: float, other: float) -> bool:
+        """Say whether `one` is a better objective than `other`."""
+        return one > other if self.maximize else one < other
 
     def to_json(self) -> dict[str, Json]:
         """Return the form in which it travels."""
@@ -56,42 +74,67 @@ class Settings:
 
 @final
 class UserCode:
-    """The user's model and data, loaded once per trainer."""
+    """The user's model or training loop, and the data, loaded once per trainer."""
 
-    def __init__(self, hypermodel: Any, fit_arguments: dict[str, Any]) -> None:
-        self.hypermodel = hypermodel
-        self.fit_arguments = fit_arguments
-        self.dtype_policy: str = _dtype_policy()
+    def __init__(self, model: UserModel | UserLoop, data: UserData, keras: KerasSettings) -> None:
+        self.model = model
+        self.data = data
+        self.keras = keras
+        self.dtype_policy: str = keras.dtype_policy or _dtype_policy()
 
     @classmethod
-    def of(cls, model: Any, data: Any) -> UserCode:
-        """Return the code ready to use; calls the data function.
+    def of(
+        cls,
+        model: Any,
+        data: Any,
+        *,
+        loop: bool = False,
+        keras: KerasSettings | None = None,
+        cache: Path | None = None,
+    ) -> UserCode:
+        """Return the code ready to use; calls the data function, unless it is one of `hp`.
 
         Args:
-            model: `build(hp)`, or a `keras_tuner.HyperModel` class or instance.
-            data: A function without arguments, or what it would return: `((x, y), (x_val, y_val))`, `(x, y)`,
-                `(train, val)` datasets, one dataset, or a dict of `fit` arguments.
+            model: `build(hp)`, or a `keras_tuner.HyperModel` class or instance; or a training loop.
+            data: What `UserData` takes.
+            loop: Whether `model` is a training loop.
+            keras: The sweep's settings of Keras.
+            cache: A folder in which the trainers of this program on this machine share arrays.
         """
-        hypermodel = cast(Any, model() if inspect.isclass(model) else model)
-        if not (callable(hypermodel) or hasattr(hypermodel, "build")):
-            raise TypeError(f"the model must be a function build(hp) or a HyperModel, got {type(hypermodel).__name__}")
-        return cls(hypermodel, fit_arguments(data() if callable(data) else data))
+        made = UserLoop(model, with_data=data is not None) if loop else UserModel(model)
+        return cls(made, UserData(data, cache, (model,)), keras or KerasSettings())
+
+    def start_session(self, seed: int) -> None:
+        """Set what Keras's clearing of a session takes back: dtype policy and seeds."""
+        import keras
+
+        keras.config.set_dtype_policy(self.dtype_policy)
+        keras.utils.set_random_seed(seed % 2**32)
+
+    @contextmanager
+    def policy(self) -> Generator[None]:
+        """Build under the sweep's dtype policy, and leave the process with its own."""
+        import keras
+
+        before = keras.config.dtype_policy()
+        keras.config.set_dtype_policy(self.dtype_policy)
+        try:
+            yield
+        finally:
+            keras.config.set_dtype_policy(before)
 
     def build(self, hp: Any) -> Any:
-        """Return the compiled model for `hp`."""
-        build = getattr(self.hypermodel, "build", None)
-        model = build(hp) if build is not None else self.hypermodel(hp)
-        if not hasattr(model, "fit"):
-            raise TypeError(f"build(hp) must return a compiled Keras model, it returned {type(model).__name__}")
-        return model
+        """Return the compiled model for `hp`, to be trained as the sweep says.
 
-    def fit(self, hp: Any, model: Any, arguments: dict[str, Any]) -> Any:
-        """Train the model, by the hypermodel's own `fit` where it has one."""
-        fit = getattr(self.hypermodel, "fit", None)
-        if fit is None:
-            return model.fit(**arguments)
-        positional = [arguments.pop(name) for name in ("x", "y") if name in arguments]
-        return fit(hp, model, *positional, **arguments)
+        Raises:
+            TypeError: there is a training loop instead, which makes its own.
+        """
+        if isinstance(self.model, UserLoop):
+            raise TypeError("the sweep has a training loop, which makes its models itself; expected build(hp)")
+        model = self.model.build(hp)
+        if hasattr(model, "compile"):
+            self.keras.apply_to(model)
+        return model
 
 
 def _dtype_policy() -> str:
@@ -100,30 +143,14 @@ def _dtype_policy() -> str:
     return str(cast(Any, keras.config.dtype_policy()).name)
 
 
-def fit_arguments(data: Any) -> dict[str, Any]:
-    """Return the data as arguments of `fit`."""
-    if data is None:
-        return {}
-    if isinstance(data, Mapping):
-        return dict(cast(Mapping[str, Any], data))
-    parts = _pair(data)
-    if parts is None:
-        return {"x": data}
-    first, second = parts
-    if _is_sequence(first) and _is_sequence(second):
-        train = dict(zip(("x", "y", "sample_weight"), first, strict=False))
-        return {**train, "validation_data": tuple(second)}
-    if hasattr(first, "shape"):
-        return {"x": first, "y": second}
-    return {"x": first, "validation_data": second}
+@final
+@dataclass(slots=True)
+class Prepared:
+    """What one fit takes: the compiled model, the arguments of `fit`, the callbacks made for it."""
 
-
-def _pair(data: Any) -> tuple[Any, Any] | None:
-    return (data[0], data[1]) if _is_sequence(data) and len(data) == 2 else None
-
-
-def _is_sequence(value: Any) -> TypeGuard[Sequence[Any]]:
-    return isinstance(value, tuple | list)
+    model: Any
+    arguments: Mapping[str, Any]
+    callbacks: list[Any]
 
 
 @final
@@ -141,9 +168,12 @@ class Training:
         self._settings = settings
         self._say = say
         self._times: dict[str, float] = {"start": time.time()}
-        self._trace = Trace(assigned=assignment.params, declared=declared_by_name(settings.declared))
+        self._trace = trace_of(settings, assignment.params)
         self._facts: dict[str, Any] = {}
         self._said_used: Message | None = None
+        self._value: float | None = None
+        self._reported_at = time.time()
+        self._awaits_result = isinstance(code.model, UserModel) and code.model.has_own_fit
         self.weights = BestWeights(maximize=settings.maximize, at_last=settings.at_last)
 
     def stop(self) -> None:
@@ -155,14 +185,12 @@ class Training:
         ended: dict[str, Any]
         try:
             ended = self._train()
-        except NeedsParameters:
-            ended = self._needs()
         except StopTraining:
             ended = {"type": "ended", "kind": "stopped"}
         except Infeasible as reason:
             ended = {"type": "ended", "kind": "infeasible", "reason": one_line(str(reason))}
         except BaseException as error:
-            ended = self._failed(error)
+            ended = self._needs() if self._trace.misses else self._failed(error)
         if ended["type"] == "ended":
             self._say_used()
             self._keep_weights()
@@ -178,40 +206,129 @@ class Training:
         self._say({**message, "trial": self._assignment.number, "attempt": self._assignment.attempt})
 
     def _train(self) -> dict[str, Any]:
-        import keras
-
-        from .reporter import reporter_class
-
-        keras.config.set_dtype_policy(self._code.dtype_policy)
-        keras.utils.set_random_seed(self._assignment.seed % 2**32)
+        self._code.start_session(self._assignment.seed)
         hp = cast(Any, hyperparameters_class()(self._trace))
-        try:
-            model = self._code.build(hp)
-        except Exception:
-            if self._trace.misses:
-                return self._needs()
-            raise
-        arguments = fit_arguments_of(self._code, self._trace, self._settings)
-        if self._trace.misses:
+        if isinstance(self._code.model, UserLoop):
+            return self._run_loop(self._code.model, hp)
+        prepared = self._prepare(hp)
+        if prepared is None:
             return self._needs()
-        self.weights.model = model
-        self._facts = {"parameters": count_params(model)}
-        arguments["callbacks"].append(reporter_class()(self))
+        self._facts = {"parameters": count_params(prepared.model)}
         self._say_used()
         self._trace.fitting = True
         self._times["fit_start"] = time.time()
         try:
-            result = self._code.fit(hp, model, arguments)
+            if self._settings.folds:
+                self._fit_folds(hp, prepared)
+            else:
+                self._report_result(self._fit(hp, prepared, self))
         finally:
             self._times["fit_end"] = time.time()
-        self._report_result(result)
-        return {"type": "ended", "kind": "completed", "logged": sorted(self.logged)}
+        return self._completed()
+
+    def _prepare(self, hp: Any) -> Prepared | None:
+        """Return what one fit takes; None where parameters are missing."""
+        try:
+            model = self._code.build(hp)
+            arguments = fit_arguments_of(self._code, hp, self._trace, self._settings)
+            callbacks = callbacks_for(arguments.get("callbacks"), hp)
+        except Exception:
+            if self._trace.misses:
+                return None
+            raise
+        return None if self._trace.misses else Prepared(model, arguments, callbacks)
+
+    def _fit(self, hp: Any, prepared: Prepared, fitted: Fitted) -> FitResult:
+        """Fit a model that was prepared, and tell its epochs to `fitted`."""
+        fitted.weights.model = prepared.model if hasattr(prepared.model, "get_weights") else None
+        arguments = {**prepared.arguments, "callbacks": [*prepared.callbacks, reporter_class()(fitted)]}
+        model = cast(UserModel, self._code.model)
+        if not model.has_own_fit:
+            arguments = self._code.data.for_keras(arguments)
+        returned = model.fit(hp, prepared.model, arguments)
+        return fit_result(returned, self._settings.metric, self._settings.better)
+
+    def _fit_folds(self, hp: Any, prepared: Prepared) -> None:
+        """Fit a model for each fold, and report the mean over the folds that are done as an epoch each."""
+        folds, given = self._settings.folds, prepared.arguments
+        of_each = fold_of_each(given.get("y"), check_foldable(given, folds), folds, self._settings.seed)
+        done: list[Mapping[str, float]] = []
+        best: float | None = None
+        for index in range(folds):
+            if index:
+                prepared.model = None  # let go of the last fold's before there is another
+                clean_up()
+                self._code.start_session(self._assignment.seed)
+                prepared = Prepared(self._code.build(hp), given, callbacks_for(given.get("callbacks"), hp))
+            prepared.arguments = fold_arguments(given, of_each, index)
+            fold = Fold(self, self._settings)
+            done.append(fold.metrics(self._fit(hp, prepared, fold)))
+            value = done[-1].get(self._settings.metric)
+            is_best = value is not None and (best is None or self._settings.better(value, best))
+            best = value if is_best else best
+            self._report_fold(mean(done), fold.weights if is_best else None)
+            self.check_stop()
+
+    def _report_fold(self, metrics: Mapping[str, float], weights: BestWeights | None) -> None:
+        value = metrics.get(self._settings.metric)
+        if value is not None:
+            self.weights.adopt(self.epoch + 1, value, weights)
+        self.report(metrics)
+
+    def _run_loop(self, loop: UserLoop, hp: Any) -> dict[str, Any]:
+        """Have the user's loop train; parameters that it reads are found one at a time, since `fit` has begun."""
+        try:
+            data = self._code.data.of(hp)
+        except Exception:
+            if self._trace.misses:
+                return self._needs()
+            raise
+        fit = sweep_arguments(self._trace, self._settings)
+        if self._trace.misses:
+            return self._needs()
+        self._trace.fitting = True
+        self._times["fit_start"] = self._reported_at = time.time()
+        try:
+            returned = loop.run(hp, Report(self, fit), data)
+        finally:
+            self._times["fit_end"] = time.time()
+        self._report_result(fit_result(returned, self._settings.metric, self._settings.better))
+        return self._completed()
+
+    def keep(self, models: Mapping[str, Any]) -> None:
+        """Take the models of a training loop: their weights are kept where an epoch is the best."""
+        self.weights.models = models
+        counts = [count_params(model) for model in models.values()]
+        self._facts = {"parameters": None if None in counts else sum(one for one in counts if one is not None)}
+
+    def on_batch(self) -> None:
+        """Count a batch.
+
+        Raises:
+            StopTraining: the trial was stopped.
+        """
+        self.batches += 1
+        self.check_stop()
+
+    def check_stop(self) -> None:
+        """Raise if the trial was stopped.
+
+        Raises:
+            StopTraining: it was.
+        """
+        if self.stopping:
+            raise StopTraining
+
+    def _completed(self) -> dict[str, Any]:
+        if self._trace.misses:
+            return self._needs()
+        return {"type": "ended", "kind": "completed", "logged": sorted(self.logged), "value": self._value}
 
     def _needs(self) -> dict[str, Any]:
         return {"type": "needs", "specs": [parameter.to_json() for parameter in self._trace.misses.values()]}
 
     def _say_used(self) -> None:
-        if self._trace.misses or not self._trace.used:
+        if self._trace.misses or not self._trace.params:
             return
         specs = [parameter.to_json() for parameter, _ in self._trace.used.values()]
         used: Message = {"type": "used", "params": self._trace.params, "specs": specs, "facts": self._facts}
@@ -219,26 +336,40 @@ class Training:
             self._said_used = used
             self.say(used)
 
-    def _report_result(self, result: Any) -> None:
-        """Report what a `fit` of the user's own returned, where no epoch was reported: a number or a dict."""
-        if self.epoch or result is None or hasattr(result, "history"):
-            return
-        several = cast(Mapping[str, Any] | None, result if isinstance(result, Mapping) else None)
-        self.report(plain_metrics({self._settings.metric: result} if several is None else several), seconds=0.0)
+    def _report_result(self, result: FitResult) -> None:
+        """Report what `fit` returned where the epochs did not say it."""
+        if self.epoch == 0:
+            for metrics in result.epochs:
+                self.report(metrics, seconds=0.0)
+        if result.final.keys() - self.logged:
+            self.report(result.final, seconds=0.0)
+        self._value = result.value
 
-    def report(self, metrics: Mapping[str, float], seconds: float) -> None:
-        """Tell the metrics of one more epoch."""
-        self.epoch += 1
+    def report(self, metrics: Mapping[str, float], seconds: float | None = None, *, epoch: int | None = None) -> None:
+        """Tell the metrics of one more epoch, or of the epoch that a training loop counts.
+
+        Raises:
+            NeedsParameters: the epoch was trained with a default, since the code has caught what a miss in `fit` raises.
+        """
+        if self._trace.misses:
+            raise NeedsParameters(*self._trace.misses)
+        now = time.time()
+        self.epoch = self.epoch + 1 if epoch is None else epoch
+        seconds = now - self._reported_at if seconds is None else seconds
+        self._reported_at = now
         self.logged |= set(metrics)
         value = metrics.get(self._settings.metric)
-        if value is not None:
+        if value is not None and not self._settings.folds:
             self.weights.see(self.epoch, value)
-        self.say({"type": "report", "epoch": self.epoch, "metrics": dict(metrics), "seconds": seconds})
+        if self._facts.get("parameters", 0) is None:  # a model that the first batch has built
+            self._facts = {"parameters": count_params(self.weights.model)}
+        self._say_used()
+        report = {"type": "report", "epoch": self.epoch, "metrics": dict(metrics), "seconds": seconds}
+        self.say({**report, "awaits_result": self._awaits_result})
 
     def _failed(self, error: BaseException) -> dict[str, Any]:
         failure = describe(error, self._settings.root or os.getcwd())
-        kind = "oom" if failure.out_of_memory else "error"
-        return {"type": "ended", "kind": kind, "reason": failure.reason, "traceback": failure.traceback}
+        return {"type": "ended", "kind": failure.kind, "reason": failure.reason, "traceback": failure.traceback}
 
     def _keep_weights(self) -> None:
         if not self._settings.weights:
@@ -249,30 +380,78 @@ class Training:
             self.say({"type": "notice", "text": f"the weights were not kept: {one_line(str(error))}"})
 
 
+@final
+class Fold:
+    """One fold of a trial: sees its epochs, and passes a stop on."""
+
+    def __init__(self, trial: Training, settings: Settings) -> None:
+        self.weights = BestWeights(maximize=settings.maximize, at_last=settings.at_last)
+        self._trial = trial
+        self._settings = settings
+        self._epochs: list[Mapping[str, float]] = []
+
+    def report(self, metrics: Mapping[str, float], seconds: float | None = None) -> None:
+        """Take in the metrics of one more epoch."""
+        del seconds
+        self._epochs.append(metrics)
+        value = metrics.get(self._settings.metric)
+        if value is not None:
+            self.weights.see(len(self._epochs), value)
+
+    def on_batch(self) -> None:
+        """Count a batch, and raise if the trial was stopped."""
+        self._trial.on_batch()
+
+    def check_stop(self) -> None:
+        """Raise if the trial was stopped."""
+        self._trial.check_stop()
+
+    def metrics(self, result: FitResult) -> Mapping[str, float]:
+        """Return the metrics of the fold: what its `fit` returned, else those of the epoch that counts."""
+        if result.final:
+            return result.final
+        epochs = self._epochs or list(result.epochs)
+        metric, best = self._settings.metric, dict[str, float]()
+        for epoch in epochs if not self._settings.at_last else ():
+            if metric in epoch and (metric not in best or self._settings.better(epoch[metric], best[metric])):
+                best = dict(epoch)
+        return best or (epochs[-1] if epochs else {})
+
+
+def trace_of(settings: Settings, assigned: Mapping[str, Scalar]) -> Trace:
+    """Return the trace of a pass that begins."""
+    declared = declared_by_name(settings.declared)
+    return Trace(assigned=assigned, declared=declared, undeclared=settings.undeclared)
+
+
 def declared_by_name(forms: Iterable[Mapping[str, Any]]) -> dict[str, Declared]:
     """Return the parameters of the sweep file by name."""
     return {one.parameter.name: one for one in map(Declared.from_json, forms)}
 
 
-def fit_arguments_of(code: UserCode, trace: Trace, settings: Settings) -> dict[str, Any]:
-    """Return the arguments of one trial's `fit`: the sweep file's, searched ones read from the trace, and the data."""
+def sweep_arguments(trace: Trace, settings: Settings) -> dict[str, Any]:
+    """Return the arguments of `fit` that the sweep file gives, searched ones read from the trace."""
     searched = {
         name.removeprefix("fit/"): trace.read(one.parameter)
         for name, one in trace.declared.items()
         if name.startswith("fit/")
     }
-    callbacks: list[Any] = copy.deepcopy(list(code.fit_arguments.get("callbacks", ())))
-    plain: dict[str, Any] = dict(settings.fit)
+    plain: dict[str, Any] = {name: value for name, value in settings.fit.items() if name != "folds"}
     if isinstance(plain.get("class_weight"), Mapping):  # JSON has made its classes text
         plain["class_weight"] = {int(name): weight for name, weight in plain["class_weight"].items()}
-    return {"verbose": 0, **plain, **searched, **code.fit_arguments, "callbacks": callbacks}
+    return {**plain, **searched}
+
+
+def fit_arguments_of(code: UserCode, hp: Any, trace: Trace, settings: Settings) -> dict[str, Any]:
+    """Return the arguments of one trial's `fit`: the sweep file's, and the data."""
+    return {**sweep_arguments(trace, settings), **code.data.arguments(hp)}
 
 
 def count_params(model: Any) -> int | None:
     """Return how many parameters the model has; None where it is not built before `fit`."""
     try:
         return int(model.count_params())
-    except ValueError:
+    except (AttributeError, ValueError):
         return None
 
 
@@ -287,12 +466,3 @@ def clean_up() -> None:
     keras.backend.clear_session(free_memory=False)
     gc.collect()
     gc.freeze()
-
-
-def plain_metrics(logs: Mapping[str, Any] | None) -> dict[str, float]:
-    """Return what Keras logged as plain floats; what is no number is left out."""
-    metrics: dict[str, float] = {}
-    for name, value in (logs or {}).items():
-        with suppress(TypeError, ValueError):
-            metrics[str(name)] = float(value)
-    return metrics

@@ -1,7 +1,8 @@
 """The weights of a trial's best epoch: kept in memory while it trains, written once at its end if it ranks.
 
-<folder>/<trial number>/model.weights.h5    the weights
+<folder>/<trial number>/weights.npz         the weights
 <folder>/<trial number>/weights.json        epoch, value, SHA-256 of the file, how to build an unbuilt model
+<folder>/<trial number>/<name>.keras        a model of a training loop's own, instead of the first
 """
 
 from __future__ import annotations
@@ -9,10 +10,11 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, final
 
-from ..spaces.errors import Infrastructure
+from ..spaces.errors import BadInput, Infrastructure
 from ..spaces.trial import Assignment
 
 FILE = "weights.npz"
@@ -20,23 +22,36 @@ FILE = "weights.npz"
 
 @final
 class BestWeights:
-    """Sees every epoch's value and holds on to the best one's weights."""
+    """Sees every epoch's value and holds on to the best one's weights.
+
+    `model` is one that `build(hp)` makes again; `models` are a training loop's own, which nobody else can make: they
+    are written whole.
+    """
 
     def __init__(self, *, maximize: bool, at_last: bool) -> None:
         self.model: Any = None
+        self.models: Mapping[str, Any] = {}
         self.value: float | None = None
         self.epoch = 0
         self._sign = 1.0 if maximize else -1.0
         self._at_last = at_last
-        self._weights: list[Any] | None = None
+        self._weights: dict[str, list[Any]] = {}
+        self._build: Any = None
 
     def see(self, epoch: int, value: float) -> None:
-        """Take the model's weights if `value` is the best so far, or if the last epoch is what counts."""
-        if self.model is None or value != value:
+        """Take the weights if `value` is the best so far, or if the last epoch is what counts."""
+        if value != value or not (self.models or self.model is not None):
             return
         if self._at_last or self.value is None or self._sign * value > self._sign * self.value:
             self.value, self.epoch = value, epoch
-            self._weights = None if self._at_last else self.model.get_weights()
+            models = self.models or {"": self.model}
+            self._weights = {name: model.get_weights() for name, model in models.items()}
+
+    def adopt(self, epoch: int, value: float, fold: BestWeights | None) -> None:
+        """Stand for `value` from now on, with the weights of a fold, or still with those of an earlier one if None."""
+        self.value, self.epoch = value, epoch
+        if fold is not None and fold.model is not None:
+            self._weights, self._build = fold._weights, fold.model.get_build_config()
 
     def write(self, folder: str, assignment: Assignment) -> None:
         """Write the weights if the value ranks above what the assignment asks for.
@@ -44,26 +59,37 @@ class BestWeights:
         Survives: the description is written last and names the file's hash; without it there are no weights.
         """
         threshold = assignment.keep_above
-        if self.value is None or self.model is None:
+        if self.value is None or not self._weights:
             return
         if threshold is not None and self._sign * self.value <= self._sign * threshold:
             return
-        weights = self.model.get_weights() if self._weights is None else self._weights
         target = Path(folder) / str(assignment.number)
         target.mkdir(parents=True, exist_ok=True, mode=0o700)
-        path = target / FILE
-        _save(path, weights)
-        about = {
-            "epoch": self.epoch,
-            "value": self.value,
-            "sha256": sha256(path),
-            "build": self.model.get_build_config(),
-        }
+        about: dict[str, Any] = {"epoch": self.epoch, "value": self.value}
+        if self.models:
+            about["models"] = {name: self._write_whole(name, model, target) for name, model in self.models.items()}
+        else:
+            _save(target / FILE, self._weights[""])
+            build = self._build if self.model is None else self.model.get_build_config()
+            about |= {"sha256": sha256(target / FILE), "build": build}
         write_atomically(target / "weights.json", json.dumps(about))
 
+    def _write_whole(self, name: str, model: Any, target: Path) -> dict[str, str]:
+        """Write one model of a training loop as of the best epoch: as `.keras`, or its weights if it has no config."""
+        model.set_weights(self._weights[name])
+        path = target / f"{name}.keras"
+        try:
+            model.save(path)
+        except Exception:  # Keras raises whatever the class's `get_config` does
+            path.unlink(missing_ok=True)
+            path = target / f"{name}.weights.h5"
+            model.save_weights(path)
+        return {"file": path.name, "sha256": sha256(path)}
+
     def forget(self) -> None:
-        """Let go of model and weights."""
-        self.model = self._weights = None
+        """Let go of models and weights."""
+        self.model = None
+        self.models, self._weights = {}, {}
 
 
 def load_weights(model: Any, folder: Path, number: int) -> int:
@@ -86,6 +112,36 @@ def load_weights(model: Any, folder: Path, number: int) -> int:
     except ValueError as error:
         raise Infrastructure(f"the model built anew does not fit the weights of trial {number}: {error}") from error
     return int(about["epoch"])
+
+
+def load_models(folder: Path, number: int) -> dict[str, Any]:
+    """Return the models that the training loop of trial `number` handed over, by name, as of its best epoch.
+
+    Raises:
+        Infrastructure: none are kept, or a file is not the one that was written.
+        BadInput: one could only be kept as weights.
+    """
+    import keras
+
+    about_path = folder / str(number) / "weights.json"
+    about: dict[str, Any] = json.loads(about_path.read_text()) if about_path.exists() else {}
+    if "models" not in about:
+        raise Infrastructure(
+            f"no models of trial {number} are kept in {folder}; only the best three trials' are, of those that the "
+            "training loop handed over: report(epoch=…, model=model, …)"
+        )
+    models: dict[str, Any] = {}
+    for name, file in about["models"].items():
+        path = folder / str(number) / file["file"]
+        if not path.exists() or sha256(path) != file["sha256"]:
+            raise Infrastructure(f"{path} is damaged or gone; the weights are lost")
+        if path.suffix != ".keras":
+            raise BadInput(
+                f"{name!r} is a model that Keras cannot save whole; make it as your loop does, then "
+                f"model.load_weights({str(path)!r})"
+            )
+        models[name] = keras.saving.load_model(path)
+    return models
 
 
 def _save(path: Path, weights: list[Any]) -> None:

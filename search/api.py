@@ -12,13 +12,16 @@ import tempfile
 from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 
+from ..cluster.backend import KerasSettings
 from ..cluster.program import pickled_program
 from ..spaces.errors import BadInput, did_you_mean
+from ..spaces.hp import declared_by
 from ..spaces.space import Declared
+from ..spaces.trace import Undeclared
 from ..spaces.trial import Json
 from ..spaces.yaml_form import BadForm, declare
 from . import sweeps
@@ -31,24 +34,31 @@ from .origin import origin_of
 from .results import Result
 from .sampler import SAMPLERS
 from .spec import Budget, Limits, Resources, Retry, Search, SweepSpec, Track
-from .sweepfile import fit_arguments
-from .sweepform import NAME
+from .sweepfile import check_loop, fit_arguments, keras_settings
+from .sweepform import NAME, KerasForm, read_form
 from .watcher import watching
+
+if TYPE_CHECKING:
+    import keras_tuner
 
 STOPS = ("none", "asha")
 
 
 def sweep(
-    model: Any,
+    model: Any = None,
     data: Any = None,
     *,
-    objective: str,
+    train: Any = None,
+    objective: str | keras_tuner.Objective | None = None,
     trials: int | None = None,
     hours: float | None = None,
     name: str | None = None,
     resume: bool = False,
     fit: Mapping[str, Any] | None = None,
     space: Mapping[str, Any] | None = None,
+    hyperparameters: keras_tuner.HyperParameters | None = None,
+    undeclared: str = "search",
+    keras: Mapping[str, Any] | None = None,
     sampler: str = "tpe",
     stop: str = "none",
     seed: int | None = None,
@@ -68,15 +78,22 @@ def sweep(
 
     Args:
         model: `build(hp)` returning a compiled model, or a `keras_tuner.HyperModel` class or instance.
-        data: A function without arguments, or what it returns: `((x, y), (x_val, y_val))`, `(x, y)`, two datasets, or
-            a dict of `fit` arguments.
-        objective: `max val_accuracy` or `min val_loss`, as Keras logs it.
+        data: A function without arguments or of `hp`, or what it returns: `((x, y), (x_val, y_val))`, `(x, y)`, two
+            datasets, or a dict of `fit` arguments.
+        train: Instead of `model`, a training loop: `train(hp, report)` or `train(hp, report, data)`.
+        objective: `max val_accuracy`; a name alone where Keras's own tells the direction; or a
+            `keras_tuner.Objective`. Without one, the number that the `fit` of a `HyperModel` returns is minimised.
         trials: Budget of trials.
         hours: Budget of hours; the first of the two that is reached ends the sweep.
         name: The sweep's name; its folder is `sweeps/<name>`.
         resume: Go on with the sweep of that name where there is one.
-        fit: Arguments of `fit`; any value may be a search spec as in the sweep file.
+        fit: Arguments of `fit`; any value may be a search spec as in the sweep file. `{"folds": 5}` cross-validates.
         space: Parameters as in the sweep file; they narrow or add to those that `model` names.
+        hyperparameters: The same in KerasTuner's form; they stand in the place of those that `model` names.
+        undeclared: What becomes of parameters that `model` names and neither of the two: `search`, `default` (KerasTuner's
+            `tune_new_entries=False`) or `refuse` (its `allow_new_entries=False`).
+        keras: `{"backend": "jax", "dtype_policy": "mixed_float16", "jit_compile": True, "steps_per_execution": 8,
+            "deterministic": True}`, for every trial alike.
         sampler: `tpe` or `random`.
         stop: `asha` or `none`.
         seed: Seed of the search and, by trial, of Keras; a random one if None.
@@ -93,6 +110,11 @@ def sweep(
         BadInput: something asked for cannot be done as it stands.
         Infrastructure: Ray or the tracker failed; nothing that was journaled is lost.
     """
+    if (model is None) == (train is None):
+        raise BadInput(
+            "a sweep needs either model=build or train=loop, got " + ("neither" if model is None else "both")
+        )
+    settings = _keras(keras or {}, fit or {}, loop=train is not None)
     home = sweeps.home_folder(None if directory is None else Path(directory))
     plain, declared = _fit(fit or {})
     chosen = _checked_name(name or f"sweep-{len(sweeps.names(home)) + 1}")
@@ -101,10 +123,16 @@ def sweep(
         folder=str(Path.cwd()),
         model="",
         data=None,
-        objective=Objective.parse(objective),
+        objective=Objective.of(objective),
         budget=_budget(trials, hours),
+        keras=settings,
         fit=plain,
-        declared=(*declared, *(one for key, form in (space or {}).items() for one in _declare(key, form))),
+        declared=(
+            *declared,
+            *(one for key, form in (space or {}).items() for one in _declare(key, form)),
+            *(() if hyperparameters is None else declared_by(hyperparameters)),
+        ),
+        undeclared=_one_of("undeclared", undeclared, tuple(Undeclared)),
         search=Search(
             sampler=_one_of("sampler", sampler, SAMPLERS),
             stop=_one_of("stop", stop, STOPS),
@@ -118,7 +146,8 @@ def sweep(
     )
     check_machine(spec)
     check_tracker(spec.track.uri, home)
-    return _run(spec, home, pickled_program(model, data), resume=resume, progress=progress)
+    program = pickled_program(model if train is None else train, data, loop=train is not None, keras=settings)
+    return _run(spec, home, program, resume=resume, progress=progress)
 
 
 def _run(spec: SweepSpec, home: Path, program: Any, *, resume: bool, progress: bool) -> Result:
@@ -182,6 +211,16 @@ def _section(kind: Any, word: str, given: Mapping[str, float] | None) -> Any:
     except TypeError as error:
         valid = ", ".join(kind.__dataclass_fields__)
         raise BadInput(f"{word}: {error}; it has {valid}") from None
+
+
+def _keras(values: Mapping[str, Any], fit: Mapping[str, Any], *, loop: bool) -> KerasSettings:
+    try:
+        form = read_form(KerasForm, dict(values), ("keras",))
+        if loop:
+            check_loop(form, fit)
+        return keras_settings(form)
+    except BadForm as fault:
+        raise BadInput(str(fault)) from None
 
 
 def _fit(values: Mapping[str, Any]) -> tuple[dict[str, Json], list[Declared]]:

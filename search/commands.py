@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 
 from rich.console import Console
 
+from ..cluster.backend import missing
 from ..cluster.program import Program, read_source, snapshot
 from ..spaces.errors import BadInput, Infrastructure, SweepHeld, did_you_mean
 from ..trackers.journal import Lock
@@ -24,6 +25,7 @@ from .job import Job
 from .launcher import launch
 from .mentions import mentions
 from .origin import origin_of
+from .settings import code_of
 from .spec import SweepSpec
 
 STOP_S = 15.0
@@ -72,7 +74,7 @@ def resume_command(name: str, settings: Sequence[str], home: Path | None, *, det
         )
     history = sweeps.read(folder)
     spec = amended(SweepSpec.from_json(history.spec), settings)
-    if not spec.model:
+    if not (spec.model or spec.train):
         raise BadInput(f"{name} was started from Python; go on with kerasweep.sweep(…, name={name!r}, resume=True)")
     if history.ended is not None and not history.ended.exit_code and not settings:
         Console().print(
@@ -87,7 +89,7 @@ def resume_command(name: str, settings: Sequence[str], home: Path | None, *, det
             f"{', '.join(edited[:5])} changed since {name} began; it goes on with the code it began with ({folder / 'code'})",
             soft_wrap=True,
         )
-    program = Program(root=spec.folder, model=spec.model, data=spec.data, sources=stored)
+    program = code_of(spec, stored)
     return launch(Job(spec=spec.to_json(), program=program.to_json(), folder=str(folder)), Console(), detach=detach)
 
 
@@ -140,27 +142,24 @@ def plan_command(file: Path, settings: Sequence[str], home: Path | None) -> int:
 def program_of(spec: SweepSpec) -> Program:
     """Return the code of a sweep file; declared parameters that no code mentions are looked at more closely."""
     sources = snapshot(Path(spec.folder))
-    for key, name in (("model", spec.model), ("data", spec.data or "")):
+    for key, name in (("model", spec.model), ("train", spec.train), ("data", spec.data or "")):
         file = name.partition(":")[0]
         if file.endswith(".py") and os.path.normpath(file) not in sources:
             raise BadInput(f"{key}: {file} is not in {spec.folder} or its folders; move it beside the sweep file")
     declared = [one.parameter.name for one in spec.declared if not one.parameter.name.startswith("fit/")]
-    return Program(
-        root=spec.folder,
-        model=spec.model,
-        data=spec.data,
-        sources=sources,
-        suspects=tuple(mentions(sources, declared)),
-    )
+    return code_of(spec, sources, tuple(mentions(sources, declared)))
 
 
 def check_machine(spec: SweepSpec) -> None:
-    """Refuse more processors than this machine has, before anything starts.
+    """Refuse more processors than this machine has, and a backend that it lacks, before anything starts.
 
     Raises:
-        BadInput: a trial, or all that are to run at once, would not fit.
+        BadInput: a trial, or all that are to run at once, would not fit; or the backend is not installed.
     """
     have = os.cpu_count() or 1
+    lack = missing(spec.keras.backend)
+    if lack:
+        raise BadInput(f"keras.backend: {lack}")
     want = spec.resources.cpu * (spec.parallel or 1)
     if want > have:
         asked = f"parallel {spec.parallel or 1} x resources.cpu {spec.resources.cpu}"

@@ -137,7 +137,7 @@ def step(state: State, event: Event | SlotFree | Tick, at: float = 0.0) -> Step:
             state = _changed(state, number, placed=False, **changes)
             return replace(state, queue=(number, *state.queue)), ()
         case Reported(trial=number, report=report):
-            return _on_report(state, number, report)
+            return _on_report(state, number, report, awaits_result=event.awaits_result)
         case AttemptEnded():
             return _on_attempt_end(state, event)
         case TrialEnded():
@@ -158,11 +158,17 @@ def replay(rules: Rules, entries: Iterable[Entry]) -> State:
     return state
 
 
-def completed(state: State, number: int, logged: Iterable[str] = ()) -> Outcome:
-    """Return the outcome of a trial whose training ran to its end."""
+def completed(state: State, number: int, logged: Iterable[str] = (), value: float | None = None) -> Outcome:
+    """Return the outcome of a trial whose training ran to its end; `value`: as a `fit` of its own gave it."""
     live, objective = state.live[number], state.rules.objective
     if live.best is None:
         return Outcome(kind=OutcomeKind.FAILED, reason=_not_logged(objective, logged))
+    if value is not None:
+        if not math.isfinite(value):
+            return Outcome(
+                kind=OutcomeKind.FAILED, reason=f"NonFiniteObjective: {objective.metric} was {value} in the end"
+            )
+        return Outcome(kind=OutcomeKind.COMPLETED, value=value, epoch=live.last_epoch)
     if objective.at is At.LAST:
         return Outcome(kind=OutcomeKind.COMPLETED, value=live.last, epoch=live.last_epoch)
     return Outcome(kind=OutcomeKind.COMPLETED, value=live.best, epoch=live.best_epoch)
@@ -238,13 +244,14 @@ def _on_start(state: State, event: AttemptStarted) -> State:
     return _changed(state, event.trial, attempt=event.attempt, round=event.round, placed=True)
 
 
-def _on_report(state: State, number: int, report: Report) -> Step:
+def _on_report(state: State, number: int, report: Report, *, awaits_result: bool) -> Step:
     if not state.accepts(number, report):
         return state, ()
     objective = state.rules.objective
     value = report.metrics.get(objective.metric)
     if value is None:
-        return _on_missing_objective(_changed(state, number, epoch=report.epoch), number, report)
+        state = _changed(state, number, epoch=report.epoch)
+        return (state, ()) if awaits_result else _on_missing_objective(state, number, report)
     state = replace(state, objective_seen=True)
     live = state.live[number]
     if not math.isfinite(value):
@@ -256,13 +263,16 @@ def _on_report(state: State, number: int, report: Report) -> Step:
     state = _changed(
         state, number, epoch=report.epoch, last=value, last_epoch=report.epoch, best=best, best_epoch=best_epoch
     )
-    return _judge(state, number, report.epoch, objective.score(value))
+    return _judge(state, number, since=live.last_epoch or 0, epoch=report.epoch, score=objective.score(value))
 
 
-def _judge(state: State, number: int, epoch: int, score: float) -> Step:
+def _judge(state: State, number: int, *, since: int, epoch: int, score: float) -> Step:
+    """Judge a trial at the rung that it has reached since its last value: not every epoch needs to have one."""
     why = "" if state.closing is None or state.closing.cancel else state.closing.why
-    if not why and epoch in state.rules.stop.rungs(state.rules.max_epochs):
-        rungs, why = state.rules.stop.decide(state.rungs, epoch, score)
+    last = state.rules.max_epochs
+    reached = [rung for rung in state.rules.stop.rungs(last) if since < rung <= epoch < last]
+    if not why and reached:
+        rungs, why = state.rules.stop.decide(state.rungs, reached[-1], score)
         state = replace(state, rungs=rungs)
     if not why:
         return state, ()

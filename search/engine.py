@@ -222,7 +222,8 @@ class Engine:
     def _report(self, number: int, attempt: int, message: Mapping[str, Any]) -> None:
         report = Report(epoch=message["epoch"], metrics=message["metrics"], seconds=message["seconds"])
         if self._ledger.state.accepts(number, report):
-            self._ledger.record_soon(Reported(trial=number, attempt=attempt, report=report))
+            awaits = bool(message.get("awaits_result"))
+            self._ledger.record_soon(Reported(trial=number, attempt=attempt, report=report, awaits_result=awaits))
             return
         record = self._ledger.history.trials[number]
         stands = record.metrics.get(report.epoch)
@@ -255,16 +256,21 @@ class Engine:
     def _end(self, number: int, attempt: int, message: Mapping[str, Any]) -> None:
         kind = message["kind"]
         if kind == "completed":
-            outcome = completed(self._ledger.state, number, message.get("logged", ()))
+            outcome = completed(self._ledger.state, number, message.get("logged", ()), message.get("value"))
         elif kind == "infeasible":
             outcome = Outcome(kind=OutcomeKind.INFEASIBLE, reason=message["reason"])
+        elif kind in ("failed", "fatal"):
+            outcome = Outcome(kind=OutcomeKind.FAILED, reason=message["reason"], traceback=message.get("traceback", ""))
         elif kind == "stopped":
             self._end_attempt(number, attempt, Cause.LOST, "it stopped without being asked to")
             return
         else:
             self._end_attempt(number, attempt, Cause(kind), message["reason"], message.get("traceback", ""))
             return
-        self._ledger.record(TrialEnded(trial=number, attempt=attempt, outcome=outcome))
+        events: list[Event] = [TrialEnded(trial=number, attempt=attempt, outcome=outcome)]
+        if kind == "fatal":
+            events.append(SweepClosing(why=f"trial {number}: {outcome.reason}", cancel=True, exit_code=1))
+        self._ledger.record(*events)
         self._forget_weights()
 
     def _end_attempt(self, number: int, attempt: int, cause: Cause, why: str, traceback: str = "") -> None:

@@ -3,22 +3,26 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, final
 
+from ..cluster.backend import VARIABLE
 from ..cluster.program import Program, snapshot
 from ..cluster.training import UserCode
-from ..cluster.weights import load_weights
+from ..cluster.weights import load_models, load_weights
 from ..spaces.errors import BadInput, NoTrialSucceeded
-from ..spaces.hp import Trace, hyperparameters_class
+from ..spaces.hp import hyperparameters_class
 from ..spaces.parameter import identity, parameter_from_json
+from ..spaces.trace import Trace
 from ..spaces.trial import Scalar
 from ..trackers.events import ParametersUsed
 from ..trackers.history import TrialRecord
 from ..trackers.journal import Reader
 from . import sweeps
+from .settings import code_of
 from .summary import Summary, value_of
 
 if TYPE_CHECKING:
@@ -41,6 +45,10 @@ class TrialResult:
     def model(self) -> keras.Model:
         """Return the model with the weights of the best epoch; kept for the best three trials."""
         return self._result.model(self.number)
+
+    def models(self) -> Mapping[str, keras.Model]:
+        """Return, by name, the models that a training loop handed over, with the weights of the best epoch."""
+        return self._result.models(self.number)
 
 
 @final
@@ -101,29 +109,56 @@ class Result:
             Infrastructure: its weights were not kept, or are damaged.
             BadInput: the sweep was started from Python and its `build` is not at hand.
         """
+        if self._loop:
+            models = self.models(number)
+            if len(models) == 1:
+                return next(iter(models.values()))
+            raise BadInput(f"trial {number} has {len(models)} models ({', '.join(models)}); take models() instead")
         code = self._code()
         used = _used(self.folder, number)
         parameters = [parameter_from_json(spec) for spec in used.specs]
         specs = {identity(one): used.params[one.name] for one in parameters}
         trace = Trace(assigned=specs, declared={one.parameter.name: one for one in self.summary.spec.declared})
-        model = code.build(hyperparameters_class()(trace))
+        with code.policy():
+            model = code.build(hyperparameters_class()(trace))
         load_weights(model, self.folder / "checkpoints", number)
         return model
 
+    def models(self, number: int) -> Mapping[str, keras.Model]:
+        """Return the models that the training loop of a trial handed over, by name.
+
+        Raises:
+            Infrastructure: none were kept, or they are damaged.
+            BadInput: the sweep has a `build`, not a training loop; or Keras cannot save a model of this class whole.
+        """
+        if not self._loop:
+            return {"model": self.model(number)}
+        self._load()  # a model may be of a class that the user's code defines
+        return load_models(self.folder / "checkpoints", number)
+
+    @property
+    def _loop(self) -> bool:
+        return bool(self.summary.spec.train) or (self._program is not None and self._program.loop)
+
     def _code(self) -> UserCode:
+        model, _ = self._load()
+        return UserCode.of(model, None, keras=self.summary.spec.keras)
+
+    def _load(self) -> tuple[Any, Any]:
+        """Import the user's code."""
         spec = self.summary.spec
         program = self._program
-        if program is None and spec.model:
-            sources = snapshot(self.folder / "code")
-            program = Program(root=spec.folder, model=spec.model, data=None, sources=sources)
+        if program is None and (spec.model or spec.train):
+            program = replace(code_of(spec, snapshot(self.folder / "code")), data=None)
         if program is None:
             raise BadInput(f"{self.name} was started from Python; its models are made by the Result of that session")
+        if "keras" not in sys.modules:
+            os.environ[VARIABLE] = spec.keras.backend
         here = Path.cwd()
         try:
-            model, _ = program.load()
+            return program.load()
         finally:
             os.chdir(here)
-        return UserCode.of(model, None)
 
 
 def _used(folder: Path, number: int) -> ParametersUsed:
@@ -139,7 +174,10 @@ def export_best(folder: Path, target: Path) -> list[Path]:
     result = Result(folder)
     best = result.best
     target.mkdir(parents=True, exist_ok=True)
-    params, model = target / "params.yaml", target / "model.keras"
+    params = target / "params.yaml"
     params.write_text(as_yaml(result.summary, result.summary.history.trials[best.number]) + "\n")
-    best.model().save(model)
-    return [params, model]
+    files = [params]
+    for name, model in best.models().items():
+        files.append(target / f"{name}.keras")
+        model.save(files[-1])
+    return files

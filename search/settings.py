@@ -1,7 +1,10 @@
-"""What every trial of a sweep is told, from its specification."""
+"""What trainers are told, from a sweep's specification: the program to run, the settings of every trial."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
+from ..cluster.program import Program
 from ..cluster.training import Settings
 from .objective import At, Direction
 from .spec import SweepSpec
@@ -15,6 +18,21 @@ def settings_of(spec: SweepSpec, weights: str) -> Settings:
         at_last=spec.objective.at is At.LAST,
         fit=spec.fit,
         declared=tuple(one.to_json() for one in spec.declared),
+        undeclared=spec.undeclared,
         weights=weights,
         root=spec.folder,
+        seed=spec.search.seed,
+    )
+
+
+def code_of(spec: SweepSpec, sources: Mapping[str, str], suspects: tuple[str, ...] = ()) -> Program:
+    """Return the program of a sweep file with these sources; `suspects`: declared parameters that none mentions."""
+    return Program(
+        root=spec.folder,
+        model=spec.train or spec.model,
+        loop=bool(spec.train),
+        data=spec.data,
+        sources=sources,
+        suspects=suspects,
+        keras=spec.keras,
     )

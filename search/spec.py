@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any, final
 
+from ..cluster.backend import KerasSettings
 from ..spaces.space import Declared
+from ..spaces.trace import Undeclared
 from ..spaces.trial import Cause, Json
 from .objective import At, Direction, Objective
 from .state import Rules
@@ -86,7 +88,7 @@ class Track:
 @final
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SweepSpec:
-    """One sweep. `folder` is where `model` and `data` (`file.py:name` or `package.module:name`) resolve from."""
+    """One sweep. `folder` is where `model` or `train`, and `data` (`file.py:name` or `package.module:name`) resolve from."""
 
     name: str
     folder: str
@@ -94,8 +96,11 @@ class SweepSpec:
     data: str | None
     objective: Objective
     budget: Budget
+    train: str = ""
+    keras: KerasSettings = field(default_factory=KerasSettings)
     fit: Mapping[str, Json] = field(default_factory=dict[str, Json])
     declared: tuple[Declared, ...] = ()
+    undeclared: str = Undeclared.SEARCH
     search: Search = field(default_factory=Search)
     parallel: int | None = None
     resources: Resources = field(default_factory=Resources)
@@ -105,8 +110,8 @@ class SweepSpec:
 
     @property
     def max_epochs(self) -> int:
-        """The epochs of a full trial, as far as the file says."""
-        epochs = self.fit.get("epochs", 1)
+        """The epochs of a full trial, as far as the file says; with folds each counts as one."""
+        epochs = self.fit.get("folds") or self.fit.get("epochs", 1)
         return epochs if isinstance(epochs, int) else MANY_EPOCHS
 
     @property
@@ -116,9 +121,10 @@ class SweepSpec:
 
     def rules(self) -> Rules:
         """Return what the core goes by."""
-        frequency = self.fit.get("validation_freq", 1)
+        folds = "folds" in self.fit
+        frequency = 1 if folds else self.fit.get("validation_freq", 1)
         return Rules(
-            objective=self.objective,
+            objective=replace(self.objective, at=At.LAST) if folds else self.objective,  # the mean over all of them
             trials=self.budget.trials,
             hours=self.budget.hours,
             max_epochs=self.max_epochs,
@@ -145,5 +151,6 @@ class SweepSpec:
             "retry": Retry(**data["retry"]),
             "limits": Limits(**data["limits"]),
             "track": Track(**data["track"]),
+            "keras": KerasSettings.from_json(data.get("keras", {})),
         }
         return cls(**fields)

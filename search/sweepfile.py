@@ -6,8 +6,9 @@ import random
 import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
+from ..cluster.backend import BACKENDS, VARIABLE, KerasSettings, default_backend, missing
 from ..spaces.errors import BadInput
 from ..spaces.parameter import Interval, Parameter
 from ..spaces.space import Declared
@@ -21,6 +22,7 @@ from .sweepform import (
     NAME,
     BudgetForm,
     FitForm,
+    KerasForm,
     ObjectiveForm,
     SearchForm,
     SweepForm,
@@ -57,27 +59,36 @@ def load(path: str | Path, overrides: Iterable[str] = (), *, home: Path | None =
     for setting in overrides:
         root = override(root, setting)
     try:
-        return _spec(read_form(SweepForm, root.plain()), Path(path).resolve(), home or Path.cwd())
+        data = root.plain()
+        return _spec(read_form(SweepForm, data), _keys(data), Path(path).resolve(), home or Path.cwd())
     except BadForm as fault:
         node = root.at(fault.path)
         raise (node.key if fault.at_key else node.place).fault(str(fault)) from fault
 
 
-def _spec(form: SweepForm, path: Path, home: Path) -> SweepSpec:
-    _check_code("model", form.model, path.parent)
-    if form.data is not None:
-        _check_code("data", form.data, path.parent)
+def _keys(data: object) -> set[object]:
+    return set(cast(Mapping[object, object], data)) if isinstance(data, Mapping) else set()
+
+
+def _spec(form: SweepForm, keys: set[object], path: Path, home: Path) -> SweepSpec:
+    _check_trained(form, keys)
+    for key, code in (("model", form.model), ("train", form.train), ("data", form.data)):
+        if code is not None:
+            _check_code(key, code, path.parent)
     name = form.name or _default_name(path)
     fit, searched = fit_arguments(form.fit)
     return SweepSpec(
         name=name,
         folder=str(path.parent),
-        model=form.model,
+        model=form.model or "",
+        train=form.train or "",
         data=form.data,
         objective=_objective(form.objective),
         budget=_budget(form.budget),
+        keras=keras_settings(form.keras),
         fit=fit,
         declared=(*searched, *_space(form.space)),
+        undeclared=form.undeclared,
         search=_search(form.search),
         parallel=form.parallel,
         resources=Resources(**form.resources.model_dump()),
@@ -99,6 +110,61 @@ def _check_code(key: str, value: str, folder: Path) -> None:
         locate(value, folder)
     except BadInput as error:
         raise BadForm(str(error), (key,)) from error
+
+
+def _check_trained(form: SweepForm, keys: set[object]) -> None:
+    """Refuse a sweep with no code to train, or two; `keys` are those of the file, empty ones too."""
+    if form.model is None and form.train is None:
+        expected = "expected `file.py:name` or `package.module:name`, or a training loop as 'train'"
+        for key in ("model", "train"):
+            if key in keys:
+                raise BadForm(f"{key!r} is empty; {expected}", (key,))
+        raise BadForm(f"'model' is missing; {expected}", ())
+    if form.train is None:
+        return
+    if form.model is not None:
+        mend = "expected `model:` (build(hp) returns a model) or `train:` (train(hp, report) trains one)"
+        raise BadForm(f"'model' and 'train' are both there; {mend}", ("train",), at_key=True)
+    check_loop(form.keras, form.fit)
+
+
+def check_loop(keras: KerasForm, fit: Mapping[Any, Any]) -> None:
+    """Refuse settings of `compile` and `fit` that a training loop would not see.
+
+    Raises:
+        BadForm: there is one.
+    """
+    for name in ("jit_compile", "steps_per_execution"):
+        if getattr(keras, name) not in (None, "auto"):
+            mend = "a training loop compiles its models itself; say it there"
+            raise BadForm(f"'keras.{name}' cannot stand beside 'train'; {mend}", ("keras", name), at_key=True)
+    if fit.get("folds") is not None:
+        raise BadForm(
+            "'fit.folds' cannot stand beside 'train'; split the data in the loop", ("fit", "folds"), at_key=True
+        )
+
+
+def keras_settings(form: KerasForm) -> KerasSettings:
+    """Return how Keras trains; the backend is what Keras would choose where the file does not say.
+
+    Raises:
+        BadForm: the backend is not installed, or not one that can be used.
+    """
+    path = ("keras", "backend")
+    backend = form.backend or default_backend()
+    if backend not in BACKENDS:
+        valid = ", ".join(BACKENDS)
+        raise BadForm(f"the backend of Keras is {backend!r} ({VARIABLE} or keras.json); expected one of {valid}", path)
+    lack = missing(backend)
+    if lack:
+        raise BadForm(f"'keras.backend': {lack}", path)
+    return KerasSettings(
+        backend=backend,
+        dtype_policy=form.dtype_policy,
+        jit_compile=None if form.jit_compile == "auto" else form.jit_compile,
+        steps_per_execution=form.steps_per_execution,
+        deterministic=form.deterministic,
+    )
 
 
 def _objective(value: object) -> Objective:
@@ -157,7 +223,7 @@ def fit_arguments(values: Mapping[Any, Any]) -> tuple[dict[str, Json], list[Decl
             raise BadForm(f"{key!r} cannot stand in 'fit'; {REFUSED_IN_FIT[key]}", ("fit", key), at_key=True)
         if key not in FitForm.model_fields:
             raise unknown_key(key, ("fit",), list(FitForm.model_fields))
-        if isinstance(value, list | dict) and key != "class_weight":
+        if isinstance(value, list | dict) and key not in ("class_weight", "folds"):
             declared.append(_searched(key, value))
         else:
             literals[key] = value
@@ -168,6 +234,12 @@ def fit_arguments(values: Mapping[Any, Any]) -> tuple[dict[str, Json], list[Decl
         key = one.parameter.name.removeprefix("fit/")
         if key in ("epochs", "validation_freq"):
             fit[key] = max(_extremes(one.parameter))
+    if "folds" in fit and "validation_split" in values:
+        raise BadForm(
+            "'fit.validation_split' cannot stand beside 'folds'; each fold is validated with in turn",
+            ("fit", "validation_split"),
+            at_key=True,
+        )
     if "epochs" not in fit:
         raise BadForm(
             "'fit.epochs' is missing; expected the most epochs a trial may take, as `fit: {epochs: 20}`", ("fit",)

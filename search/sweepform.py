@@ -115,9 +115,10 @@ class ObjectiveForm(_Form):
 
 
 class FitForm(_Form):
-    """The arguments of Keras's `fit` that a sweep file may give."""
+    """The arguments of Keras's `fit` that a sweep file may give, and the folds that it is called for."""
 
     epochs: OneOrMore | None = Field(default=None, description=_WHOLE)
+    folds: Annotated[int, Field(ge=2)] | None = Field(default=None, description="a whole number, 2 or more")
     batch_size: OneOrMore | None = Field(default=None, description=_WHOLE)
     validation_split: Annotated[float, Field(ge=0, lt=1)] | None = Field(
         default=None, description="a number from 0 to below 1"
@@ -133,17 +134,34 @@ class FitForm(_Form):
     verbose: Literal["auto", 0, 1, 2] | None = Field(default=None, description="0, 1, 2 or auto")
 
 
+class KerasForm(_Form):
+    """How Keras trains, for every trial alike."""
+
+    backend: Literal["tensorflow", "jax", "torch"] | None = Field(default=None, description="tensorflow, jax or torch")
+    dtype_policy: Literal["float32", "float16", "bfloat16", "float64", "mixed_float16", "mixed_bfloat16"] | None = (
+        Field(default=None, description="float32, mixed_float16, mixed_bfloat16, float16, bfloat16 or float64")
+    )
+    jit_compile: bool | Literal["auto"] = Field(default="auto", description="true, false or auto")
+    steps_per_execution: OneOrMore | None = Field(default=None, description=_WHOLE)
+    deterministic: bool = Field(default=False, description="true or false")
+
+
 class SweepForm(_Form):
     """The whole file; what is `object` here is read further by whoever knows its forms."""
 
     name: Annotated[str, Field(pattern=f"^{NAME}$")] | None = Field(
         default=None, description="up to 64 letters, digits, '.', '_' and '-', a letter or digit first"
     )
-    model: str = Field(description=_CODE)
+    model: str | None = Field(default=None, description=_CODE)
+    train: str | None = Field(default=None, description=_CODE)
     data: str | None = Field(default=None, description=_CODE)
     objective: Any = Field(description=_OBJECTIVE)
+    keras: KerasForm = Field(default=KerasForm(), description="a mapping, such as {backend: jax}")
     fit: dict[Any, Any] = Field(default={}, description="a mapping of `fit` arguments, such as {epochs: 20}")
     space: dict[Any, Any] = Field(default={}, description="a mapping of parameters, by name")
+    undeclared: Literal["search", "default", "refuse"] = Field(
+        default="search", description="search, default or refuse"
+    )
     search: SearchForm = Field(default=SearchForm(), description="a mapping, such as {sampler: tpe, stop: asha}")
     budget: BudgetForm = Field(default=BudgetForm(), description="a mapping, such as {trials: 50} or {hours: 2}")
     parallel: OneOrMore | None = Field(default=None, description=_WHOLE)
@@ -227,4 +245,5 @@ def _names(field: FieldInfo | None) -> list[str]:
         return []
     if _form_of(field) is StopForm:
         field = StopForm.model_fields["rule"]
-    return [one for one in get_args(field.annotation) if isinstance(one, str)]
+    kinds = (field.annotation, *get_args(field.annotation))
+    return [one for kind in kinds for one in get_args(kind) if isinstance(one, str)]

@@ -115,22 +115,33 @@ class ParametersUsed(_Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reported(_Event):
-    """One epoch's metrics; the first report of an epoch stands."""
+    """One epoch's metrics; the first report of an epoch stands.
+
+    `awaits_result`: a `fit` of the user's own trains, whose result may be the first to have the objective.
+    """
 
     trial: int
     attempt: int
     report: Report
+    awaits_result: bool = False
 
     def to_json(self) -> dict[str, Json]:
         """Return the body; the report's fields stand side by side with the attempt."""
         one = self.report
-        return {"attempt": self.attempt, "epoch": one.epoch, "metrics": dict(one.metrics), "seconds": one.seconds}
+        body: dict[str, Json] = {
+            "attempt": self.attempt,
+            "epoch": one.epoch,
+            "metrics": dict(one.metrics),
+            "seconds": one.seconds,
+        }
+        return {**body, "awaits_result": True} if self.awaits_result else body
 
     @classmethod
     def from_json(cls, body: Mapping[str, Any]) -> Self:
         """Return the event whose body this is."""
         report = Report(epoch=body["epoch"], metrics=body["metrics"], seconds=body["seconds"])
-        return cls(trial=body["trial"], attempt=body["attempt"], report=report)
+        awaits = bool(body.get("awaits_result"))
+        return cls(trial=body["trial"], attempt=body["attempt"], report=report, awaits_result=awaits)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

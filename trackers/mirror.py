@@ -47,7 +47,8 @@ class Goal:
     def of(cls, spec: Mapping[str, Any]) -> Self:
         """Return the goal of a journaled specification."""
         goal = spec["objective"]
-        return cls(metric=goal["metric"], maximize=goal["direction"] == "max", last=goal["at"] == "last")
+        last = goal["at"] == "last" or "folds" in spec.get("fit", {})  # with folds, the mean over all of them
+        return cls(metric=goal["metric"], maximize=goal["direction"] == "max", last=last)
 
     def better(self, value: float, than: float | None) -> bool:
         """Say whether `value` is a number, and better than `than` (None: than nothing)."""

@@ -16,6 +16,8 @@ from kerasweep.spaces.errors import (
 )
 
 if TYPE_CHECKING:
+    from keras_tuner import HyperParameters
+
     from kerasweep.search.api import sweep
     from kerasweep.search.results import Result, TrialResult
 
@@ -23,6 +25,7 @@ __version__ = _version("kerasweep")
 
 __all__ = [
     "BadInput",
+    "HyperParameters",
     "Infeasible",
     "Infrastructure",
     "KerasweepError",
@@ -34,7 +37,12 @@ __all__ = [
     "sweep",
 ]
 
-_LATE = {"sweep": "api", "Result": "results", "TrialResult": "results"}
+_LATE = {
+    "sweep": "search.api",
+    "Result": "search.results",
+    "TrialResult": "search.results",
+    "HyperParameters": "spaces.hp",
+}
 
 
 def __getattr__(name: str) -> Any:
@@ -43,7 +51,7 @@ def __getattr__(name: str) -> Any:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     from importlib import import_module
 
-    return getattr(import_module(f".search.{_LATE[name]}", __name__), name)
+    return getattr(import_module(f".{_LATE[name]}", __name__), name)
 
 
 def __dir__() -> list[str]:

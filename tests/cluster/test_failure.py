@@ -38,7 +38,7 @@ def test_the_reason_names_the_users_innermost_line(fail: Fail) -> None:
     """One line: kind, message, and the place in the user's code, even where a library raised."""
     failure = fail("def layer():\n    int('many')\ndef build():\n    library(layer)\n")
     assert failure.reason == "ValueError: invalid literal for int() with base 10: 'many' (model.py:2 in layer)"
-    assert not failure.out_of_memory
+    assert failure.kind == "error"
 
 
 def test_the_users_frames_come_first(fail: Fail) -> None:
@@ -115,4 +115,20 @@ def test_a_very_long_traceback_keeps_its_ends(fail: Fail) -> None:
 )
 def test_running_out_of_memory_is_recognised(fail: Fail, error: str, expected: bool) -> None:
     """Python's, TensorFlow's and XLA's ways to say it, and no other error."""
-    assert fail(f"def build():\n    raise {error}\n").out_of_memory is expected
+    assert fail(f"def build():\n    raise {error}\n").kind == ("oom" if expected else "error")
+
+
+@pytest.mark.real
+@pytest.mark.parametrize(
+    ("error", "kind"),
+    [
+        ("FailedTrialError('too large')", "failed"),
+        ("FatalTypeError('no model')", "fatal"),
+        ("FatalValueError('no such')", "fatal"),
+        ("FatalRuntimeError('MemoryError')", "fatal"),
+    ],
+)
+def test_keras_tuners_errors_say_what_follows(fail: Fail, error: str, kind: str) -> None:
+    """`FailedTrialError` is not to be tried again; after a `FatalError` nothing is."""
+    source = f"import keras_tuner\ndef build():\n    raise keras_tuner.errors.{error}\n"
+    assert fail(source).kind == kind

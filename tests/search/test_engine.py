@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import random
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -19,7 +20,7 @@ from kerasweep.search.ledger import Ledger
 from kerasweep.search.spec import Budget, Retry, Search, SweepSpec
 from kerasweep.spaces.errors import Infrastructure
 from kerasweep.spaces.parameter import Number, identity
-from kerasweep.spaces.trial import Assignment, Cause
+from kerasweep.spaces.trial import Assignment, Cause, OutcomeKind
 from kerasweep.trackers.events import AttemptEnded, AttemptStarted, Entry, SweepResumed, SweepStarted, TrialAsked
 from kerasweep.trackers.history import History
 from kerasweep.trackers.journal import Journal, Reader
@@ -306,6 +307,17 @@ def test_infeasible_trials_cost_no_budget(make: Make) -> None:
 # Rounds ---------------------------------------------------------------------------------------------------------------
 
 
+def test_what_a_fit_of_its_own_returned_is_the_trials_value(make: Make) -> None:
+    """A number that `fit` gives as its result stands above the epochs' best; one that is no number fails."""
+    tune = make()
+    one, two = tune.place(), tune.place()
+    tune.chunk(one, report(1, 0.9), report(2, 0.4), {**ENDED, "value": 0.6})
+    tune.chunk(two, report(1, 0.9), {**ENDED, "value": math.nan})
+    outcomes = [tune.history().trials[number].outcome for number in (0, 1)]
+    assert (outcomes[0].kind, outcomes[0].value, outcomes[0].epoch) == (OutcomeKind.COMPLETED, 0.6, 2)
+    assert (outcomes[1].kind, outcomes[1].value) == (OutcomeKind.FAILED, None)
+
+
 def test_a_round_brings_the_trial_back_with_what_it_needs(make: Make) -> None:
     """The same trial, attempt and seed, its earlier values as they were, ahead of anything new."""
     tune = make(slots=1)
@@ -341,6 +353,30 @@ def test_attempts_are_forgiven_by_cause(make: Make, cause: str, times: int, stat
     assert trial.outcome is not None
     assert (trial.state, trial.outcome.reason, trial.outcome.traceback) == (state, "it broke", "where")
     assert [str(one) for one in trial.causes] == [cause] * (times + 1)
+
+
+def test_a_trial_that_says_it_failed_is_not_repeated(make: Make) -> None:
+    """`FailedTrialError` fails the trial at once, whatever retries there are; the sweep goes on."""
+    tune = make(retry=Retry(error=5))
+    one = tune.place()
+    tune.chunk(one, {"type": "ended", "kind": "failed", "reason": "too large", "traceback": "t"})
+    tune.done(one)
+    outcome = tune.history().trials[0].outcome
+    assert (outcome.kind, outcome.reason, outcome.traceback) == (OutcomeKind.FAILED, "too large", "t")
+    assert tune.place().number == 1
+
+
+def test_a_fatal_error_ends_the_sweep(make: Make) -> None:
+    """After a `FatalError` no further trial is asked for, and the exit code is 1."""
+    tune = make(retry=Retry(error=5))
+    one, two = tune.place(), tune.place()
+    tune.chunk(one, {"type": "ended", "kind": "fatal", "reason": "no such file", "traceback": ""})
+    tune.done(one)
+    assert tune.chunk(two, report(1, 0.5)) is True
+    tune.done(two)
+    assert tune.suggest() == "FINISHED"
+    assert tune.ledger.state.closing is not None
+    assert (tune.ledger.state.closing.why, tune.ledger.state.closing.exit_code) == ("trial 0: no such file", 1)
 
 
 def test_a_dead_actor_has_its_trial_repeated(make: Make) -> None:

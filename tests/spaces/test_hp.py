@@ -7,9 +7,10 @@ from typing import Any
 
 import pytest
 
-from kerasweep.spaces.hp import NeedsParameters, Trace, hyperparameters_class
+from kerasweep.spaces.hp import hyperparameters_class
 from kerasweep.spaces.parameter import Boolean, Choice, Condition, Fixed, Number, Parameter, Sampling, Steps, identity
 from kerasweep.spaces.space import Declared, Space
+from kerasweep.spaces.trace import NeedsParameters, Trace
 from kerasweep.spaces.trial import Scalar
 
 pytestmark = pytest.mark.real
