@@ -5,13 +5,14 @@ A process has one backend, chosen before Keras is imported (`KERAS_BACKEND`), so
 
 from __future__ import annotations
 
+import importlib
 import importlib.util
 import json
 import os
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, cast, final
+from typing import Any, final
 
 from ..spaces.trial import Json
 
@@ -73,10 +74,12 @@ def missing(backend: str) -> str:
 def environment(settings: KerasSettings, cpu: int) -> dict[str, str]:
     """Return what must stand in the environment before Keras and its backend are imported.
 
-    JAX makes one pool of threads, as many as the variable says; several trials may share a graphics processor, of which
-    it would take three quarters at once.
+    JAX makes pools of as many threads as its variable says. Of a graphics processor it would take three quarters at
+    once, but several trials may share one. TensorFlow's threads are limited here where only the user's data need it.
     """
     variables = {VARIABLE: settings.backend}
+    if settings.backend != "tensorflow":
+        variables |= {"TF_NUM_INTRAOP_THREADS": str(cpu), "TF_NUM_INTEROP_THREADS": str(cpu)}
     if settings.backend == "jax":
         variables |= {"PJRT_NPROC": str(cpu), "XLA_PYTHON_CLIENT_PREALLOCATE": "false"}
     if settings.deterministic and settings.backend == "jax":
@@ -88,39 +91,46 @@ def environment(settings: KerasSettings, cpu: int) -> dict[str, str]:
 
 
 def preloaded(backend: str) -> tuple[str, ...]:
-    """Return the packages that every trainer needs; KerasTuner imports TensorFlow, whatever the backend."""
-    return (*dict.fromkeys((backend, "keras", "keras_tuner")),)
+    """Return the packages that every trainer needs; none of them starts the backend, which a fork would break.
+
+    TensorFlow is one of them whatever the backend: Keras asks it whether the data are its own.
+    """
+    return (*dict.fromkeys((backend, "tensorflow", "keras", "keras_tuner")),)
 
 
 def limit_threads(backend: str, cpu: int) -> None:
     """Keep the backend to so many threads; to be called before it runs anything. JAX is told by `environment`."""
-    import tensorflow
+    if backend == "tensorflow":
+        options = _module("tensorflow").config.threading
+        options.set_intra_op_parallelism_threads(cpu)
+        options.set_inter_op_parallelism_threads(cpu)
+    elif backend == "torch":
+        _module("torch").set_num_threads(cpu)
 
-    threading_options = cast(Any, tensorflow).config.threading  # with another backend it may still read the data
-    threading_options.set_intra_op_parallelism_threads(cpu)
-    threading_options.set_inter_op_parallelism_threads(cpu)
-    if backend == "torch":
-        import_module("torch").set_num_threads(cpu)
 
-
-def grow_graphics_memory() -> None:
-    """Let TensorFlow take graphics memory as it needs it; the other backends do so by themselves or by `environment`."""
-    import tensorflow
-
-    config = cast(Any, tensorflow).config
+def grow_graphics_memory(backend: str) -> None:
+    """Let TensorFlow take graphics memory as it needs it; PyTorch does, and JAX is told by `environment`."""
+    if backend != "tensorflow":
+        return
+    config = _module("tensorflow").config
     for device in config.list_physical_devices("GPU"):
         config.experimental.set_memory_growth(device, True)
 
 
 def make_deterministic(backend: str) -> None:
-    """Have every operation give the same result each time; to be called before the first model is built."""
-    if backend == "torch":
-        import_module("torch").use_deterministic_algorithms(True)
-    import tensorflow
+    """Have every operation give the same result each time; to be called before the user's code runs.
 
-    cast(Any, tensorflow).config.experimental.enable_op_determinism()
+    Random operations need a seed from then on; each trial sets its own. JAX is told by `environment`.
+    """
+    import keras
+
+    keras.utils.set_random_seed(0)
+    if backend == "tensorflow":
+        _module("tensorflow").config.experimental.enable_op_determinism()
+    elif backend == "torch":
+        _module("torch").use_deterministic_algorithms(True)
 
 
-def import_module(name: str) -> Any:
-    """Return a module that is imported only where the backend is the one it belongs to."""
+def _module(name: str) -> Any:
+    """Return a module of which only the one that belongs to the backend may be installed."""
     return importlib.import_module(name)

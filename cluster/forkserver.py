@@ -246,11 +246,12 @@ class _Server:
         os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
         code = 1
         try:
-            program, order = Program.from_json(self._order.program), self._order
+            order = self._order
             adoptable = link is not None or not order.gpu
             cache = Path(order.socket).parent / "data"
             warm_up = waits and not order.gpu
-            trainer.run(program, control, link, cpu=order.cpu, warm_up=warm_up, adoptable=adoptable, cache=cache)
+            more: dict[str, Any] = {"cpu": order.cpu, "warm_up": warm_up, "adoptable": adoptable, "cache": cache}
+            trainer.run(Program.from_json(order.program), control, link, **more)  # kept by nobody: it may hold the data
             code = 0
         finally:
             os._exit(code)

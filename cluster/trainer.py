@@ -55,6 +55,7 @@ def run(
     if program.keras.deterministic:
         make_deterministic(program.keras.backend)
     code, verdict = _load(program, cache)
+    del program
     control.sendall(json.dumps(verdict).encode() + b"\n")
     if not adoptable:
         return
@@ -125,7 +126,7 @@ class Trainer:
             if message is None:
                 self._beat()
             elif message["type"] == "setup":
-                _set_up(message)
+                _set_up(message, self._code.keras.backend)
             elif message["type"] == "trial":
                 self._start(message)
             elif message["type"] == "rehearse":
@@ -155,7 +156,7 @@ class Trainer:
             os._exit(0)
 
 
-def _set_up(message: Mapping[str, Any]) -> None:
+def _set_up(message: Mapping[str, Any], backend: str) -> None:
     """Write to the slot's log file from now on."""
     log = Path(message["log"])
     log.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -165,4 +166,4 @@ def _set_up(message: Mapping[str, Any]) -> None:
     os.dup2(descriptor, 2)
     os.close(descriptor)
     if message["gpu"]:
-        grow_graphics_memory()
+        grow_graphics_memory(backend)

@@ -242,7 +242,10 @@ class Training:
         """Fit a model that was prepared, and tell its epochs to `fitted`."""
         fitted.weights.model = prepared.model if hasattr(prepared.model, "get_weights") else None
         arguments = {**prepared.arguments, "callbacks": [*prepared.callbacks, reporter_class()(fitted)]}
-        returned = cast(UserModel, self._code.model).fit(hp, prepared.model, arguments)
+        model = cast(UserModel, self._code.model)
+        if not model.has_own_fit:
+            arguments = self._code.data.for_keras(arguments)
+        returned = model.fit(hp, prepared.model, arguments)
         return fit_result(returned, self._settings.metric, self._settings.better)
 
     def _fit_folds(self, hp: Any, prepared: Prepared) -> None:

@@ -6,7 +6,7 @@ import random
 import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from ..cluster.backend import BACKENDS, VARIABLE, KerasSettings, default_backend, missing
 from ..spaces.errors import BadInput
@@ -59,14 +59,19 @@ def load(path: str | Path, overrides: Iterable[str] = (), *, home: Path | None =
     for setting in overrides:
         root = override(root, setting)
     try:
-        return _spec(read_form(SweepForm, root.plain()), Path(path).resolve(), home or Path.cwd())
+        data = root.plain()
+        return _spec(read_form(SweepForm, data), _keys(data), Path(path).resolve(), home or Path.cwd())
     except BadForm as fault:
         node = root.at(fault.path)
         raise (node.key if fault.at_key else node.place).fault(str(fault)) from fault
 
 
-def _spec(form: SweepForm, path: Path, home: Path) -> SweepSpec:
-    _check_trained(form)
+def _keys(data: object) -> set[object]:
+    return set(cast(Mapping[object, object], data)) if isinstance(data, Mapping) else set()
+
+
+def _spec(form: SweepForm, keys: set[object], path: Path, home: Path) -> SweepSpec:
+    _check_trained(form, keys)
     for key, code in (("model", form.model), ("train", form.train), ("data", form.data)):
         if code is not None:
             _check_code(key, code, path.parent)
@@ -107,12 +112,14 @@ def _check_code(key: str, value: str, folder: Path) -> None:
         raise BadForm(str(error), (key,)) from error
 
 
-def _check_trained(form: SweepForm) -> None:
-    """Refuse a sweep with no code to train, or two."""
+def _check_trained(form: SweepForm, keys: set[object]) -> None:
+    """Refuse a sweep with no code to train, or two; `keys` are those of the file, empty ones too."""
     if form.model is None and form.train is None:
-        raise BadForm(
-            "'model' is missing; expected `file.py:name` or `package.module:name`, or a training loop as 'train'", ()
-        )
+        expected = "expected `file.py:name` or `package.module:name`, or a training loop as 'train'"
+        for key in ("model", "train"):
+            if key in keys:
+                raise BadForm(f"{key!r} is empty; {expected}", (key,))
+        raise BadForm(f"'model' is missing; {expected}", ())
     if form.train is None:
         return
     if form.model is not None:

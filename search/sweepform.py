@@ -245,4 +245,5 @@ def _names(field: FieldInfo | None) -> list[str]:
         return []
     if _form_of(field) is StopForm:
         field = StopForm.model_fields["rule"]
-    return [one for one in get_args(field.annotation) if isinstance(one, str)]
+    kinds = (field.annotation, *get_args(field.annotation))
+    return [one for kind in kinds for one in get_args(kind) if isinstance(one, str)]
