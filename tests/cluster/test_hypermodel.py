@@ -165,7 +165,7 @@ def test_a_class_that_needs_arguments_says_so() -> None:
         def __init__(self, size: int) -> None:
             super().__init__()
 
-    with pytest.raises(TypeError, match="class Sized cannot be made without arguments: .*'size'; give an instance"):
+    with pytest.raises(TypeError, match=r"class Sized cannot be made without arguments: .*'size'; give an instance"):
         UserModel(Sized)
 
 
@@ -178,7 +178,7 @@ def test_what_is_no_model_is_refused(model: Any) -> None:
 
 def test_a_built_model_is_refused() -> None:
     """A Keras model has a `build` too, of another kind."""
-    with pytest.raises(TypeError, match="must be a function build.*got Sequential"):
+    with pytest.raises(TypeError, match=r"must be a function build.*got Sequential"):
         UserModel(keras.Sequential([keras.layers.Dense(1)]))
 
 
@@ -550,7 +550,7 @@ def test_callbacks_that_cannot_be_copied_say_what_to_do() -> None:
             super().__init__()
             self.lines = (line for line in "ab")
 
-    with pytest.raises(TypeError, match="cannot be copied for a trial .*give a function"):
+    with pytest.raises(TypeError, match=r"cannot be copied for a trial .*give a function"):
         callbacks_for([Locked()], None)
 
 
