@@ -147,9 +147,7 @@ def _from_arrays(x: Any, y: Any, weights: Any, suffix: str) -> Part:
     facts: dict[str, tuple[ArrayFacts, ...]] = {}
     for argument, value in (("x", x), ("y", y), ("sample_weight", weights)):
         arrays = named(value, argument + suffix)
-        facts[argument] = tuple(
-            array_facts(one, name, key=key, labels=argument != "x") for name, key, one in arrays
-        )
+        facts[argument] = tuple(array_facts(one, name, key=key, labels=argument != "x") for name, key, one in arrays)
         lengths += [(name, len(one)) for name, _, one in arrays if hasattr(one, "__len__")]
     length = lengths[0][1] if lengths else None
     unequal = tuple(lengths) if len({count for _, count in lengths}) > 1 else ()
@@ -196,7 +194,9 @@ def _specified(dataset: Any, suffix: str) -> PartFacts:
                 for name, key, one in arrays
             )
         )
-    return PartFacts(kind=Kind.DATASET, x=facts[0], y=facts[1] if len(facts) > 1 else (), structure=structure_of(parts[0]))
+    return PartFacts(
+        kind=Kind.DATASET, x=facts[0], y=facts[1] if len(facts) > 1 else (), structure=structure_of(parts[0])
+    )
 
 
 def _read(x: Any, kind: Kind, suffix: str, batches: int | None) -> Part:
@@ -309,6 +309,4 @@ def _compared(facts: DataFacts, train: Part, validation: Part) -> DataFacts:
         return replace(facts, leak=leak)
     known = set(mine)
     copied = sum(one in known for one in theirs)
-    return replace(
-        facts, leak=leak, copied=copied, compared=len(theirs), repeated=1 - len(known) / len(mine)
-    )
+    return replace(facts, leak=leak, copied=copied, compared=len(theirs), repeated=1 - len(known) / len(mine))

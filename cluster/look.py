@@ -72,7 +72,9 @@ def fit_facts(settings: Settings, arguments: Mapping[str, Any]) -> FitFacts:
 
 def _largest(declared: Declared) -> int | None:
     parameter = declared.parameter
-    values = [] if isinstance(parameter, Boolean) else [getattr(parameter, "max", None), getattr(parameter, "value", None)]
+    values = (
+        [] if isinstance(parameter, Boolean) else [getattr(parameter, "max", None), getattr(parameter, "value", None)]
+    )
     values += list(getattr(parameter, "values", ()))
     return max((int(one) for one in values if isinstance(one, int | float)), default=None)
 

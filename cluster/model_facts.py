@@ -130,7 +130,9 @@ def _declared_outputs(model: Any, sites: CallSites, where: str) -> tuple[OutputF
         units = getattr(last, "units", None)
         activation = getattr(getattr(last, "activation", None), "__name__", "") if units else ""
         site = sites.of_layer(last) or where
-        return (OutputFacts(name=str(last.name), shape=(int(units),) if units else None, activation=activation, where=site),)
+        return (
+            OutputFacts(name=str(last.name), shape=(int(units),) if units else None, activation=activation, where=site),
+        )
     return (OutputFacts(name="the output", shape=None, where=where),)
 
 

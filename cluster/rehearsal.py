@@ -41,7 +41,13 @@ def probe(code: UserCode, settings: Settings, params: Mapping[str, Scalar]) -> M
         batch = sweep_arguments(trace, settings).get("batch_size")
     except BaseException as failure:
         return {**_failed(failure, settings), **_read(trace)}
-    answer = {"type": "probed", "failed": "", **_read(trace), **_size(model, batch), "build_s": time.monotonic() - began}
+    answer = {
+        "type": "probed",
+        "failed": "",
+        **_read(trace),
+        **_size(model, batch),
+        "build_s": time.monotonic() - began,
+    }
     del model
     clean_up()
     return answer

@@ -26,6 +26,7 @@ from pathlib import Path
 from types import FrameType
 from typing import Any, final
 
+from ..cluster.finding import Finding
 from ..cluster.forkserver import ForkServer
 from ..cluster.program import Program, write_sources
 from ..cluster.ray_session import Capacity, RayDied, RaySession
@@ -43,6 +44,8 @@ from .spec import SweepSpec
 
 logger = logging.getLogger(__name__)
 
+INSPECTION_S = 5.0
+"""A look at the model and the data that is not done so long after Ray is up is not waited for."""
 EVENT_S = 0.02
 """A chunk of reports covers at least so many seconds per slot, so that the driver (5 ms an event) keeps up."""
 TRACKER_S = 30.0
@@ -113,7 +116,9 @@ class Driver:
         logs.mkdir(mode=0o700, parents=True, exist_ok=True)
         slots = self._slots_wanted()
         cpu, gpu = self._spec.resources.cpu, self._spec.resources.gpu
-        server = ForkServer(self._scratch, program, warm=slots, cpu=cpu, gpu=gpu, log=logs / "trainers.log")
+        looks = settings_of(self._spec, "").to_json() if self._job.staging and not self._job.force else None
+        log = logs / "trainers.log"
+        server = ForkServer(self._scratch, program, warm=slots, cpu=cpu, gpu=gpu, log=log, settings=looks)
         ray = RaySession(self._scratch / "ray")
         journal: Journal | None = None
         try:
@@ -127,6 +132,8 @@ class Driver:
             capacity = ray.wait()
             logger.info("Ray is up: %s", capacity)
             slots = self._slots(capacity)
+            if looks is not None:
+                self._refuse_mistakes(server)
             journal = self._open_journal(program)
             self._tell({"type": "started", "folder": str(self._folder)})
             ledger = self._ledger(journal)
@@ -160,6 +167,18 @@ class Driver:
         verdict = server.checked()
         if verdict["type"] == "refused":
             raise BadInput(f"the model's code cannot be used: {verdict['reason']}")
+
+    def _refuse_mistakes(self, server: ForkServer) -> None:
+        """Refuse what training cannot mend; a trainer has looked while Ray started.
+
+        Raises:
+            BadInput: there is such a mistake; the line has the first one.
+        """
+        found = [Finding.from_json(one) for one in server.inspected(INSPECTION_S)]
+        logger.info("the model and the data are looked at: %d errors", len(found))
+        if found:
+            more = f", and {len(found) - 1} more" if len(found) > 1 else ""
+            raise BadInput(f"{found[0].line}{more}; `kerasweep plan` shows all, `--force` runs it all the same")
 
     def _open_journal(self, program: Program) -> Journal:
         """Open the journal; a new sweep's folder gets its name now, in one step, or not at all."""

@@ -106,7 +106,9 @@ def _models(spec: SweepSpec, seen: Survey) -> list[tuple[str, str]]:
     if spec.train:
         return [("model", f"{spec.train} makes its own, so that only the data was looked at and one report awaited")]
     failed = sum(1 for one in seen.seen if one.failed)
-    text = f"{_several(len(seen.seen), 'point')} built in {seen.seconds:.1f} s" + (f", {failed} failed" if failed else "")
+    text = f"{_several(len(seen.seen), 'point')} built in {seen.seconds:.1f} s" + (
+        f", {failed} failed" if failed else ""
+    )
     if seen.cut:
         text += f"; the limit of {seen.limit_s:g} s was reached before the others (--limit SECONDS)"
     if not seen.built:
@@ -139,7 +141,11 @@ def _rows(name: str, part: Mapping[str, Any]) -> str:
         return ""
     if part["length"] is not None:
         return f"{part['length']:,} {name} rows"
-    return f"{name} {part['kind']}, {part['looked_at']:,} rows looked at" if part["looked_at"] else f"{name} {part['kind']}"
+    return (
+        f"{name} {part['kind']}, {part['looked_at']:,} rows looked at"
+        if part["looked_at"]
+        else f"{name} {part['kind']}"
+    )
 
 
 def _findings(findings: Sequence[Finding], console: Console) -> None:

@@ -189,7 +189,9 @@ def _unread(spec: SweepSpec, seen: Sequence[Seen]) -> Iterable[Finding]:
         name = one.parameter.name
         if seen and name not in read and not spec.train and any(not other.failed for other in seen):
             yield note(
-                "parameter-unread", "space", f"{name!r} is declared, but the model has read it at none of {len(seen)} points"
+                "parameter-unread",
+                "space",
+                f"{name!r} is declared, but the model has read it at none of {len(seen)} points",
             )
 
 
