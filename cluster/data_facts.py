@@ -56,7 +56,7 @@ def data_facts(arguments: dict[str, Any], where: str, *, read: bool = True) -> t
         parts = cast(Sequence[Any], given) if isinstance(given, tuple | list) else (given,)
         validation = _part(*(*parts, None, None)[:3], "_val", read=read)
     elif split and train.facts.kind is Kind.ARRAYS and not train.facts.unequal and train.facts.length:
-        at = int(math.floor(train.facts.length * (1.0 - split)))
+        at = math.floor(train.facts.length * (1.0 - split))
         train, validation = (
             _part(*(_cut(one, rows) for one in (x, y, weights)), suffix, read=read)
             for suffix, rows in (("", slice(None, at)), ("_val", slice(at, None)))
