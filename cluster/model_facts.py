@@ -29,7 +29,7 @@ def model_facts(
     import keras
 
     own_step = any(
-        getattr(type(model), name, None) is not getattr(keras.Model, name, None)
+        getattr(cast(Any, type(model)), name, None) is not getattr(keras.Model, name, None)
         for name in ("train_step", "compute_loss", "_compute_loss", "fit")
     )
     graph = graph_of(model)
@@ -66,7 +66,7 @@ def learning_rate(model: Any) -> float | None:
     """Return the optimizer's learning rate at the first step, where there is one to be had."""
     rate = getattr(getattr(model, "optimizer", None), "learning_rate", None)
     try:
-        return None if rate is None else float(np.asarray(cast(Any, rate)))
+        return None if rate is None else float(np.asarray(rate))
     except (TypeError, ValueError):
         return None
 
@@ -87,7 +87,8 @@ def _added_losses(model: Any) -> Sequence[Any]:
 def _inputs(graph: Any, sites: CallSites) -> tuple[InputFacts, ...]:
     facts: list[InputFacts] = []
     struct: Any = getattr(graph, "_inputs_struct", None)
-    names = list(struct) if isinstance(struct, dict) else list(getattr(graph, "input_names", ()) or ())
+    by_name = cast(Mapping[str, Any], struct) if isinstance(struct, dict) else None
+    names: list[str] = list(by_name if by_name is not None else getattr(graph, "input_names", None) or ())
     for index, tensor in enumerate(graph.inputs):
         use, layer, vocabulary = input_use(graph, tensor)
         facts.append(
@@ -221,7 +222,7 @@ def _by_output(value: Any, names: list[str], *, lists: bool = False) -> tuple[di
         if lists and len(several) == len(names):
             return dict(zip(names, several, strict=True)), []
         return dict.fromkeys(names), []
-    return dict.fromkeys(names, value), []
+    return dict.fromkeys(names, cast(Any, value)), []
 
 
 def _flat(value: Any) -> list[Any]:

@@ -112,7 +112,8 @@ def survey(
         if first is None and not answer["failed"]:  # the defaults did not build
             again = asks.ask("rehearse", point.params, rehearsal_s)
             first = None if again["failed"] else again
-    findings = [Finding.from_json(one) for one in ([] if first is None else first["findings"])]
+    told: Sequence[Mapping[str, Any]] = [] if first is None else first["findings"]
+    findings = [Finding.from_json(one) for one in told]
     findings += [*_failures(seen), *_rates(seen, findings), *_memory(seen, memory_bytes), *_unread(spec, seen)]
     return Survey(
         parameters=list(points.space.parameters.values()),

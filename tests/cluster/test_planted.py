@@ -44,7 +44,7 @@ def dense(units: int, activation: str | None, loss: Any, inputs: tuple[int, ...]
         del hp
         import keras
 
-        layers = [keras.Input(inputs), keras.layers.Flatten(), keras.layers.Dense(8, "relu")]
+        layers: list[Any] = [keras.Input(inputs), keras.layers.Flatten(), keras.layers.Dense(8, "relu")]
         model = keras.Sequential([*layers, keras.layers.Dense(units, activation, name="last")])
         model.compile(
             optimizer="adam",

@@ -1,3 +1,4 @@
+# pyright: basic
 """Mistakes planted into models of several inputs and outputs, subclassed ones, and datasets."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# pyright: basic
 """Sound models and data of many kinds: nothing is said against them."""
 
 from __future__ import annotations

@@ -2,12 +2,24 @@
 
 from __future__ import annotations
 
-from hypothesis import given
-from hypothesis import strategies as st
 from random import Random
 
+from hypothesis import given
+from hypothesis import strategies as st
+
 from kerasweep.search.points import Points, combinations, draw, ends
-from kerasweep.spaces.parameter import Boolean, Choice, Condition, Fixed, Interval, Number, Parameter, Sampling, identity
+from kerasweep.spaces.parameter import (
+    Boolean,
+    Choice,
+    Condition,
+    Fixed,
+    Interval,
+    Number,
+    Parameter,
+    Sampling,
+    identity,
+)
+from kerasweep.spaces.trial import Scalar
 
 UNITS = Number(name="units", min=32, max=128, integer=True, step=32)
 RATE = Number(name="rate", min=1e-4, max=1e-1, integer=False, sampling=Sampling.LOG, default=1e-3)
@@ -18,11 +30,11 @@ MOMENTUM = Number(
 DEPTH = Number(name="depth", min=1, max=3, integer=True, conditions=(Condition(parent="kind", values=("adam",)),))
 
 
-def walked(reads: list[Parameter]) -> list[tuple[str, dict[str, object]]]:
+def walked(reads: list[Parameter]) -> list[tuple[str, dict[str, Scalar]]]:
     """Return the points, each by label and by name, of a model that reads what is active."""
     points = Points((), 0)
     names = {identity(one): one.name for one in reads}
-    seen: list[tuple[str, dict[str, object]]] = []
+    seen: list[tuple[str, dict[str, Scalar]]] = []
     for point in points:
         by_name = {names[key]: value for key, value in point.params.items()}
         values = {one.name: by_name.get(one.name, one.initial) for one in reads}
