@@ -30,12 +30,15 @@ def show(spec: SweepSpec, seen: Survey, console: Console, file: Path) -> None:
     console.print(head)
     console.print()
     if seen.parameters:
-        console.print(_table(spec, seen.parameters))
+        with console.capture() as table:
+            console.print(_table(spec, seen.parameters))
+        for line in table.get().splitlines():
+            console.print(Text.from_ansi(line.rstrip()), soft_wrap=True)
         console.print()
     facts = Table.grid(padding=(0, 2))
     facts.add_column(style="dim", no_wrap=True)
     facts.add_column()
-    for name, text in (("space", _space(seen.parameters)), *_models(spec, seen), *_data(seen)):
+    for name, text in (("space", _space(seen.parameters, most=seen.partly_read)), *_models(spec, seen), *_data(seen)):
         if console.is_terminal:
             facts.add_row(name, text)
         else:
@@ -85,17 +88,17 @@ def in_words(parameter: Parameter) -> str:
             return f"{scalar(value)} (fixed)"
 
 
-def _space(parameters: Sequence[Parameter]) -> str:
+def _space(parameters: Sequence[Parameter], *, most: bool) -> str:
     if not parameters:
         return "nothing is searched"
-    count = combinations(parameters)
+    count, lead = combinations(parameters), "at most " if most else ""
     if count is not None:
-        return f"{count:,} combinations of {_several(len(parameters), 'parameter')}"
+        return f"{lead}{count:,} combinations of {_several(len(parameters), 'parameter')}"
     continuous = [one.name for one in parameters if size(one) is None]
     rest = combinations([one for one in parameters if size(one) is not None])
     others = len(parameters) - len(continuous)
     text = f"continuous ({', '.join(continuous[:4])}{', …' if len(continuous) > 4 else ''})"
-    return f"{text}, with {rest:,} combinations of the other {_several(others, 'parameter')}" if others else text
+    return f"{text}, with {lead}{rest:,} combinations of the other {_several(others, 'parameter')}" if others else text
 
 
 def _several(count: int, word: str) -> str:

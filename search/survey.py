@@ -72,6 +72,16 @@ class Survey:
     seconds: float = 0.0
 
     @property
+    def partly_read(self) -> bool:
+        """Whether a model left a parameter unread that no condition explains: a plain `if` or loop in the code does."""
+        return any(
+            one.active(point.params) and one.name not in point.params
+            for point in self.seen
+            if not point.failed
+            for one in self.parameters
+        )
+
+    @property
     def built(self) -> list[Seen]:
         """The points whose model was built and has a known size, smallest first."""
         return sorted((one for one in self.seen if one.bytes is not None), key=lambda one: one.bytes or 0)
