@@ -51,7 +51,7 @@ class CallSites:
         compile_: Any = vars(trainer)["compile"]
 
         def noted_make(cls: type[Any], *args: Any, **kwargs: Any) -> Any:
-            made = cast(Any, make.__func__(cls, *args, **kwargs))
+            made = make.__func__(cls, *args, **kwargs)
             self._note(self.made, made, inspect.currentframe())
             return made
 

@@ -155,7 +155,7 @@ def custom(y_true: Any, y_pred: Any) -> Any:
     """Weigh errors by a loss of the user's own."""
     import keras
 
-    return keras.ops.mean(keras.ops.abs(y_true - y_pred) ** 1.5, axis=-1)
+    return keras.ops.mean(keras.ops.power(keras.ops.abs(y_true - y_pred), 1.5), axis=-1)
 
 
 def masked(y_true: Any, y_pred: Any) -> Any:
