@@ -121,7 +121,7 @@ class Driver:
         looks = settings_of(self._spec, "").to_json() if self._job.staging and not self._job.force else None
         log = logs / "trainers.log"
         server = ForkServer(self._scratch, program, warm=slots, cpu=cpu, gpu=gpu, log=log, settings=looks)
-        ray = RaySession(self._scratch / "ray")
+        ray = RaySession(self._scratch / "ray", slots=slots)
         journal: Journal | None = None
         try:
             for name in ("optuna", "ray.tune", "ray.tune.search", "ray.tune.schedulers"):  # while TensorFlow is, too
