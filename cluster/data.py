@@ -43,6 +43,7 @@ class UserData:
             around: The rest of the user's program, whose globals the function may set.
         """
         self.given = source is not None
+        self.function: Any = source if callable(source) and not is_dataset(source) else None
         self._make: Callable[[Any], Any] | None = None
         self._loaded: Any = None
         self._tensors = MappedTensors()

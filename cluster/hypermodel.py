@@ -85,6 +85,16 @@ class UserModel:
         """Whether the hypermodel trains by a `fit` of its own, whose result says what the epochs may not."""
         return self._own_fit() is not None
 
+    @property
+    def source(self) -> Any:
+        """The function or hypermodel itself."""
+        return self._source
+
+    @property
+    def own_fit(self) -> bool:
+        """Whether it trains its models in a way of its own."""
+        return self._own_fit() is not None
+
     def _own_fit(self) -> Any:
         import keras_tuner
 

@@ -23,7 +23,7 @@ from .backend import grow_graphics_memory, limit_threads, make_deterministic
 from .failure import describe
 from .link import Link, LinkClosed, Message
 from .program import Program
-from .rehearsal import refuse_unread, rehearse
+from .rehearsal import check, probe, refuse_unread, rehearse
 from .training import Settings, Training, UserCode, clean_up
 
 BEAT_S = 1.0
@@ -39,6 +39,7 @@ def run(
     warm_up: bool,
     adoptable: bool,
     cache: Path | None = None,
+    inspect: Mapping[str, Any] | None = None,
 ) -> None:
     """Load the user's code and data, tell the verdict on `control`, then serve a slot until it is gone.
 
@@ -50,6 +51,8 @@ def run(
         adoptable: Whether it may serve a slot, or only says what it thinks of the program.
         warm_up: Whether to spend the time until there is a trial on the backend's own start.
         cache: Where the trainers of this machine share the arrays of the data.
+        inspect: The sweep's settings, where the model and the data are to be looked at; what is wrong is told on
+            `control`, too.
     """
     limit_threads(program.keras.backend, cpu)
     if program.keras.deterministic:
@@ -57,6 +60,11 @@ def run(
     code, verdict = _load(program, cache)
     del program
     control.sendall(json.dumps(verdict).encode() + b"\n")
+    if inspect is not None:
+        found = [] if code is None else check(code, Settings.from_json(inspect))
+        findings = [one.to_json() for one in found]
+        control.sendall(json.dumps({"type": "inspected", "findings": findings}).encode() + b"\n")
+        clean_up()
     if not adoptable:
         return
     if code is not None and warm_up:
@@ -129,8 +137,9 @@ class Trainer:
                 _set_up(message, self._code.keras.backend)
             elif message["type"] == "trial":
                 self._start(message)
-            elif message["type"] == "rehearse":
-                self._link.send(rehearse(self._code, Settings.from_json(message["settings"])))
+            elif message["type"] in ("rehearse", "probe"):
+                look = rehearse if message["type"] == "rehearse" else probe
+                self._link.send(look(self._code, Settings.from_json(message["settings"]), message["params"]))
             elif message["type"] == "stop" and self._training is not None:
                 self._training.stop()
 

@@ -70,6 +70,7 @@ def sweep(
     experiment: str | None = None,
     directory: str | Path | None = None,
     progress: bool = True,
+    force: bool = False,
 ) -> Result:
     """Search the hyperparameters of a Keras model.
 
@@ -105,6 +106,7 @@ def sweep(
         experiment: MLflow experiment; the sweep's name if None.
         directory: The folder that holds `sweeps/`; KERASWEEP_DIR or the current one if None.
         progress: Show the live view.
+        force: Run it whatever a look at the model and the data finds wrong.
 
     Raises:
         BadInput: something asked for cannot be done as it stands.
@@ -147,10 +149,10 @@ def sweep(
     check_machine(spec)
     check_tracker(spec.track.uri, home)
     program = pickled_program(model if train is None else train, data, loop=train is not None, keras=settings)
-    return _run(spec, home, program, resume=resume, progress=progress)
+    return _run(spec, home, program, resume=resume, progress=progress, force=force)
 
 
-def _run(spec: SweepSpec, home: Path, program: Any, *, resume: bool, progress: bool) -> Result:
+def _run(spec: SweepSpec, home: Path, program: Any, *, resume: bool, progress: bool, force: bool) -> Result:
     existing = home / "sweeps" / spec.name
     staging, folder = ("", existing) if resume and existing.exists() else map(str, sweeps.stage(home, spec.name))
     if not staging:
@@ -163,6 +165,7 @@ def _run(spec: SweepSpec, home: Path, program: Any, *, resume: bool, progress: b
         staging=str(staging),
         scratch=tempfile.mkdtemp(prefix="ks-"),
         origin=origin_of(source, Path.cwd()),
+        force=force,
     )
     try:
         with _private_files(), watching(Path(folder), Console(stderr=True), shown=progress):

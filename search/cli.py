@@ -50,12 +50,18 @@ def init(
 
 @app.command(rich_help_panel="Make")
 def plan(
-    file: Annotated[Path, typer.Argument(help="The sweep file.")], settings: Settings = None, home: Home = None
+    file: Annotated[Path, typer.Argument(help="The sweep file.")],
+    settings: Settings = None,
+    limit: Annotated[
+        float | None, typer.Option(metavar="SECONDS", min=0, help="Build models for at most so long (default: 30).")
+    ] = None,
+    as_json: AsJson = False,
+    home: Home = None,
 ) -> None:
-    """Check a sweep without running it: validate, show the space, build the model once, run one batch."""
+    """Look before spending: build models all over the space, run one batch, say what is wrong."""
     from .commands import plan_command
 
-    raise typer.Exit(plan_command(file, settings or [], home))
+    raise typer.Exit(plan_command(file, settings or [], home, limit_s=limit, as_json=as_json))
 
 
 @app.command(rich_help_panel="Make")
@@ -63,12 +69,13 @@ def run(
     file: Annotated[Path, typer.Argument(help="The sweep file.")],
     settings: Settings = None,
     detach: Annotated[bool, typer.Option("--detach", help="Leave it running in the background.")] = False,
+    force: Annotated[bool, typer.Option("--force", help="Run it whatever is found wrong with it.")] = False,
     home: Home = None,
 ) -> None:
     """Run a sweep."""
     from .commands import run_command
 
-    raise typer.Exit(run_command(file, settings or [], home, detach=detach))
+    raise typer.Exit(run_command(file, settings or [], home, detach=detach, force=force))
 
 
 @app.command(rich_help_panel="Make")

@@ -34,7 +34,7 @@ GPU_DEVICES = ("nvidia[0-9]*", "kfd", "dxg")
 SCHEMES = ("http", "https", "sqlite", "postgresql", "mysql", "mssql", "file", "databricks", "databricks-uc", "uc")
 
 
-def run_command(file: Path, settings: Sequence[str], home: Path | None, *, detach: bool) -> int:
+def run_command(file: Path, settings: Sequence[str], home: Path | None, *, detach: bool, force: bool = False) -> int:
     """Run a new sweep from a file."""
     from .sweepfile import load
 
@@ -55,6 +55,7 @@ def run_command(file: Path, settings: Sequence[str], home: Path | None, *, detac
             folder=str(folder),
             staging=str(staging),
             origin=origin,
+            force=force,
         )
         code = launch(job, Console(), detach=detach)
         started = folder.exists()
@@ -129,14 +130,17 @@ def sync_command(name: str, home: Path | None) -> int:
     return 0
 
 
-def plan_command(file: Path, settings: Sequence[str], home: Path | None) -> int:
+def plan_command(
+    file: Path, settings: Sequence[str], home: Path | None, *, limit_s: float | None, as_json: bool
+) -> int:
     """Check a sweep file and its code."""
-    from .plan import show_plan
+    from .plan import LIMIT_S, show_plan
     from .sweepfile import load
 
     spec = load(file, settings, home=sweeps.home_folder(home))
     check_machine(spec)
-    return show_plan(spec, program_of(spec), Console())
+    limit_s = LIMIT_S if limit_s is None else limit_s
+    return show_plan(spec, program_of(spec), Console(), file, limit_s=limit_s, as_json=as_json)
 
 
 def program_of(spec: SweepSpec) -> Program:

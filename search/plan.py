@@ -1,104 +1,96 @@
-"""`plan`: the space in a table, the model built once, one batch run; nothing is left behind."""
+"""`plan`: look before spending. Models are built all over the space and one batch is run; nothing is left behind."""
 
 from __future__ import annotations
 
-import shutil
-import tempfile
-from collections.abc import Mapping
+import json
+import os
+import re
+from collections.abc import Sequence
+from contextlib import nullcontext
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import psutil
 from rich.console import Console
-from rich.table import Table
-from rich.text import Text
 
-from ..cluster.forkserver import ForkServer, connect
+from ..cluster.finding import Finding, errors
 from ..cluster.program import Program
-from ..spaces.errors import BadInput, Infrastructure, did_you_mean
-from ..spaces.parameter import Boolean, Choice, Fixed, Number, Parameter, parameter_from_json
+from ..spaces.trial import Json
+from .plan_view import show
+from .points import combinations
+from .prober import Prober
 from .settings import settings_of
 from .spec import SweepSpec
-from .summary import scalar
+from .survey import Survey, survey
+
+LIMIT_S = 30.0
+"""The building of points ends after so many seconds, unless `--limit` says otherwise."""
 
 
-def show_plan(spec: SweepSpec, program: Program, console: Console) -> int:
-    """Show what a sweep would do.
+def show_plan(
+    spec: SweepSpec, program: Program, console: Console, file: Path, *, limit_s: float = LIMIT_S, as_json: bool = False
+) -> int:
+    """Show what a sweep would do, and what is wrong with it; return 2 where `run` would refuse it.
 
     Raises:
-        BadInput: the code cannot be used, the model fails at its defaults, or does not log the objective.
+        BadInput: the code cannot be used.
     """
-    console.print(
-        Text(f"{spec.name}: {spec.objective}, {_budget(spec)}, sampler {spec.search.sampler}, stop {spec.search.stop}")
-    )
-    with console.status("importing TensorFlow and your code"):
-        seen = _rehearse(spec, program)
-    if seen["failed"]:
-        raise BadInput(f"the model fails at its defaults: {seen['failed']}")
-    if spec.objective.metric not in seen["logged"] and spec.rules().first_value_epoch == 1:
-        names = [name for name in seen["logged"] if name != "learning_rate"]
-        hint = did_you_mean(spec.objective.metric, names)
-        raise BadInput(
-            f"objective {spec.objective.metric!r} is not logged by the model{hint}: it logs {', '.join(names)}"
-        )
-    console.print(_table(spec, [parameter_from_json(one) for one in seen["specs"]]))
-    for name in seen["unread"]:
-        console.print(Text(f"note: {name!r} is declared, but not read at the defaults", style="yellow"))
-    size = "unknown before fit" if seen["parameters"] is None else f"{seen['parameters']:,} parameters"
-    console.print(
-        Text(f"model at the defaults: {size}, built in {seen['build_s']:.2f} s, first batch in {seen['batch_s']:.2f} s")
-    )
-    console.print(Text(f"it logs {', '.join(seen['logged'])}"))
-    return 0
+    quiet = as_json or not console.is_terminal
+    prober = Prober(program, cpu=spec.resources.cpu, settings=settings_of(spec, "").to_json())
+    with nullcontext() if quiet else console.status("importing TensorFlow and your code") as status, prober:
+        prober.wait()
+        seen = survey(prober, spec, limit_s, _memory_of_a_trial(spec), _ignore if status is None else status.update)
+    seen = replace(seen, findings=[placed(one, file) for one in seen.findings])
+    if as_json:
+        console.print_json(json.dumps(as_data(spec, seen)))
+    else:
+        show(spec, seen, console, file)
+    return 2 if errors(seen.findings) else 0
 
 
-def _rehearse(spec: SweepSpec, program: Program) -> Mapping[str, Any]:
-    scratch = Path(tempfile.mkdtemp(prefix="ks-"))
-    server = ForkServer(scratch, program, warm=1, cpu=spec.resources.cpu, log=scratch / "log")
+def as_data(spec: SweepSpec, seen: Survey) -> dict[str, Any]:
+    """Return the plan as `--json` shows it."""
+    built = seen.built
+    sizes: dict[str, Json] = {}
+    if built:
+        default = next((one for one in built if one.label == "the defaults"), None)
+        sizes = {"smallest": built[0].to_json(), "largest": built[-1].to_json()}
+        sizes["default"] = None if default is None else default.to_json()
+    return {
+        "name": spec.name,
+        "objective": str(spec.objective),
+        "parameters": [one.to_json() for one in seen.parameters],
+        "combinations": combinations(seen.parameters),
+        "points": len(seen.seen),
+        "failed": [one.to_json() for one in seen.seen if one.failed],
+        "stopped_at_limit": seen.cut,
+        "limit_s": seen.limit_s,
+        "sizes": sizes,
+        "logged": list(seen.logged),
+        "data": dict(seen.data),
+        "findings": [one.to_json() for one in seen.findings],
+    }
+
+
+def placed(finding: Finding, file: Path) -> Finding:
+    """Return the finding with the line of the sweep file that it is about, where it is about one."""
+    if finding.where not in ("fit", "objective", "space"):
+        return finding
     try:
-        verdict = server.checked()
-        if verdict["type"] == "refused":
-            raise BadInput(f"the model's code cannot be used: {verdict['reason']}")
-        link = connect(server.socket, {"type": "adopt", "spare": False, "environment": {}})
-        link.receive(60.0)
-        link.send({"type": "setup", "gpu": 0, "log": str(scratch / "log")})
-        link.send({"type": "rehearse", "settings": settings_of(spec, "").to_json()})
-        answer = link.receive(600.0)
-        link.close()
-        if answer is None:
-            raise Infrastructure("building the model and running one batch took more than 10 minutes")
-        return answer
-    finally:
-        server.close()
-        shutil.rmtree(scratch, ignore_errors=True)
+        lines: Sequence[str] = file.read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError):
+        lines = ()
+    pattern = re.compile(rf"""["']?{finding.where}["']?\s*:""")
+    line = next((number for number, text in enumerate(lines, 1) if pattern.match(text)), None)
+    return replace(finding, where=f"{file.name}:{line}" if line else f"{file.name}, {finding.where}")
 
 
-def _budget(spec: SweepSpec) -> str:
-    parts = [] if spec.budget.trials is None else [f"{spec.budget.trials} trials"]
-    parts += [] if spec.budget.hours is None else [f"{spec.budget.hours:g} hours"]
-    return " or ".join(parts)
+def _ignore(text: str) -> None:
+    del text
 
 
-def _table(spec: SweepSpec, parameters: list[Parameter]) -> Table:
-    declared = {one.parameter.name for one in spec.declared}
-    table = Table(box=None, pad_edge=False)
-    for column in ("parameter", "values", "default", "from"):
-        table.add_column(column)
-    for one in parameters:
-        place = "sweep file" if one.name in declared else "model"
-        table.add_row(*(Text(cell) for cell in (one.name, in_words(one), scalar(one.initial), place)))
-    return table
-
-
-def in_words(parameter: Parameter) -> str:
-    """Return `32 … 512 step 32`, `1e-05 … 0.1 log`, `relu | gelu`."""
-    match parameter:
-        case Number():
-            step = "" if parameter.step in (None, 1) else f" step {parameter.step:g}"
-            sampling = "" if parameter.sampling == "linear" else f" {parameter.sampling}"
-            return f"{parameter.min:g} … {parameter.max:g}{step}{sampling}"
-        case Choice(values=values):
-            return " | ".join(scalar(value) for value in values)
-        case Boolean():
-            return "false | true"
-        case Fixed(value=value):
-            return f"{scalar(value)} (fixed)"
+def _memory_of_a_trial(spec: SweepSpec) -> float:
+    """Return the bytes that one of the trials that run at a time may take, on this machine."""
+    parallel = spec.parallel or max(1, (os.cpu_count() or 1) // spec.resources.cpu)
+    return psutil.virtual_memory().total / parallel if not spec.resources.gpu else float("inf")

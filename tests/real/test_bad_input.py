@@ -5,6 +5,7 @@ Those that need no import of the user's code are told at once, and are part of t
 
 from __future__ import annotations
 
+import json
 import os
 import socket
 import subprocess
@@ -286,11 +287,26 @@ def test_a_parameter_that_the_model_never_reads(bad: Bad) -> None:
 
 @pytest.mark.real
 def test_plan_finds_an_objective_that_is_not_logged(bad: Bad) -> None:
-    """One batch is enough to see it; the near match is named."""
+    """One batch is enough to see it; the near match is named, and the line of the sweep file."""
     bad.write(objective="max val_acuracy")
-    line = bad.refused("plan", "sweep.yaml")
-    assert "'val_acuracy' is not logged" in line
-    assert "did you mean 'val_accuracy'?" in line
+    said = bad.run("plan", "sweep.yaml")
+    assert said.code == 2
+    assert "error: sweep.yaml:4: objective 'val_acuracy' is not logged" in said.out
+    assert "did you mean 'val_accuracy'?" in said.out
+    assert said.out.splitlines()[-1].endswith("kerasweep run sweep.yaml --force")
+
+
+@pytest.mark.real
+def test_run_refuses_what_training_cannot_mend(bad: Bad) -> None:
+    """Labels that the model has no units for: one line with its place, and nothing is left behind; plan says the same."""
+    source = (bad.home / "model.py").read_text()
+    (bad.home / "model.py").write_text(source.replace("Dense(10", "Dense(4"))
+    line = bad.refused()
+    assert "the labels y go from 0 to 9, but" in line
+    assert "`--force` runs it all the same" in line
+    said = bad.run("plan", "sweep.yaml", "--json")
+    assert said.code == 2
+    assert "labels-out-of-range" in {one["code"] for one in json.loads(said.out)["findings"]}
 
 
 @pytest.mark.real
