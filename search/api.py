@@ -17,10 +17,12 @@ from typing import Any
 from rich.console import Console
 
 from ..cluster.program import pickled_program
+from ..spaces.constraints import check_where
 from ..spaces.errors import BadInput, did_you_mean
-from ..spaces.space import Declared
+from ..spaces.known import Declared, Known
+from ..spaces.space import Space, checked_where
 from ..spaces.trial import Json
-from ..spaces.yaml_form import BadForm, declare
+from ..spaces.yaml_form import BadForm, declare_all
 from . import sweeps
 from .commands import check_machine, check_tracker
 from .driver import Driver
@@ -48,7 +50,8 @@ def sweep(
     name: str | None = None,
     resume: bool = False,
     fit: Mapping[str, Any] | None = None,
-    space: Mapping[str, Any] | None = None,
+    space: Space | Mapping[str, Any] | None = None,
+    where: Sequence[str] = (),
     sampler: str = "tpe",
     stop: str = "none",
     seed: int | None = None,
@@ -76,7 +79,9 @@ def sweep(
         name: The sweep's name; its folder is `sweeps/<name>`.
         resume: Go on with the sweep of that name where there is one.
         fit: Arguments of `fit`; any value may be a search spec as in the sweep file.
-        space: Parameters as in the sweep file; they narrow or add to those that `model` names.
+        space: A `kerasweep.spaces.Space`, or parameters as in the sweep file; they narrow or add to those that
+            `model` names.
+        where: Clauses that every trial keeps to, as in the sweep file: `["units <= 256 or activation == 'relu'"]`.
         sampler: `tpe` or `random`.
         stop: `asha` or `none`.
         seed: Seed of the search and, by trial, of Keras; a random one if None.
@@ -104,7 +109,8 @@ def sweep(
         objective=Objective.parse(objective),
         budget=_budget(trials, hours),
         fit=plain,
-        declared=(*declared, *(one for key, form in (space or {}).items() for one in _declare(key, form))),
+        declared=(*declared, *_declared(space)),
+        where=_where(space, where),
         search=Search(
             sampler=_one_of("sampler", sampler, SAMPLERS),
             stop=_one_of("stop", stop, STOPS),
@@ -116,6 +122,7 @@ def sweep(
         limits=_section(Limits, "limits", limits),
         track=Track(uri=track or f"sqlite:///{home / 'mlflow.db'}", experiment=experiment or chosen),
     )
+    check_where(spec.constraints, Known.of(spec.declared), ("where",))
     check_machine(spec)
     check_tracker(spec.track.uri, home)
     return _run(spec, home, pickled_program(model, data), resume=resume, progress=progress)
@@ -191,11 +198,17 @@ def _fit(values: Mapping[str, Any]) -> tuple[dict[str, Json], list[Declared]]:
         raise BadInput(f"fit: {fault}") from None
 
 
-def _declare(name: str, form: Any) -> list[Declared]:
+def _declared(space: Space | Mapping[str, Any] | None) -> Sequence[Declared]:
+    if isinstance(space, Space):
+        return space.declared
     try:
-        return list(declare(name, form))
+        return declare_all(space or {})
     except BadForm as fault:
-        raise BadInput(f"{name}: {fault}") from None
+        raise BadInput(f"space: {fault}") from None
+
+
+def _where(space: Space | Mapping[str, Any] | None, where: Sequence[str]) -> tuple[str, ...]:
+    return (*(space.where if isinstance(space, Space) else ()), *checked_where(where))
 
 
 def _one_of(word: str, value: str, valid: Sequence[str]) -> str:

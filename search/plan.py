@@ -41,6 +41,8 @@ def show_plan(spec: SweepSpec, program: Program, console: Console) -> int:
             f"objective {spec.objective.metric!r} is not logged by the model{hint}: it logs {', '.join(names)}"
         )
     console.print(_table(spec, [parameter_from_json(one) for one in seen["specs"]]))
+    for note in spec.notes:
+        console.print(Text(f"note: {note}", style="yellow"))
     for name in seen["unread"]:
         console.print(Text(f"note: {name!r} is declared, but not read at the defaults", style="yellow"))
     size = "unknown before fit" if seen["parameters"] is None else f"{seen['parameters']:,} parameters"

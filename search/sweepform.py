@@ -144,6 +144,7 @@ class SweepForm(_Form):
     objective: Any = Field(description=_OBJECTIVE)
     fit: dict[Any, Any] = Field(default={}, description="a mapping of `fit` arguments, such as {epochs: 20}")
     space: dict[Any, Any] = Field(default={}, description="a mapping of parameters, by name")
+    where: Any = Field(default=None, description='a list of clauses, such as ["units <= 256"]')
     search: SearchForm = Field(default=SearchForm(), description="a mapping, such as {sampler: tpe, stop: asha}")
     budget: BudgetForm = Field(default=BudgetForm(), description="a mapping, such as {trials: 50} or {hours: 2}")
     parallel: OneOrMore | None = Field(default=None, description=_WHOLE)

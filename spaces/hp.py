@@ -12,8 +12,8 @@ from dataclasses import dataclass, field
 from functools import cache
 from typing import TYPE_CHECKING, Any, cast
 
+from .known import Declared
 from .parameter import Boolean, Choice, Condition, Fixed, Number, Parameter, Sampling, identity
-from .space import Declared
 from .trial import Scalar
 
 if TYPE_CHECKING:
@@ -41,7 +41,7 @@ class Trace:
             NeedsParameters: it is unknown, and `fit` has begun.
         """
         declared = self.declared.get(asked.name)
-        parameter = declared.narrow(asked) if declared else asked
+        parameter = declared.narrow(asked, self.params) if declared else asked
         key = identity(parameter)
         if isinstance(parameter, Fixed):
             value = parameter.value

@@ -1,10 +1,12 @@
-"""The YAML form of a parameter: a range, a list to choose from, branches, a fixed value.
+"""The YAML form of a parameter: a range, a list to choose from, branches, a repeated group, a fixed value.
 
 {min: 1e-5, max: 1e-1, sampling: log, default: 1e-3}        a number; whole ends make an integer
 [relu, gelu, swish]                                         a choice; numbers are ordered; [true, false]: a switch
 {choice: [16, 32, 64], default: 32, ordered: true}          the same with more said
 {choice: {adam: {beta_1: {…}}, sgd: {momentum: {…}}}}       branches: only the chosen one's parameters are active
+{min: 1, max: 4, repeat: {units: {…}}}                      a count, and so often a group: units_0, units_1, …
 {fixed: 0.5}                                                not searched, but recorded
+{min: 0.0, max: 0.9, when: {optimizer: [sgd, rmsprop]}}     active under values of another parameter
 """
 
 from __future__ import annotations
@@ -12,21 +14,26 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from decimal import Decimal
 from typing import Any, cast
 
+from .bad_form import BadForm, Path, checked_name, shown
 from .errors import BadInput, did_you_mean
-from .parameter import Boolean, Choice, Condition, Fixed, Number, Parameter, Sampling
-from .space import Declared
+from .known import Declared
+from .parameter import Boolean, Choice, Condition, Fixed, Interval, Number, Parameter, Sampling
 from .trial import Scalar
+from .when_form import Formed, When, read_when, resolved
 
-Path = tuple[Any, ...]
-"""Keys and indices from the outermost form to one of its pieces."""
+__all__ = ["BadForm", "Path", "checked_name", "declare", "declare_all", "shown"]
 
-RANGE = ("min", "max", "step", "sampling", "default")
-CHOICE = ("choice", "ordered", "default")
-FIXED = ("fixed",)
+ANYWHERE = ("repeat", "when")
+RANGE = ("min", "max", "step", "sampling", "default", *ANYWHERE)
+CHOICE = ("choice", "ordered", "default", *ANYWHERE)
+FIXED = ("fixed", *ANYWHERE)
 OTHER_WORDS = {
+    "each": "repeat",
     "high": "max",
+    "if": "when",
     "low": "min",
     "max_value": "max",
     "min_value": "min",
@@ -36,114 +43,107 @@ OTHER_WORDS = {
 }
 SHAPES = "`{min: …, max: …}`, a list of values, `{choice: …}` or `{fixed: …}`"
 MANY_VALUES = 100_000
-LONG_NAME = 200
-
-
-class BadForm(BadInput):
-    """A form that cannot be understood; `path` leads to the piece at fault, to its key where `at_key`."""
-
-    def __init__(self, message: str, path: Path = (), *, at_key: bool = False) -> None:
-        super().__init__(message)
-        self.path = path
-        self.at_key = at_key
+MANY_REPEATS = 100
+MANY_PARAMETERS = 2_000
+LARGE = 10**17
+"""A whole number from here on cannot be read back from YAML."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Slot:
-    """Where a form stands: the parameter's full name, its conditions, the path to it."""
+    """Where a form stands: the parameter's full name, its conditions, the path to it.
+
+    `around` has what comes before and after the parameter's own name, then those of what it stands in: inside the
+    second turn of a group in a branch, `model/cnn/` and `_1`.
+    """
 
     name: str
-    conditions: tuple[Condition, ...]
     path: Path
+    conditions: tuple[Condition, ...] = ()
+    around: tuple[tuple[str, str], ...] = (("", ""),)
 
     def fault(self, message: str, *keys: Any, at_key: bool = False) -> BadForm:
         """Return the fault of the piece that `keys` leads to."""
         return BadForm(message, (*self.path, *keys), at_key=at_key)
 
-    def below(self, value: Scalar, name: Any) -> _Slot:
-        """Return the place of the parameter `name` of the branch for `value`."""
-        path = (*self.path, "choice", value, name)
-        full = checked_name(f"{self.name}/{value}/{checked_name(name, path)}", path)
-        return _Slot(name=full, conditions=(*self.conditions, Condition(parent=self.name, values=(value,))), path=path)
+    def within(self, name: Any, path: Path, before: str, after: str, condition: Condition | None) -> _Slot:
+        """Return the place of the parameter `name` of a group that stands here."""
+        return _Slot(
+            name=checked_name(f"{before}{checked_name(name, path)}{after}", path),
+            path=path,
+            conditions=self.conditions if condition is None else (*self.conditions, condition),
+            around=((before, after), *self.around),
+        )
 
 
 def declare(name: str, form: object, path: Path = ()) -> list[Declared]:
-    """Return the parameter `name` of this form and, after it, those of its branches.
+    """Return the parameter `name` of this form and, after it, those of its branches and groups.
 
     Args:
-        name: the full name; a branch's parameters are named `name/branch/parameter`.
+        name: the full name; a branch's parameters are named `name/branch/parameter`, a group's `parameter_0` and on.
         form: plain data, as YAML gives it.
         path: where the form stands; faults carry it in front of their own.
 
     Raises:
         BadForm: the form cannot be understood.
     """
-    return _declare(_Slot(name=checked_name(name, path), conditions=(), path=path), form)
+    return resolved(_formed(_Slot(name=checked_name(name, path), path=path), form))
 
 
-def checked_name(name: object, path: Path) -> str:
-    """Return `name` if a parameter can be called so.
+def declare_all(forms: Mapping[Any, Any], path: Path = ()) -> list[Declared]:
+    """Return the parameters of several forms, by name, each after those that it hangs on.
 
     Raises:
-        BadForm: it cannot.
+        BadForm: one of the forms cannot be understood, or they do not go together.
     """
-    if not isinstance(name, str):
-        raise BadForm(f"the parameter's name is {shown(name)}; expected text, so put it in quotes", path, at_key=True)
-    if not name.isprintable() or len(name) > LONG_NAME or not all(part.strip() for part in name.split("/")):
-        rule = f"up to {LONG_NAME} visible characters, no empty part between slashes"
-        raise BadForm(f"{name!r} cannot name a parameter; expected {rule}", path, at_key=True)
-    return name
+    formed: list[Formed] = []
+    for name, form in forms.items():
+        at = (*path, name)
+        formed += _formed(_Slot(name=checked_name(name, at), path=at), form)
+        if len(formed) > MANY_PARAMETERS:
+            raise BadForm(f"over {MANY_PARAMETERS} parameters with {name!r}; expected fewer", at, at_key=True)
+    return resolved(formed)
 
 
-def shown(value: object) -> str:
-    """Return `value` as a message names it."""
-    match value:
-        case None:
-            return "empty"
-        case bool():
-            return "true" if value else "false"
-        case str():
-            return repr(value if len(value) <= 60 else value[:59] + "…")
-        case Mapping():
-            return "a mapping"
-        case Sequence():
-            return "a list"
-        case _:
-            return f"{value}"
-
-
-def _declare(at: _Slot, form: object) -> list[Declared]:
+def _formed(at: _Slot, form: object) -> list[Formed]:
     match form:
         case Mapping():
             return _from_mapping(at, cast(Mapping[Any, Any], form))
         case Sequence() if not isinstance(form, str):
-            return [Declared(parameter=_choice(at, cast(Sequence[Any], form), {}, ()))]
+            return [Formed(declared=Declared(parameter=_choice(at, cast(Sequence[Any], form), {}, ())), path=at.path)]
         case None:
             raise at.fault(f"{at.name!r} is empty; expected {SHAPES}")
         case _:
             raise at.fault(f"{at.name!r} is {shown(form)}; expected {SHAPES}; a literal is `{{fixed: {form}}}`")
 
 
-def _from_mapping(at: _Slot, form: Mapping[Any, Any]) -> list[Declared]:
+def _from_mapping(at: _Slot, form: Mapping[Any, Any]) -> list[Formed]:
     if not form:
         raise at.fault(f"{at.name!r} is an empty mapping; expected {SHAPES}")
     kind = "fixed" if "fixed" in form else "choice" if "choice" in form else "range"
     _check_keys(at, form, {"fixed": FIXED, "choice": CHOICE, "range": RANGE}[kind])
     if kind == "fixed":
         value = _scalar(at, form["fixed"], "fixed")
-        return [Declared(parameter=Fixed(name=at.name, conditions=at.conditions, value=value))]
-    if kind == "range":
-        return [_range(at, form)]
-    values = form["choice"]
-    if isinstance(values, Mapping):
-        return _branches(at, form, cast(Mapping[Any, Any], values))
-    if isinstance(values, str) or not isinstance(values, Sequence):
-        raise at.fault(f"'choice' is {shown(values)}; expected a list of values, or a mapping of branches", "choice")
-    return [Declared(parameter=_choice(at, cast(Sequence[Any], values), form, ("choice",)))]
+        declared = Declared(parameter=Fixed(name=at.name, conditions=at.conditions, value=value))
+    elif kind == "range":
+        declared = _range(at, form)
+    else:
+        declared = Declared(parameter=_chosen(at, form))
+    whens: tuple[When, ...] = ()
+    if "when" in form:
+        whens = read_when(form["when"], at.name, at.around, (*at.path, "when"))
+    below: list[Formed] = []
+    if isinstance(form.get("choice"), Mapping):
+        below += _branches(at, form["choice"])
+    if "repeat" in form:
+        below += _repeated(at, declared.parameter, form["repeat"])
+    if len(below) > MANY_PARAMETERS:
+        raise at.fault(f"over {MANY_PARAMETERS} parameters below {at.name!r}; expected fewer", at_key=True)
+    return [Formed(declared=declared, path=at.path, whens=whens), *below]
 
 
 def _check_keys(at: _Slot, form: Mapping[Any, Any], valid: Sequence[str]) -> None:
-    anywhere = (*RANGE, "choice", "ordered", "fixed")
+    anywhere = tuple(dict.fromkeys((*RANGE, *CHOICE, *FIXED)))
     for key in form:
         if key in valid:
             continue
@@ -155,6 +155,64 @@ def _check_keys(at: _Slot, form: Mapping[Any, Any], valid: Sequence[str]) -> Non
         raise at.fault(f"unknown key {shown(key)} in {at.name!r}; expected one of {names}{hint}", key, at_key=True)
 
 
+# Groups -----------------------------------------------------------------------------------------------------------------
+
+
+def _branches(at: _Slot, branches: Mapping[Any, Any]) -> list[Formed]:
+    below: list[Formed] = []
+    for value, children in branches.items():
+        if isinstance(value, float):
+            message = f"{at.name!r} branches on {value}, a float; expected text, whole numbers or true and false"
+            raise at.fault(message, "choice", value, at_key=True)
+        path, before = (*at.path, "choice", value), f"{at.name}/{_in_name(value)}/"
+        condition = Condition(parent=at.name, values=(value,))
+        for name, child in _group(at, children, f"the branch {shown(value)} of {at.name!r}", path):
+            below += _formed(at.within(name, (*path, name), before, "", condition), child)
+    return below
+
+
+def _in_name(value: Scalar) -> str:
+    return shown(value) if isinstance(value, bool) else str(value)
+
+
+def _repeated(at: _Slot, count: Parameter, group: object) -> list[Formed]:
+    """Return the group's parameters, turn by turn; a turn is active where the count goes beyond its index."""
+    path = (*at.path, "repeat")
+    counts = _counts(at, count)
+    before, after = at.around[0]
+    below: list[Formed] = []
+    for index in range(max(counts)):
+        beyond = tuple(value for value in counts if value > index)
+        condition = None if beyond == counts else Condition(parent=at.name, values=beyond)
+        for name, child in _group(at, group, f"'repeat' of {at.name!r}", path):
+            below += _formed(at.within(name, (*path, name), before, f"{after}_{index}", condition), child)
+        if len(below) > MANY_PARAMETERS:
+            raise BadForm(f"'repeat' of {at.name!r} makes over {MANY_PARAMETERS} parameters; expected fewer", path)
+    return below
+
+
+def _counts(at: _Slot, count: Parameter) -> tuple[int, ...]:
+    domain = count.domain
+    rule = f"'repeat' needs a count: whole numbers from 0 to {MANY_REPEATS}"
+    if isinstance(domain, Interval):
+        fits = domain.integer and domain.low >= 0 and domain.high <= MANY_REPEATS
+        values: tuple[Scalar, ...] = tuple(range(int(domain.low), int(domain.high) + 1)) if fits else ()
+    else:
+        values = domain.values
+    counts = tuple(value for value in values if isinstance(value, int) and not isinstance(value, bool))
+    if not counts or len(counts) < len(values) or min(counts) < 0 or max(counts) > MANY_REPEATS:
+        raise at.fault(f"{rule}; {at.name!r} is none", "repeat", at_key=True)
+    return counts
+
+
+def _group(at: _Slot, group: object, what: str, path: Path) -> list[tuple[Any, Any]]:
+    if group is None:
+        return []
+    if not isinstance(group, Mapping):
+        raise BadForm(f"{what} is {shown(group)}; expected its parameters, by name", path)
+    return list(cast(Mapping[Any, Any], group).items())
+
+
 # Ranges -----------------------------------------------------------------------------------------------------------------
 
 
@@ -162,7 +220,7 @@ def _range(at: _Slot, form: Mapping[Any, Any]) -> Declared:
     for end in ("min", "max"):
         if end not in form:
             raise at.fault(f"{at.name!r} has no {end!r}; expected {SHAPES}")
-    numbers = {key: _number(at, form[key], key) for key in RANGE if key in form and key != "sampling"}
+    numbers = {key: _number(at, form[key], key) for key in ("min", "max", "step", "default") if key in form}
     integer = all(isinstance(number, int) for number in numbers.values())
     number = _with(at, None, "min", name=at.name, conditions=at.conditions, integer=integer, **_ends(numbers))
     if "sampling" in form:
@@ -170,7 +228,7 @@ def _range(at: _Slot, form: Mapping[Any, Any]) -> Declared:
     for key in ("step", "default"):
         if key in numbers:
             number = _with(at, number, key, **{key: numbers[key]})
-    _check_count(at, number)
+    _check_grid(at, number)
     left_open = {key for key in ("sampling", "step") if key not in form} | ({"kind"} if integer else set[str]())
     return Declared(parameter=number, open=frozenset(left_open))
 
@@ -195,25 +253,70 @@ def _sampling(at: _Slot, value: object) -> Sampling:
     return Sampling(str(value))
 
 
-def _check_count(at: _Slot, number: Number) -> None:
-    """Refuse a grid that nobody can mean: it would be held in memory."""
+def _check_grid(at: _Slot, number: Number) -> None:
+    """Refuse a grid that nobody can mean: it would be held in memory, its steps miss `max`, or it misses the default."""
     if number.step is None or number.min == number.max:
         return
-    if number.sampling is Sampling.LINEAR:
+    linear = number.sampling is Sampling.LINEAR
+    if linear:
         count = (number.max - number.min) / number.step
     else:
         count = (math.log(number.max) - math.log(number.min)) / math.log(number.step)
     if count > MANY_VALUES:
         raise at.fault(f"{at.name!r} has over {MANY_VALUES} steps; expected a larger step, or none", "step")
+    below, above = _around_max(number, round(count))
+    if number.max not in (below, above):
+        fitting = min((below, above), key=lambda end: (abs(end - number.max), end))
+        message = f"steps of {number.step:g} from {number.min:g} miss max {number.max:g}; the nearest max that fits is"
+        raise at.fault(f"{at.name!r}: {message} {_plain(number, fitting)}", "max")
+    grid = number.grid()
+    if number.default is not None and number.default not in grid:
+        nearest = min(grid, key=lambda one: abs(float(one) - float(number.default or 0)))
+        message = f"default {number.default:g} is not on the grid of {at.name!r}; the nearest value on it is {nearest}"
+        raise at.fault(message, "default")
+
+
+def _around_max(number: Number, steps: int) -> tuple[float, float]:
+    """Return the last value that steps from `min` meet before `max`, or on it, and the first one from there."""
+    low, step = Decimal(str(number.min)), Decimal(str(number.step))
+    linear = number.sampling is Sampling.LINEAR
+    ends = [float(low + step * many if linear else low * step**many) for many in (steps - 1, steps, steps + 1)]
+    close = [
+        end if not math.isclose(end, number.max, rel_tol=1e-12) else number.max for end in ends if end > 0 or linear
+    ]
+    below = max((end for end in close if number.min < end <= number.max), default=close[-1])
+    return below, min((end for end in close if end >= number.max), default=below)
+
+
+def _plain(number: Number, value: float) -> str:
+    return str(int(value)) if number.integer else str(value)
 
 
 def _number(at: _Slot, value: object, key: str) -> float:
     if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
         raise at.fault(f"{key!r} of {at.name!r} is {shown(value)}; expected a number", key)
+    _check_size(at, value, key)
     return value
 
 
+def _check_size(at: _Slot, value: float, *keys: Any) -> None:
+    if isinstance(value, int) and abs(value) >= LARGE:
+        raise at.fault(f"{value} of {at.name!r} is too large; expected a whole number of at most 17 digits", *keys)
+
+
 # Choices ----------------------------------------------------------------------------------------------------------------
+
+
+def _chosen(at: _Slot, form: Mapping[Any, Any]) -> Parameter:
+    """Return the parameter of a form that says `choice`, its branches' ones left out."""
+    values = form["choice"]
+    if isinstance(values, Mapping):
+        if not values:
+            raise at.fault(f"'choice' of {at.name!r} is an empty mapping; expected at least one branch", "choice")
+        return _choice(at, list(cast(Mapping[Any, Any], values)), form, ("choice",))
+    if isinstance(values, str) or not isinstance(values, Sequence):
+        raise at.fault(f"'choice' is {shown(values)}; expected a list of values, or a mapping of branches", "choice")
+    return _choice(at, cast(Sequence[Any], values), form, ("choice",))
 
 
 def _choice(at: _Slot, values: Sequence[Any], form: Mapping[Any, Any], path: Path) -> Parameter:
@@ -264,23 +367,14 @@ def _ordered(at: _Slot, form: Mapping[Any, Any], values: Sequence[Scalar]) -> bo
     return ordered
 
 
-def _branches(at: _Slot, form: Mapping[Any, Any], branches: Mapping[Any, Any]) -> list[Declared]:
-    if not branches:
-        raise at.fault(f"'choice' of {at.name!r} is an empty mapping; expected at least one branch", "choice")
-    parent = _choice(at, list(branches), form, ("choice",))
-    declared = [Declared(parameter=parent)]
-    for value, children in branches.items():
-        if children is None:
-            continue
-        if not isinstance(children, Mapping):
-            message = f"the branch {shown(value)} of {at.name!r} is {shown(children)}; expected its parameters, by name"
-            raise at.fault(message, "choice", value)
-        for name, child in cast(Mapping[Any, Any], children).items():
-            declared += _declare(at.below(value, name), child)
-    return declared
-
-
 def _scalar(at: _Slot, value: object, *keys: Any) -> Scalar:
-    if isinstance(value, bool | str) or (isinstance(value, int | float) and math.isfinite(value)):
+    if isinstance(value, str):
+        if any(char == "\0" or "\ud800" <= char <= "\udfff" for char in value):
+            raise at.fault(
+                f"a value of {at.name!r} holds a character that cannot be stored; expected plain text", *keys
+            )
+        return value
+    if isinstance(value, bool) or (isinstance(value, int | float) and math.isfinite(value)):
+        _check_size(at, value, *keys)
         return value
     raise at.fault(f"a value of {at.name!r} is {shown(value)}; expected text, a number, true or false", *keys)

@@ -5,8 +5,8 @@ from __future__ import annotations
 from hypothesis import strategies as st
 from hypothesis.strategies import DrawFn, SearchStrategy
 
+from kerasweep.spaces.known import Known
 from kerasweep.spaces.parameter import Boolean, Choice, Condition, Fixed, Number, Parameter, Sampling
-from kerasweep.spaces.space import Space
 from kerasweep.spaces.trial import Cause, Outcome, OutcomeKind, Report, Scalar
 from kerasweep.trackers.events import (
     AttemptEnded,
@@ -83,7 +83,7 @@ parameters: SearchStrategy[Parameter] = st.one_of(numbers(), choices(), booleans
 
 
 @st.composite
-def spaces(draw: DrawFn) -> Space:
+def spaces(draw: DrawFn) -> Known:
     """Draw a space of up to six parameters; each may hang on choices that come before it."""
     parents: list[Choice] = []
     known: list[Parameter] = []
@@ -99,7 +99,7 @@ def spaces(draw: DrawFn) -> Space:
             known.append(Number(name=name, min=0.0, max=1.0, integer=False, conditions=hangs_on))
         else:
             known.append(Fixed(name=name, value=index, conditions=hangs_on))
-    return Space().learn(known)
+    return Known().learn(known)
 
 
 # Events -------------------------------------------------------------------------------------------------------------

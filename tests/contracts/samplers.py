@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from kerasweep.search.objective import Direction, Objective
 from kerasweep.search.sampler import OptunaSampler, Proposal
+from kerasweep.spaces.known import Declared, Known
 from kerasweep.spaces.parameter import (
     Boolean,
     Choice,
@@ -24,7 +25,6 @@ from kerasweep.spaces.parameter import (
     Sampling,
     identity,
 )
-from kerasweep.spaces.space import Declared, Space
 from kerasweep.spaces.trial import Outcome, OutcomeKind, Report, Scalar
 from kerasweep.trackers.events import (
     AttemptStarted,
@@ -173,7 +173,7 @@ class SamplerContract(ABC):
 
     def make(self, parameters: Sequence[Parameter] = DECLARED, seed: int = 1) -> OptunaSampler:
         """Return a sampler on a space."""
-        space = Space.of([Declared(parameter=one) for one in parameters])
+        space = Known.of([Declared(parameter=one) for one in parameters])
         return OptunaSampler(sampler=self.kind, seed=seed, objective=ACCURACY, space=space)
 
     def sweep(self, kinds: Sequence[OutcomeKind], *, seed: int = 0, running: int = 0) -> LiveSweep:
@@ -187,7 +187,7 @@ class SamplerContract(ABC):
 
     @settings(max_examples=20)
     @given(spaces(), st.integers(0, 2**32 - 1))
-    def test_proposals_are_values_of_the_space(self, space: Space, seed: int) -> None:
+    def test_proposals_are_values_of_the_space(self, space: Known, seed: int) -> None:
         """Every active parameter, and only those, has a value in its domain, of its own type."""
         sampler = OptunaSampler(sampler=self.kind, seed=seed, objective=ACCURACY, space=space)
         params = sampler.propose(0).params
@@ -326,7 +326,7 @@ class SamplerContract(ABC):
         assert live.entries == entries
 
 
-def check_values(space: Space, params: Mapping[str, Scalar]) -> None:
+def check_values(space: Known, params: Mapping[str, Scalar]) -> None:
     """Assert that all values are in bounds, on the grid, of the right type."""
     for key, value in params.items():
         domain = space.parameters[key].domain

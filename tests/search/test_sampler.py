@@ -6,8 +6,8 @@ import itertools
 
 from kerasweep.search.objective import Direction, Objective
 from kerasweep.search.sampler import SAMPLERS, OptunaSampler, derived_seed
+from kerasweep.spaces.known import Declared, Known
 from kerasweep.spaces.parameter import Number
-from kerasweep.spaces.space import Declared, Space
 from kerasweep.spaces.trial import OutcomeKind
 
 from ..contracts.samplers import LiveSweep, SamplerContract
@@ -40,7 +40,7 @@ class TestTpe(SamplerContract):
                 sampler="tpe",
                 seed=3,
                 objective=Objective(metric="acc", direction=direction),
-                space=Space.of([Declared(parameter=x)]),
+                space=Known.of([Declared(parameter=x)]),
             )
             live = LiveSweep(sampler)
             for number in range(40):

@@ -15,9 +15,9 @@ from hypothesis import strategies as st
 from kerasweep.search.objective import At, Direction, Objective
 from kerasweep.search.spec import Budget, Resources, Retry, Search, SweepSpec
 from kerasweep.search.sweepfile import load
-from kerasweep.search.yaml_text import MAX_BYTES, MAX_DEPTH, MAX_NODES
 from kerasweep.spaces.errors import BadInput
 from kerasweep.spaces.parameter import Choice, Number, Sampling
+from kerasweep.spaces.yaml_text import MAX_BYTES, MAX_DEPTH, MAX_NODES
 
 GOOD = dedent(
     """\
@@ -344,7 +344,7 @@ MISTAKES = [
     ("[relu, gelu, swish]", "[relu, [gelu]]", "9:22", "is a list; expected text"),
     ("units:", "fit/x:", "8:3", "expected it under `fit:`"),
     ("units:", "7:", "8:3", "the parameter's name is 7"),
-    ("units:", "optimizer/adam/beta_1:", "10:3", "'optimizer/adam/beta_1' is declared twice"),
+    ("units:", "optimizer/adam/beta_1:", "12:14", "'optimizer/adam/beta_1' is declared twice"),
     ("units:", "learning_rate:", "8:3", "duplicate key 'learning_rate'; expected it once, it is on line 7 too"),
     ("min: 0.8", "min: 1.8", "12:28", "'optimizer/adam/beta_1' has min 1.8"),
     ("[true, false]", "[true, true]", "13:30", "lists true twice"),

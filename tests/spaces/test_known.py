@@ -1,4 +1,4 @@
-"""Tests of `kerasweep.spaces.space`."""
+"""Tests of `kerasweep.spaces.known`."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from kerasweep.spaces.known import Declared, Known
 from kerasweep.spaces.parameter import Boolean, Choice, Condition, Fixed, Number, Parameter, Sampling, identity
-from kerasweep.spaces.space import Declared, Space
 from kerasweep.spaces.trial import Scalar
 
 from ..strategies import parameters, spaces
@@ -24,7 +24,7 @@ def initial(_: str, parameter: Parameter) -> Scalar:
     return parameter.initial
 
 
-def names(space: Space) -> list[str]:
+def names(space: Known) -> list[str]:
     """Return the names of the known parameters, in order."""
     return [parameter.name for parameter in space.parameters.values()]
 
@@ -91,7 +91,7 @@ def test_narrowing_is_done_once(parameter: Parameter) -> None:
 
 
 @given(spaces())
-def test_what_is_known_is_not_learned_twice(space: Space) -> None:
+def test_what_is_known_is_not_learned_twice(space: Known) -> None:
     """To learn all of a space again leaves it as it was, order included."""
     again = space.learn(space.parameters.values())
     assert list(again.parameters.items()) == list(space.parameters.items())
@@ -100,12 +100,12 @@ def test_what_is_known_is_not_learned_twice(space: Space) -> None:
 def test_what_is_new_comes_last() -> None:
     """Parameters are known in the order in which they became known."""
     first, second = Boolean(name="first"), Boolean(name="second")
-    assert names(Space().learn([first]).learn([second, first])) == ["first", "second"]
+    assert names(Known().learn([first]).learn([second, first])) == ["first", "second"]
 
 
 def test_learning_leaves_the_space_before_as_it_was() -> None:
     """A space is a value."""
-    before = Space().learn([Boolean(name="first")])
+    before = Known().learn([Boolean(name="first")])
     before.learn([Boolean(name="second")])
     assert names(before) == ["first"]
 
@@ -113,14 +113,14 @@ def test_learning_leaves_the_space_before_as_it_was() -> None:
 def test_two_branches_may_use_one_name_with_two_ranges() -> None:
     """Both are known: they are two parameters."""
     small, large = replace(CODE, max=16, default=None), replace(CODE, min=128, max=256, default=None)
-    assert set(Space().learn([small, large]).parameters) == {identity(small), identity(large)}
+    assert set(Known().learn([small, large]).parameters) == {identity(small), identity(large)}
 
 
 def test_what_the_code_makes_of_a_declaration_takes_its_place() -> None:
     """Once a model has read a declared name, the declaration's own form is searched no more."""
     declared = Declared(parameter=replace(CODE, step=None, default=None), open=frozenset({"step"}))
     read = declared.narrow(CODE)
-    assert list(Space.of([declared]).learn([read]).parameters.values()) == [read]
+    assert list(Known.of([declared]).learn([read]).parameters.values()) == [read]
 
 
 def test_a_declared_parent_that_is_read_stays_before_its_children() -> None:
@@ -129,7 +129,7 @@ def test_a_declared_parent_that_is_read_stays_before_its_children() -> None:
     child = Declared(parameter=Boolean(name="skip", conditions=(Condition(parent="depth", values=(2, 3)),)))
     read = parent.narrow(Number(name="depth", min=1, max=9, integer=True, step=2, default=2))
     assert identity(read) != identity(parent.parameter)
-    space = Space.of([parent, child]).learn([read])
+    space = Known.of([parent, child]).learn([read])
     assert names(space) == ["depth", "skip"]
     assert set(space.walk(initial)) == {identity(read), identity(child.parameter)}
 
@@ -138,7 +138,7 @@ def test_a_declared_parent_that_is_read_as_it_stands_stays_before_its_children()
     """To hear again of what was declared changes nothing in the order."""
     parent = Declared(parameter=Choice(name="kind", values=("a", "b")))
     child = Declared(parameter=Boolean(name="skip", conditions=(Condition(parent="kind", values=("a",)),)))
-    assert names(Space.of([parent, child]).learn([parent.parameter])) == ["kind", "skip"]
+    assert names(Known.of([parent, child]).learn([parent.parameter])) == ["kind", "skip"]
 
 
 def test_a_declared_parameter_read_under_a_condition_comes_after_its_parent() -> None:
@@ -146,21 +146,21 @@ def test_a_declared_parameter_read_under_a_condition_comes_after_its_parent() ->
     declared = Declared(parameter=Boolean(name="skip"))
     parent = Choice(name="kind", values=("a", "b"))
     read = declared.narrow(Boolean(name="skip", conditions=(Condition(parent="kind", values=("a",)),)))
-    assert names(Space.of([declared]).learn([parent, read])) == ["kind", "skip"]
+    assert names(Known.of([declared]).learn([parent, read])) == ["kind", "skip"]
 
 
 def test_two_branches_may_read_one_declared_name() -> None:
     """The second form of a declared name is learned beside the first, not in its place."""
     declared = Declared(parameter=replace(CODE, step=None), open=frozenset({"step"}))
     one, other = declared.narrow(CODE), declared.narrow(replace(CODE, step=4))
-    assert set(Space.of([declared]).learn([one]).learn([other]).parameters) == {identity(one), identity(other)}
+    assert set(Known.of([declared]).learn([one]).learn([other]).parameters) == {identity(one), identity(other)}
 
 
 # walk -----------------------------------------------------------------------------------------------------------------
 
 
 @given(spaces(), st.randoms(use_true_random=False))
-def test_a_walk_draws_what_is_active_and_nothing_else(space: Space, random: Random) -> None:
+def test_a_walk_draws_what_is_active_and_nothing_else(space: Known, random: Random) -> None:
     """Each parameter whose conditions hold under the values so far gets one, in order; no other is ever drawn."""
     drawn: list[str] = []
 
@@ -177,7 +177,7 @@ def test_a_walk_draws_what_is_active_and_nothing_else(space: Space, random: Rand
 
 
 @given(spaces())
-def test_a_walk_visits_parents_before_children(space: Space) -> None:
+def test_a_walk_visits_parents_before_children(space: Known) -> None:
     """When a parameter is drawn, the parents of its conditions have values already."""
     seen: list[str] = []
 
@@ -191,7 +191,7 @@ def test_a_walk_visits_parents_before_children(space: Space) -> None:
 
 
 @given(spaces(), st.data())
-def test_pinned_values_are_kept_and_not_drawn_again(space: Space, data: st.DataObject) -> None:
+def test_pinned_values_are_kept_and_not_drawn_again(space: Known, data: st.DataObject) -> None:
     """A further pass draws only what the one before did not have; a walk with all pinned draws nothing."""
     before = space.walk(initial)
     pinned = {key: before[key] for key in data.draw(st.sets(st.sampled_from(sorted(before))))}
@@ -210,7 +210,7 @@ def test_a_pinned_value_whose_parent_was_drawn_otherwise_is_dropped() -> None:
     """What a pass read in a branch that is not taken any more has no value."""
     parent = Choice(name="kind", values=("a", "b"))
     child = Boolean(name="skip", conditions=(Condition(parent="kind", values=("a",)),))
-    space = Space().learn([parent, child])
+    space = Known().learn([parent, child])
     assert space.walk(lambda _key, _one: "b", {identity(child): True}) == {identity(parent): "b"}
 
 
@@ -218,7 +218,7 @@ def test_a_fixed_value_is_recorded_and_can_be_a_parent() -> None:
     """A fixed parameter is never drawn, but has its value, and conditions may hang on it."""
     parent = Fixed(name="kind", value="a")
     child = Boolean(name="skip", conditions=(Condition(parent="kind", values=("a",)),))
-    space = Space().learn([parent, child])
+    space = Known().learn([parent, child])
     assert space.walk(initial) == {identity(parent): "a", identity(child): False}
 
 
@@ -230,6 +230,6 @@ def test_two_forms_of_one_name_follow_their_own_conditions(kind: str) -> None:
         value: replace(CODE, max=high, conditions=(Condition(parent="kind", values=(value,)),))
         for value, high in (("a", 48), ("b", 64))
     }
-    space = Space().learn([parent, *forms.values()])
+    space = Known().learn([parent, *forms.values()])
     chosen = space.walk(lambda _, one: kind if one.name == "kind" else one.initial)
     assert set(chosen) == {identity(parent), identity(forms[kind])}
