@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import ast
 import operator
+import warnings
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, cast, final
@@ -139,7 +140,9 @@ def _parsed(text: object) -> ast.expr:
     if len(text) > LONG_TEXT:
         raise BadClause(f"the clause {shown(text)} is too long; expected at most {LONG_TEXT} characters")
     try:
-        tree = ast.parse(text.strip(), mode="eval").body
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of odd literals
+            tree = ast.parse(text.strip(), mode="eval").body
     except SyntaxError as error:
         where = "" if not error.offset or error.offset > len(text) else f" at {shown(text.strip()[error.offset - 1 :])}"
         raise BadClause(f"{shown(text)} is not understood{where}; {GRAMMAR}") from None
