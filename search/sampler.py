@@ -30,6 +30,9 @@ SAMPLERS = ("tpe", "random")
 MODEL_TRIES = 20
 """So often a sampler that learns is asked for a proposal that keeps to the constraints."""
 MENDING_TRIES = 500
+RANDOM_TRIES = 2_000
+CANDIDATES = 24
+"""So many candidates TPE draws from its model of good trials, to take the most promising one."""
 
 
 def derived_seed(*parts: int | str) -> int:
@@ -51,9 +54,10 @@ class Proposal:
 class OptunaSampler:
     """Proposes with a fresh Optuna sampler each time, seeded by (sweep seed, trial number, round).
 
-    A proposal that breaks a constraint is drawn again: first by the sampler, which so goes by its model; then only in
-    what the broken clauses mention; at last at random. Random search is drawn at random alone, so that it stays
-    uniform over what is allowed.
+    A proposal that breaks a constraint is drawn again: first by the sampler's model, from ever fewer candidates, since
+    the most promising one of many is the same forbidden one each time, while one alone is a sample of the model; then
+    only in what the broken clauses mention; at last at random. Random search is drawn at random alone, so that it
+    stays uniform over what is allowed.
     """
 
     def __init__(
@@ -127,12 +131,13 @@ class OptunaSampler:
         return {name: hint for one in self._constraints.clauses for name, hint in one.unknown(known).items()}
 
     def _ask(self, number: int, round: int, pinned: Mapping[str, Scalar]) -> Proposal:
-        proposal = self._draw(number, derived_seed(self._seed, number, round), pinned)
+        proposal = self._draw(number, derived_seed(self._seed, number, round), pinned, CANDIDATES)
         for attempt in range(1, self._tries()):
             if not self._refused(proposal):
                 break
             self._withdraw(number)
-            proposal = self._draw(number, derived_seed(self._seed, number, round, attempt), pinned)
+            seed = derived_seed(self._seed, number, round, attempt)
+            proposal = self._draw(number, seed, pinned, max(1, CANDIDATES >> attempt))
         if self._refused(proposal):
             proposal = self._search(number, round, pinned, proposal)
         self._proposed = (number, round)
@@ -151,15 +156,15 @@ class OptunaSampler:
         if self._kind != "random":
             found = self._constraints.mend(self.space, refused.params, pinned, random, MENDING_TRIES)
         if found is None:
-            found = self._constraints.find(self.space, pinned, random)
+            found = self._constraints.find(self.space, pinned, random, RANDOM_TRIES)
         if found is None:
             return refused
         self._withdraw(number)
-        return self._draw(number, seed, found)
+        return self._draw(number, seed, found, 1)
 
-    def _draw(self, number: int, seed: int, pinned: Mapping[str, Scalar]) -> Proposal:
+    def _draw(self, number: int, seed: int, pinned: Mapping[str, Scalar], candidates: int) -> Proposal:
         """Ask Optuna once; it is told of pinned values, which are not its own."""
-        self._study.sampler = self._fresh(seed, pinned)
+        self._study.sampler = self._fresh(seed, pinned, candidates)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             trial = self._study.ask()
@@ -173,14 +178,14 @@ class OptunaSampler:
         attrs = self._study.get_trials(deepcopy=False)[trial.number].system_attrs
         return Proposal(params=params, attrs=dict(attrs))
 
-    def _fresh(self, seed: int, pinned: Mapping[str, Scalar]) -> optuna.samplers.BaseSampler:
+    def _fresh(self, seed: int, pinned: Mapping[str, Scalar], candidates: int) -> optuna.samplers.BaseSampler:
         import optuna
 
         base: optuna.samplers.BaseSampler
         base = (
             optuna.samplers.RandomSampler(seed=seed)
             if self._kind == "random"
-            else optuna.samplers.TPESampler(seed=seed)
+            else optuna.samplers.TPESampler(seed=seed, n_ei_candidates=candidates)
         )
         fixed = {
             self._key(key, self.space.parameters[key]): encode(self.space.parameters[key], value)

@@ -66,9 +66,11 @@ class Constraints:
             return f"where: {shown(clause.text)} cannot be computed: {error}"
         return f"where: {shown(clause.text)} does not hold for {here}"
 
-    def find(self, known: Known, pinned: Mapping[str, Scalar], random: Random) -> dict[str, Scalar] | None:
+    def find(
+        self, known: Known, pinned: Mapping[str, Scalar], random: Random, tries: int = DRAWS
+    ) -> dict[str, Scalar] | None:
         """Return a random configuration, by identity, that keeps to all clauses; None if none is found."""
-        for _ in range(DRAWS):
+        for _ in range(tries):
             params = configuration(known, random, dict(pinned))
             if self.broken(known.named(params)) is None:
                 return params

@@ -13,6 +13,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal
 from enum import StrEnum
+from functools import lru_cache
 from itertools import count, takewhile
 from typing import Any, cast
 
@@ -139,19 +140,27 @@ class Number(_Named):
 
     def grid(self) -> tuple[Scalar, ...]:
         """Return the values on the grid, exact in decimal (0.1 + 0.2 is 0.3), `max` included where a step meets it."""
-        low, high, step = (Decimal(str(number)) for number in (self.min, self.max, self.step))
-        if self.sampling is Sampling.LINEAR:
-            points = [low + index * step for index in range(int((high - low) / step) + 1)]
-        else:
-            points = list(takewhile(lambda point: float(point) <= self.max, (low * step**index for index in count())))
-        if self.sampling is Sampling.REVERSE_LOG:
-            points = [high - point + low for point in points]
-        return tuple(dict.fromkeys(self._cast(float(point)) for point in points))
+        if self.step is None:
+            raise ValueError(f"{self.name!r} has no step")
+        return _grid(self.min, self.max, self.step, self.integer, self.sampling)
 
     def to_json(self) -> dict[str, Json]:
         """Return the plain form."""
         body: dict[str, Json] = {"kind": "int" if self.integer else "float", "min": self.min, "max": self.max}
         return _spec(self, {**body, "step": self.step, "sampling": str(self.sampling), "default": self.default})
+
+
+@lru_cache(maxsize=256)
+def _grid(low: float, high: float, step: float, integer: bool, sampling: Sampling) -> tuple[Scalar, ...]:
+    first, last, by = (Decimal(str(number)) for number in (low, high, step))
+    if sampling is Sampling.LINEAR:
+        points = [first + index * by for index in range(int((last - first) / by) + 1)]
+    else:
+        points = list(takewhile(lambda point: float(point) <= high, (first * by**index for index in count())))
+    if sampling is Sampling.REVERSE_LOG:
+        points = [last - point + first for point in points]
+    kind = int if integer else float
+    return tuple(dict.fromkeys(kind(float(point)) for point in points))
 
 
 def _said(value: float) -> str:

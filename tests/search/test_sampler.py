@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import itertools
+import math
+from collections import Counter
+
+import pytest
 
 from kerasweep.search.objective import Direction, Objective
 from kerasweep.search.sampler import SAMPLERS, OptunaSampler, derived_seed
@@ -21,6 +25,25 @@ class TestRandom(SamplerContract):
     def differs_with_history(self) -> bool:
         """Random search does not learn."""
         return False
+
+    @pytest.mark.parametrize("where", [[], ["units <= 320", "rate < 1e-2"]], ids=["all", "where"])
+    def test_it_is_uniform_over_what_is_allowed(self, where: list[str]) -> None:
+        """By the tests of Kolmogorov and Smirnov and of chi-squared, through Optuna and the codec."""
+        from scipy import stats
+
+        sampler = self.constrained(*where)
+        named = [sampler.space.named(sampler.propose(number).params) for number in range(200)]
+        top = 1e-2 if where else 1e-1
+        rates = [math.log(float(one["rate"][0]) / 1e-5) / math.log(top / 1e-5) for one in named]
+        assert stats.kstest(rates, "uniform").pvalue > 1e-3
+        late = [1 - math.log((0.8 - float(one["late"][0])) / 0.1) / math.log(7) for one in named]
+        assert stats.kstest(late, "uniform").pvalue > 1e-3
+        units = Counter(int(one["units"][0]) for one in named)
+        values = range(32, 321 if where else 513, 32)
+        assert set(units) <= set(values)
+        assert stats.chisquare([units[value] for value in values]).pvalue > 1e-3
+        momenta = [float(one["momentum"][0]) / 0.9 for one in named if "momentum" in one]
+        assert stats.kstest(momenta, "uniform").pvalue > 1e-3
 
 
 class TestTpe(SamplerContract):
@@ -49,6 +72,17 @@ class TestTpe(SamplerContract):
                 live.end(number, OutcomeKind.COMPLETED, distance if direction is Direction.MIN else -distance)
             proposals = [float(next(iter(sampler.propose(number).params.values()))) for number in range(40, 60)]
             assert sum(0.6 < one < 1.0 for one in proposals) >= 15
+
+    def test_it_goes_where_the_values_are_within_the_constraints(self) -> None:
+        """Where the best is forbidden, it proposes what is nearest to it, not just anything that is allowed."""
+        x = Number(name="x", min=0.0, max=1.0, integer=False)
+        live = LiveSweep(self.constrained("x < 0.6", parameters=[x], seed=3))
+        for number in range(40):
+            used = live.use(number, live.ask(number))
+            live.end(number, OutcomeKind.COMPLETED, -abs(float(used["x"]) - 0.8))
+        proposals = [float(next(iter(live.sampler.propose(number).params.values()))) for number in range(40, 60)]
+        assert all(one < 0.6 for one in proposals)
+        assert sum(one > 0.4 for one in proposals) >= 12  # of 20; at random, 7 would be
 
 
 def test_each_kind_has_its_contract() -> None:
