@@ -12,7 +12,7 @@ import tempfile
 from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from rich.console import Console
 
@@ -22,7 +22,7 @@ from ..spaces.errors import BadInput, did_you_mean
 from ..spaces.known import Declared, Known
 from ..spaces.space import Space, checked_where
 from ..spaces.trial import Json
-from ..spaces.yaml_form import BadForm, declare_all
+from ..spaces.yaml_form import BadForm, shown
 from . import sweeps
 from .commands import check_machine, check_tracker
 from .driver import Driver
@@ -33,7 +33,7 @@ from .origin import origin_of
 from .results import Result
 from .sampler import SAMPLERS
 from .spec import Budget, Limits, Resources, Retry, Search, SweepSpec, Track
-from .sweepfile import fit_arguments
+from .sweepfile import fit_arguments, searched_space
 from .sweepform import NAME
 from .watcher import watching
 
@@ -199,10 +199,13 @@ def _fit(values: Mapping[str, Any]) -> tuple[dict[str, Json], list[Declared]]:
 
 
 def _declared(space: Space | Mapping[str, Any] | None) -> Sequence[Declared]:
-    if isinstance(space, Space):
-        return space.declared
+    forms: object = {one.name: one.form for one in space.entries} if isinstance(space, Space) else space or {}
+    if not isinstance(forms, Mapping):
+        raise BadInput(
+            f"space is {shown(forms)}; expected a kerasweep.spaces.Space, or a mapping of parameters by name"
+        )
     try:
-        return declare_all(space or {})
+        return searched_space(cast(Mapping[Any, Any], forms))
     except BadForm as fault:
         raise BadInput(f"space: {fault}") from None
 

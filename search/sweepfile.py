@@ -81,7 +81,7 @@ def _spec(form: SweepForm, path: Path, home: Path) -> SweepSpec:
         objective=_objective(form.objective),
         budget=_budget(form.budget),
         fit=fit,
-        declared=(*searched, *_space(form.space)),
+        declared=(*searched, *searched_space(form.space)),
         where=checked_where(form.where),
         search=_search(form.search),
         parallel=form.parallel,
@@ -140,7 +140,12 @@ def _search(form: SearchForm) -> Search:
 # Parameters ---------------------------------------------------------------------------------------------------------------
 
 
-def _space(forms: Mapping[Any, Any]) -> list[Declared]:
+def searched_space(forms: Mapping[Any, Any]) -> list[Declared]:
+    """Return the parameters of the section `space`.
+
+    Raises:
+        BadForm: one cannot be understood, or is an argument of `fit`.
+    """
     for name in forms:
         if str(name).startswith("fit/"):
             raise BadForm(f"{name!r} is an argument of `fit`; expected it under `fit:`", ("space", name), at_key=True)

@@ -116,7 +116,7 @@ def test_true_and_1_are_two_values() -> None:
     assert len(set(spaces_)) == 4
 
 
-@settings(max_examples=25)
+@settings(max_examples=12)
 @given(declared_spaces())
 def test_a_space_survives_yaml(space: Space) -> None:
     """All of it, to the last bit of a float and the type of a value; what is written is a sweep file's."""
@@ -127,7 +127,7 @@ def test_a_space_survives_yaml(space: Space) -> None:
     assert again.to_yaml() == text
 
 
-@settings(max_examples=25)
+@settings(max_examples=12)
 @given(declared_spaces(), st.booleans())
 def test_a_space_survives_json(space: Space, sort_keys: bool) -> None:
     """Whatever becomes of the order of keys, and though JSON has only text for keys."""
@@ -137,7 +137,7 @@ def test_a_space_survives_json(space: Space, sort_keys: bool) -> None:
     assert again.to_yaml() == space.to_yaml() or sort_keys
 
 
-@settings(max_examples=25)
+@settings(max_examples=12)
 @given(declared_spaces(), st.integers(0, 2**32))
 def test_a_sample_has_what_is_active_and_keeps_to_where(space: Space, seed: int) -> None:
     """Each active parameter has a value of its domain, parents come first, clauses hold."""
