@@ -199,13 +199,15 @@ def _fit(values: Mapping[str, Any]) -> tuple[dict[str, Json], list[Declared]]:
 
 
 def _declared(space: Space | Mapping[str, Any] | None) -> Sequence[Declared]:
-    forms: object = {one.name: one.form for one in space.entries} if isinstance(space, Space) else space or {}
-    if not isinstance(forms, Mapping):
+    given = cast(object, space or {})
+    if isinstance(given, Space):
+        given = {one.name: one.form for one in given.entries}
+    if not isinstance(given, Mapping):
         raise BadInput(
-            f"space is {shown(forms)}; expected a kerasweep.spaces.Space, or a mapping of parameters by name"
+            f"space is {shown(given)}; expected a kerasweep.spaces.Space, or a mapping of parameters by name"
         )
     try:
-        return searched_space(cast(Mapping[Any, Any], forms))
+        return searched_space(cast(Mapping[Any, Any], given))
     except BadForm as fault:
         raise BadInput(f"space: {fault}") from None
 

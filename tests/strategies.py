@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import strategies as st
 from hypothesis.strategies import DrawFn, SearchStrategy
 
-from kerasweep.spaces.builders import When, boolean, choice, fixed, integer, real, repeat
+from kerasweep.spaces.builders import Sampled, When, boolean, choice, fixed, integer, real, repeat
 from kerasweep.spaces.known import Known
 from kerasweep.spaces.parameter import Boolean, Choice, Condition, Fixed, Number, Parameter, Sampling
 from kerasweep.spaces.space import Entry, Space
@@ -116,13 +116,14 @@ whole = st.integers(-(10**16), 10**16)
 @st.composite
 def entries(draw: DrawFn, name: str, depth: int = 2) -> Entry:
     """Draw a declared parameter, with branches and groups below it down to `depth`."""
+    stated: list[Sampled | None] = [None, "linear"]
     kinds = ["integer", "real", "grid", "log", "texts", "numbers", "boolean", "fixed"]
     kind = draw(st.sampled_from([*kinds, *(["branches", "repeat"] * 2 if depth else [])]))
     match kind:
         case "integer":
             low, more = draw(whole), draw(st.integers(0, 10**6))
             default = draw(st.none() | st.integers(low, low + more))
-            return integer(name, low, low + more, default=default, sampling=draw(st.none() | st.just("linear")))
+            return integer(name, low, low + more, default=default, sampling=draw(st.sampled_from(stated)))
         case "real":
             low, high = sorted(draw(st.tuples(finite, finite)))
             return real(name, low, high, default=draw(st.none() | st.floats(low, high)))

@@ -58,16 +58,15 @@ where:
   - activation == "relu" or layers == 1
   - p["optimizer/sgd/momentum"] > 0.5
   - late_rate < 1e-2
-search: {sampler: SAMPLER, seed: 3}
+search: {sampler: random, seed: 3}
 budget: {trials: 8}
 parallel: 2
 """
 
 
-@pytest.mark.parametrize("sampler", ["random", "tpe"])
-def test_every_trial_keeps_to_where_and_infeasible_ones_cost_nothing(rig: Make, sampler: str) -> None:
+def test_every_trial_keeps_to_where_and_infeasible_ones_cost_nothing(rig: Make) -> None:
     """Groups, branches and late-bound parameters; what the model refuses is recorded, and another is proposed."""
-    sweep = rig(MODEL, SWEEP.replace("SAMPLER", sampler))
+    sweep = rig(MODEL, SWEEP)
     code, text = sweep.run()
     assert code == 0, text
     history = check_journal(sweep.folder, trials=8)
@@ -110,7 +109,7 @@ def tags_of(home: Path) -> list[str]:
 
 def test_what_no_round_can_satisfy_ends_the_sweep(rig: Make) -> None:
     """A clause over a late-bound parameter that it never keeps to: 50 infeasible in a row, one line, exit 1."""
-    text = SWEEP.replace("SAMPLER", "random").replace("late_rate < 1e-2", "width < 0")
+    text = SWEEP.replace("late_rate < 1e-2", "width < 0")
     sweep = rig(MODEL.replace("width = 0", 'width = hp.Int("width", 1, 3)'), text)
     code, said = sweep.run()
     assert code == 1, said
@@ -118,4 +117,4 @@ def test_what_no_round_can_satisfy_ends_the_sweep(rig: Make) -> None:
     history = check_journal(sweep.folder, trials=0)
     assert {one.state for one in history.trials.values()} == {"infeasible"}
     assert not any(one.metrics for one in history.trials.values())
-    check_mlflow(sweep.home, history)
+    check_mlflow(sweep.home, history, "FAILED")
