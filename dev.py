@@ -65,10 +65,13 @@ def check() -> None:
 
 
 def test() -> None:
-    """Run the checks and every test; further arguments go to pytest (`-m 'not real'` is the fast layer)."""
+    """Run the checks and every test; further arguments go to pytest (`-m 'not real'` is the fast layer).
+
+    Two processes: one takes the tests that are real, which share what they start, the other the fast ones meanwhile.
+    """
     if not sys.argv[2:]:
         check()
-    run(PYTHON, "-m", "pytest", *sys.argv[2:])
+    run(PYTHON, "-m", "pytest", "-n", "2", "--dist", "loadgroup", *sys.argv[2:])
 
 
 COMMANDS = {"setup": setup, "example": example, "check": check, "test": test}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import threading
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,7 +21,7 @@ ENVIRONMENT = {
     "RAY_CHDIR_TO_TRIAL_DIR": "0",
     "RAY_ENABLE_UV_RUN_RUNTIME_ENV": "0",
     "RAY_DEDUP_LOGS": "0",
-    "RAY_prestart_worker_first_driver": "0",
+    "RAY_preload_python_modules": "ray.tune,kerasweep.cluster.actor",
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "1",
     "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
     "TUNE_GLOBAL_CHECKPOINT_S": "86400",
@@ -39,17 +39,36 @@ class RayDied(BaseException):
 
 
 @contextmanager
-def _on_loopback() -> Generator[None]:
-    """Have Ray listen at 127.0.0.1 only: it would put the machine's outer address in its place, and listen at all."""
-    from ray._private import services
-
-    module = cast(Any, services)
-    before = module.resolve_ip_for_localhost
-    module.resolve_ip_for_localhost = _same
+def _replaced(owner: object, **names: Callable[..., Any]) -> Generator[None]:
+    """Replace private functions of Ray for a while; one that a newer Ray no longer has stays away."""
+    before = {name: getattr(owner, name) for name in names if hasattr(owner, name)}
+    for name in before:
+        setattr(owner, name, names[name])
     try:
         yield
     finally:
-        module.resolve_ip_for_localhost = before
+        for name, function in before.items():
+            setattr(owner, name, function)
+
+
+@contextmanager
+def _small_and_on_loopback() -> Generator[None]:
+    """Have Ray listen at 127.0.0.1 only, and start no daemons that a sweep does not need.
+
+    Ray would put the machine's outer address in place of the loopback one. Its autoscaler, log monitor and dashboard
+    server are three Python processes: 1.5 CPU-seconds of every start, for nothing.
+    """
+    from ray._private import node, services
+
+    with (
+        _replaced(services, resolve_ip_for_localhost=_same),
+        _replaced(node.Node, start_monitor=_nothing, start_log_monitor=_nothing, start_api_server=_nothing),
+    ):
+        yield
+
+
+def _nothing(*arguments: object, **named: object) -> None:
+    del arguments, named
 
 
 def _same(host: str) -> str:
@@ -69,8 +88,10 @@ class Capacity:
 class RaySession:
     """Starts Ray on a thread, so that imports go on meanwhile; the thread stays, since Ray ends with it."""
 
-    def __init__(self, folder: Path) -> None:
-        os.environ.update(ENVIRONMENT)
+    def __init__(self, folder: Path, *, slots: int) -> None:
+        """Start at once; `slots`: how many actors there will be, which decides whether workers are started for them."""
+        few = (os.cpu_count() or 1) <= 2 * slots  # Ray starts a worker per cpu or none: on a large machine, none
+        os.environ.update(ENVIRONMENT, RAY_prestart_worker_first_driver=str(int(few)))
         self._folder = folder
         self._up = threading.Event()
         self._down = threading.Event()
@@ -96,7 +117,7 @@ class RaySession:
         if ray.is_initialized():
             self._joined = True
             return
-        with _on_loopback():
+        with _small_and_on_loopback():
             ray.init(
                 address="local",
                 include_dashboard=False,
@@ -128,6 +149,26 @@ class RaySession:
     def alive(self) -> bool:
         """Whether the processes of a Ray that was started here all live."""
         return all(one.is_running() and one.status() != psutil.STATUS_ZOMBIE for one in self._daemons)
+
+    @contextmanager
+    def prestarted_actors(self) -> Generator[None]:
+        """Let Tune's actors take the worker processes that Ray started in advance.
+
+        Tune gives each actor a runtime environment of a few variables (a Ray that was started here has them anyway),
+        for which Ray starts a new process: over a second of imports while all wait.
+        """
+        import ray
+        from ray.tune.execution import class_cache
+
+        def get(cache: object, trainable: type) -> Any:
+            del cache
+            return cast(Any, ray).remote(trainable)
+
+        if self._joined:
+            yield
+            return
+        with _replaced(cast(Any, class_cache)._ActorClassCache, get=get):
+            yield
 
     def check(self) -> None:
         """Look after Ray.

@@ -45,6 +45,8 @@ logger = logging.getLogger(__name__)
 
 EVENT_S = 0.02
 """A chunk of reports covers at least so many seconds per slot, so that the driver (5 ms an event) keeps up."""
+TRACKER_S = 30.0
+"""The tracker starts once a trial has reported (its imports would delay that), at the latest after so many seconds."""
 Tell = Callable[[Mapping[str, Any]], None]
 
 
@@ -112,7 +114,7 @@ class Driver:
         slots = self._slots_wanted()
         cpu, gpu = self._spec.resources.cpu, self._spec.resources.gpu
         server = ForkServer(self._scratch, program, warm=slots, cpu=cpu, gpu=gpu, log=logs / "trainers.log")
-        ray = RaySession(self._scratch / "ray")
+        ray = RaySession(self._scratch / "ray", slots=slots)
         journal: Journal | None = None
         try:
             for name in ("optuna", "ray.tune", "ray.tune.search", "ray.tune.schedulers"):  # while TensorFlow is, too
@@ -130,7 +132,9 @@ class Driver:
             ledger = self._ledger(journal)
             engine = self._engine(ledger, slots, ray)
             self._signals.running = True
-            engine.run(self._trainable(server), self._resources(), self._scratch / "tune")
+            with ray.prestarted_actors():
+                engine.run(self._trainable(server), self._resources(), self._scratch / "tune")
+            self._watch_tracker()  # of a sweep that ended before its first report
             return self._exit_code(ledger)
         except RayDied:
             raise Infrastructure(f"Ray died under {self._spec.name}; what was journaled is safe") from None
@@ -206,16 +210,20 @@ class Driver:
 
     def _engine(self, ledger: Ledger, slots: int, ray: RaySession) -> Engine:
         self._chunk_s = max(1.0, slots * EVENT_S)
+        began = time.monotonic()
 
         def watch() -> None:
             ray.check()
-            if self._job.track:
+            if engine.heard or time.monotonic() - began > TRACKER_S:
                 self._watch_tracker()
 
-        return Engine(ledger, self._folder, slots, interrupted=lambda: self._signals.code, watch=watch)
+        engine = Engine(ledger, self._folder, slots, interrupted=lambda: self._signals.code, watch=watch)
+        return engine
 
     def _watch_tracker(self) -> None:
-        """Start the tracker once training is under way (its imports would delay that), and again when it died."""
+        """Start the tracker, and again when it died."""
+        if not self._job.track:
+            return
         if self._tracker is None:
             self._tracker = Tracker(self._folder)
         self._tracker.keep_alive()

@@ -75,6 +75,8 @@ class Engine:
         self._placed: dict[str, tuple[int, int]] = {}
         self._seen: dict[str, int] = {}
         self._looked_at = 0.0
+        self.heard = False
+        """Whether a trial has reported or ended since this process began."""
         self.error: BaseException | None = None
 
     # What Tune asks -------------------------------------------------------------------------------------------------
@@ -119,6 +121,7 @@ class Engine:
             if live is None or not live.placed or (message["trial"], message["attempt"]) != placed:
                 break
             self._take(number, attempt, message)
+        self.heard = self.heard or any(message["type"] in ("report", "ended") for message in messages)
         live = self._ledger.state.live.get(number)
         closing = self._ledger.state.closing
         if live is not None and live.placed and closing is not None and closing.cancel:

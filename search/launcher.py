@@ -13,7 +13,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -160,7 +160,7 @@ def _conclude(run: _Run, job: Job, history: History, console: Console) -> int:
         _complain(history.ended.why if history.closing else f"no trial of {name} succeeded; `kerasweep show {name}`")
     if history.ended.exit_code in (130, 143):
         _complain(f"{history.ended.why}; nothing is lost: `kerasweep resume {name}`")
-    behind = wait_for_delivery(Path(job.folder), 8.0 if run.signals else DELIVERY_S)
+    behind = wait_for_delivery(Path(job.folder), 8.0 if run.signals else DELIVERY_S, lambda: run.signals > 1)
     if behind:
         _complain(behind)
     return history.ended.exit_code or (3 if behind else 0)
@@ -182,14 +182,14 @@ def _complain(text: str) -> None:
     Console(stderr=True).print(text, markup=False, highlight=False, soft_wrap=True)
 
 
-def wait_for_delivery(folder: Path, patience_s: float) -> str:
+def wait_for_delivery(folder: Path, patience_s: float, hurried: Callable[[], bool] = lambda: False) -> str:
     """Wait until MLflow has all of the sweep; return what is left to do, in words, or an empty string."""
     deadline = time.monotonic() + patience_s
     while True:
         status = delivery_status(folder)
         if status.delivered_seq >= status.last_seq:
             return ""
-        if time.monotonic() > deadline:
+        if time.monotonic() > deadline or hurried():
             left = status.last_seq - status.delivered_seq
             return f"MLflow lacks {left} events of {folder.name}, which are safe: `kerasweep sync {folder.name}`"
         time.sleep(0.1)

@@ -17,3 +17,11 @@ settings.register_profile(
     ],
 )
 settings.load_profile("kerasweep")
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Keep all real tests in one process, where several share the machine: they share Ray, MLflow and TensorFlow."""
+    for item in items:
+        if item.get_closest_marker("real"):
+            item.add_marker(pytest.mark.xdist_group("real"))

@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import os
+import random
 import signal
 import time
 from collections.abc import Callable
+from contextlib import suppress
 
+import psutil
 import pytest
 
+from kerasweep.spaces.trial import Cause
+from kerasweep.trackers.events import AttemptEnded
 from kerasweep.trackers.history import History
 
-from .rig import MODEL, SWEEP, Rig, check_journal, check_mlflow
+from .rig import MODEL, SWEEP, Rig, check_journal, check_mlflow, entries
 
 pytestmark = pytest.mark.real
 LONG = SWEEP.replace("epochs: 3", "epochs: 15")  # trials of some seconds, so that there is one to kill
@@ -37,6 +43,70 @@ def test_a_sweep_survives_the_kill_of(role: str, rig: Make) -> None:
     sweep.wait(lambda _: sweep.processes(role))
     sweep.kill(role)
     code, text = sweep.finish()
+    assert code == 0, text
+    check_mlflow(sweep.home, check_journal(sweep.folder, trials=6))
+
+
+IN_BUILD = MODEL.replace(
+    "def build(hp):",
+    """def build(hp):
+    import os, pathlib, time
+
+    mark = pathlib.Path(__file__).with_name("building")
+    if not mark.exists():
+        mark.write_text(str(os.getpid()))
+        time.sleep(600)""",
+)
+
+
+def test_a_trainer_killed_while_it_builds_is_replaced(rig: Make) -> None:
+    """The trial whose model was being built is tried again in another trainer."""
+    sweep = rig(IN_BUILD)
+    sweep.start()
+    mark = sweep.home / "building"
+    sweep.wait(lambda _: mark.exists() and mark.read_text())
+    os.kill(int(mark.read_text()), signal.SIGKILL)
+    code, text = sweep.finish()
+    assert code == 0, text
+    killed = [one.event for one in entries(sweep.folder) if isinstance(one.event, AttemptEnded)]
+    assert [(one.cause, one.attempt) for one in killed] == [(Cause.CRASH, 1)]
+    assert "SIGKILL" in killed[0].why
+    check_mlflow(sweep.home, check_journal(sweep.folder, trials=6))
+
+
+def test_trainers_killed_at_random_moments_are_replaced(rig: Make) -> None:
+    """Whatever a trainer is doing (idle, building, fitting, ending a trial), its death costs an attempt at most."""
+    draw = random.Random(seed := random.randrange(1_000_000))
+    sweep = rig(MODEL, SWEEP.replace("trials: 6", "trials: 16").replace("epochs: 3", "epochs: 8"))
+    launcher = sweep.start()
+    sweep.wait(trials_ended(1))
+    for _ in range(5):
+        time.sleep(draw.uniform(0.5, 2.5))
+        trainers = sweep.processes("trainer")
+        if launcher.poll() is None and trainers:
+            with suppress(psutil.NoSuchProcess):
+                draw.choice(trainers).kill()
+    code, text = sweep.finish()
+    assert code == 0, f"seed {seed}: {text}"
+    check_mlflow(sweep.home, check_journal(sweep.folder, trials=16))
+
+
+def test_a_second_ctrl_c_ends_within_two_seconds(rig: Make) -> None:
+    """The second SIGINT waits for nothing; what was journaled stands, and `resume` completes the sweep."""
+    sweep = rig(MODEL, SWEEP.replace("epochs: 3", "epochs: 60"))
+    launcher = sweep.start()
+    sweep.wait(in_fit)
+    launcher.send_signal(signal.SIGINT)
+    time.sleep(0.05)
+    launcher.send_signal(signal.SIGINT)
+    began = time.monotonic()
+    code, text = sweep.finish()
+    assert time.monotonic() - began < 2.0
+    assert code == 130, text
+    while left := sweep.all_processes():
+        assert time.monotonic() - began < 15.0, [process.cmdline() for process in left]
+        time.sleep(0.1)
+    code, text = sweep.run("resume", "rig")
     assert code == 0, text
     check_mlflow(sweep.home, check_journal(sweep.folder, trials=6))
 
