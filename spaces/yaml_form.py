@@ -11,69 +11,32 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
-from decimal import Decimal
 from typing import Any, cast
 
 from .bad_form import BadForm, Path, checked_name, shown
-from .errors import BadInput, did_you_mean
+from .form_values import (
+    CHOICE,
+    FIXED,
+    MANY_VALUES,
+    RANGE,
+    SHAPES,
+    Slot,
+    branching_choice,
+    check_keys,
+    choice_of,
+    range_of,
+    scalar,
+)
 from .known import Declared
-from .parameter import Boolean, Choice, Condition, Fixed, Interval, Number, Parameter, Sampling
+from .parameter import Condition, Fixed, Interval, Parameter
 from .trial import Scalar
 from .when_form import Formed, When, read_when, resolved
 
-__all__ = ["BadForm", "Path", "checked_name", "declare", "declare_all", "shown"]
+__all__ = ["MANY_VALUES", "BadForm", "Path", "checked_name", "declare", "declare_all", "shown"]
 
-ANYWHERE = ("repeat", "when")
-RANGE = ("min", "max", "step", "sampling", "default", *ANYWHERE)
-CHOICE = ("choice", "ordered", "default", *ANYWHERE)
-FIXED = ("fixed", *ANYWHERE)
-OTHER_WORDS = {
-    "each": "repeat",
-    "high": "max",
-    "if": "when",
-    "low": "min",
-    "max_value": "max",
-    "min_value": "min",
-    "options": "choice",
-    "value": "fixed",
-    "values": "choice",
-}
-SHAPES = "`{min: …, max: …}`, a list of values, `{choice: …}` or `{fixed: …}`"
-MANY_VALUES = 100_000
 MANY_REPEATS = 100
 MANY_PARAMETERS = 2_000
-LARGE = 10**17
-"""A whole number from here on cannot be read back from YAML."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Slot:
-    """Where a form stands: the parameter's full name, its conditions, the path to it.
-
-    `around` has what comes before and after the parameter's own name, then those of what it stands in: inside the
-    second turn of a group in a branch, `model/cnn/` and `_1`.
-    """
-
-    name: str
-    path: Path
-    conditions: tuple[Condition, ...] = ()
-    around: tuple[tuple[str, str], ...] = (("", ""),)
-
-    def fault(self, message: str, *keys: Any, at_key: bool = False) -> BadForm:
-        """Return the fault of the piece that `keys` leads to."""
-        return BadForm(message, (*self.path, *keys), at_key=at_key)
-
-    def within(self, name: Any, path: Path, before: str, after: str, condition: Condition | None) -> _Slot:
-        """Return the place of the parameter `name` of a group that stands here."""
-        return _Slot(
-            name=checked_name(f"{before}{checked_name(name, path)}{after}", path),
-            path=path,
-            conditions=self.conditions if condition is None else (*self.conditions, condition),
-            around=((before, after), *self.around),
-        )
 
 
 def declare(name: str, form: object, path: Path = ()) -> list[Declared]:
@@ -87,7 +50,7 @@ def declare(name: str, form: object, path: Path = ()) -> list[Declared]:
     Raises:
         BadForm: the form cannot be understood.
     """
-    return resolved(_formed(_Slot(name=checked_name(name, path), path=path), form))
+    return resolved(_formed(Slot(name=checked_name(name, path), path=path), form))
 
 
 def declare_all(forms: Mapping[Any, Any], path: Path = ()) -> list[Declared]:
@@ -99,36 +62,36 @@ def declare_all(forms: Mapping[Any, Any], path: Path = ()) -> list[Declared]:
     formed: list[Formed] = []
     for name, form in forms.items():
         at = (*path, name)
-        formed += _formed(_Slot(name=checked_name(name, at), path=at), form)
+        formed += _formed(Slot(name=checked_name(name, at), path=at), form)
         if len(formed) > MANY_PARAMETERS:
             raise BadForm(f"over {MANY_PARAMETERS} parameters with {name!r}; expected fewer", at, at_key=True)
     return resolved(formed)
 
 
-def _formed(at: _Slot, form: object) -> list[Formed]:
+def _formed(at: Slot, form: object) -> list[Formed]:
     match form:
         case Mapping():
             return _from_mapping(at, cast(Mapping[Any, Any], form))
         case Sequence() if not isinstance(form, str):
-            return [Formed(declared=Declared(parameter=_choice(at, cast(Sequence[Any], form), {}, ())), path=at.path)]
+            return [Formed(declared=Declared(parameter=choice_of(at, cast(Sequence[Any], form), {}, ())), path=at.path)]
         case None:
             raise at.fault(f"{at.name!r} is empty; expected {SHAPES}")
         case _:
             raise at.fault(f"{at.name!r} is {shown(form)}; expected {SHAPES}; a literal is `{{fixed: {form}}}`")
 
 
-def _from_mapping(at: _Slot, form: Mapping[Any, Any]) -> list[Formed]:
+def _from_mapping(at: Slot, form: Mapping[Any, Any]) -> list[Formed]:
     if not form:
         raise at.fault(f"{at.name!r} is an empty mapping; expected {SHAPES}")
     kind = "fixed" if "fixed" in form else "choice" if "choice" in form else "range"
-    _check_keys(at, form, {"fixed": FIXED, "choice": CHOICE, "range": RANGE}[kind])
+    check_keys(at, form, {"fixed": FIXED, "choice": CHOICE, "range": RANGE}[kind])
     if kind == "fixed":
-        value = _scalar(at, form["fixed"], "fixed")
+        value = scalar(at, form["fixed"], "fixed")
         declared = Declared(parameter=Fixed(name=at.name, conditions=at.conditions, value=value))
     elif kind == "range":
-        declared = _range(at, form)
+        declared = range_of(at, form)
     else:
-        declared = Declared(parameter=_chosen(at, form))
+        declared = Declared(parameter=branching_choice(at, form))
     whens: tuple[When, ...] = ()
     if "when" in form:
         whens = read_when(form["when"], at.name, at.around, (*at.path, "when"))
@@ -142,23 +105,10 @@ def _from_mapping(at: _Slot, form: Mapping[Any, Any]) -> list[Formed]:
     return [Formed(declared=declared, path=at.path, whens=whens), *below]
 
 
-def _check_keys(at: _Slot, form: Mapping[Any, Any], valid: Sequence[str]) -> None:
-    anywhere = tuple(dict.fromkeys((*RANGE, *CHOICE, *FIXED)))
-    for key in form:
-        if key in valid:
-            continue
-        if key in anywhere:
-            raise at.fault(f"{key!r} does not go with {valid[0]!r}; expected {SHAPES}", key, at_key=True)
-        word = OTHER_WORDS.get(str(key))
-        hint = f" (did you mean {word!r}?)" if word else did_you_mean(str(key), anywhere)
-        names = ", ".join(valid if any(one in form for one in valid) else anywhere)
-        raise at.fault(f"unknown key {shown(key)} in {at.name!r}; expected one of {names}{hint}", key, at_key=True)
-
-
 # Groups -----------------------------------------------------------------------------------------------------------------
 
 
-def _branches(at: _Slot, branches: Mapping[Any, Any]) -> list[Formed]:
+def _branches(at: Slot, branches: Mapping[Any, Any]) -> list[Formed]:
     below: list[Formed] = []
     for value, children in branches.items():
         if isinstance(value, float):
@@ -175,7 +125,7 @@ def _in_name(value: Scalar) -> str:
     return shown(value) if isinstance(value, bool) else str(value)
 
 
-def _repeated(at: _Slot, count: Parameter, group: object) -> list[Formed]:
+def _repeated(at: Slot, count: Parameter, group: object) -> list[Formed]:
     """Return the group's parameters, turn by turn; a turn is active where the count goes beyond its index."""
     path = (*at.path, "repeat")
     counts = _counts(at, count)
@@ -191,7 +141,7 @@ def _repeated(at: _Slot, count: Parameter, group: object) -> list[Formed]:
     return below
 
 
-def _counts(at: _Slot, count: Parameter) -> tuple[int, ...]:
+def _counts(at: Slot, count: Parameter) -> tuple[int, ...]:
     domain = count.domain
     rule = f"'repeat' needs a count: whole numbers from 0 to {MANY_REPEATS}"
     if isinstance(domain, Interval):
@@ -205,176 +155,9 @@ def _counts(at: _Slot, count: Parameter) -> tuple[int, ...]:
     return counts
 
 
-def _group(at: _Slot, group: object, what: str, path: Path) -> list[tuple[Any, Any]]:
+def _group(at: Slot, group: object, what: str, path: Path) -> list[tuple[Any, Any]]:
     if group is None:
         return []
     if not isinstance(group, Mapping):
         raise BadForm(f"{what} is {shown(group)}; expected its parameters, by name", path)
     return list(cast(Mapping[Any, Any], group).items())
-
-
-# Ranges -----------------------------------------------------------------------------------------------------------------
-
-
-def _range(at: _Slot, form: Mapping[Any, Any]) -> Declared:
-    for end in ("min", "max"):
-        if end not in form:
-            raise at.fault(f"{at.name!r} has no {end!r}; expected {SHAPES}")
-    numbers = {key: _number(at, form[key], key) for key in ("min", "max", "step", "default") if key in form}
-    integer = all(isinstance(number, int) for number in numbers.values())
-    number = _with(at, None, "min", name=at.name, conditions=at.conditions, integer=integer, **_ends(numbers))
-    if "sampling" in form:
-        number = _with(at, number, "sampling", sampling=_sampling(at, form["sampling"]))
-    for key in ("step", "default"):
-        if key in numbers:
-            number = _with(at, number, key, **{key: numbers[key]})
-    _check_grid(at, number)
-    left_open = {key for key in ("sampling", "step") if key not in form} | ({"kind"} if integer else set[str]())
-    return Declared(parameter=number, open=frozenset(left_open))
-
-
-def _ends(numbers: Mapping[str, float]) -> dict[str, float]:
-    return {"min": numbers["min"], "max": numbers["max"]}
-
-
-def _with(at: _Slot, number: Number | None, key: str, **changes: Any) -> Number:
-    """Return the number with `changes`; what it says against them is the fault of `key`."""
-    try:
-        return Number(**changes) if number is None else replace(number, **changes)
-    except BadInput as error:
-        raise at.fault(str(error), key) from None
-
-
-def _sampling(at: _Slot, value: object) -> Sampling:
-    names = [str(one) for one in Sampling]
-    if value not in names:
-        hint = did_you_mean(str(value), names)
-        raise at.fault(f"'sampling' is {shown(value)}; expected {', '.join(names)}{hint}", "sampling")
-    return Sampling(str(value))
-
-
-def _check_grid(at: _Slot, number: Number) -> None:
-    """Refuse a grid that nobody can mean: it would be held in memory, its steps miss `max`, or it misses the default."""
-    if number.step is None or number.min == number.max:
-        return
-    linear = number.sampling is Sampling.LINEAR
-    if linear:
-        count = (number.max - number.min) / number.step
-    else:
-        count = (math.log(number.max) - math.log(number.min)) / math.log(number.step)
-    if count > MANY_VALUES:
-        raise at.fault(f"{at.name!r} has over {MANY_VALUES} steps; expected a larger step, or none", "step")
-    below, above = _around_max(number, round(count))
-    if number.max not in (below, above):
-        fitting = min((below, above), key=lambda end: (abs(end - number.max), end))
-        message = f"steps of {number.step:g} from {number.min:g} miss max {number.max:g}; the nearest max that fits is"
-        raise at.fault(f"{at.name!r}: {message} {_plain(number, fitting)}", "max")
-    grid = number.grid()
-    if number.default is not None and number.default not in grid:
-        nearest = min(grid, key=lambda one: abs(float(one) - float(number.default or 0)))
-        message = f"default {number.default:g} is not on the grid of {at.name!r}; the nearest value on it is {nearest}"
-        raise at.fault(message, "default")
-
-
-def _around_max(number: Number, steps: int) -> tuple[float, float]:
-    """Return the last value that steps from `min` meet before `max`, or on it, and the first one from there."""
-    low, step = Decimal(str(number.min)), Decimal(str(number.step))
-    linear = number.sampling is Sampling.LINEAR
-    ends = [float(low + step * many if linear else low * step**many) for many in (steps - 1, steps, steps + 1)]
-    close = [
-        end if not math.isclose(end, number.max, rel_tol=1e-12) else number.max for end in ends if end > 0 or linear
-    ]
-    below = max((end for end in close if number.min < end <= number.max), default=close[-1])
-    return below, min((end for end in close if end >= number.max), default=below)
-
-
-def _plain(number: Number, value: float) -> str:
-    return str(int(value)) if number.integer else str(value)
-
-
-def _number(at: _Slot, value: object, key: str) -> float:
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
-        raise at.fault(f"{key!r} of {at.name!r} is {shown(value)}; expected a number", key)
-    _check_size(at, value, key)
-    return value
-
-
-def _check_size(at: _Slot, value: float, *keys: Any) -> None:
-    if isinstance(value, int) and abs(value) >= LARGE:
-        raise at.fault(f"{value} of {at.name!r} is too large; expected a whole number of at most 17 digits", *keys)
-
-
-# Choices ----------------------------------------------------------------------------------------------------------------
-
-
-def _chosen(at: _Slot, form: Mapping[Any, Any]) -> Parameter:
-    """Return the parameter of a form that says `choice`, its branches' ones left out."""
-    values = form["choice"]
-    if isinstance(values, Mapping):
-        if not values:
-            raise at.fault(f"'choice' of {at.name!r} is an empty mapping; expected at least one branch", "choice")
-        return _choice(at, list(cast(Mapping[Any, Any], values)), form, ("choice",))
-    if isinstance(values, str) or not isinstance(values, Sequence):
-        raise at.fault(f"'choice' is {shown(values)}; expected a list of values, or a mapping of branches", "choice")
-    return _choice(at, cast(Sequence[Any], values), form, ("choice",))
-
-
-def _choice(at: _Slot, values: Sequence[Any], form: Mapping[Any, Any], path: Path) -> Parameter:
-    if not values:
-        raise at.fault(f"{at.name!r} is an empty list; expected at least one value to choose from", *path)
-    scalars = _alike(at, [_scalar(at, value, *path, index) for index, value in enumerate(values)], path)
-    default = _member(at, form, scalars)
-    base: dict[str, Any] = {"name": at.name, "conditions": at.conditions, "default": default}
-    if set(scalars) == {True, False} and isinstance(scalars[0], bool) and "ordered" not in form:
-        return Boolean(**base)
-    return Choice(**base, values=scalars, ordered=_ordered(at, form, scalars))
-
-
-def _alike(at: _Slot, values: Sequence[Scalar], path: Path) -> tuple[Scalar, ...]:
-    """Return the values, all of one type, as KerasTuner wants them: a whole number among floats is a float."""
-    kinds = {"a switch" if isinstance(one, bool) else "text" if isinstance(one, str) else "number" for one in values}
-    if len(kinds) > 1:
-        message = f"{at.name!r} mixes {' and '.join(sorted(kinds))}; expected values of one kind (quotes make text)"
-        raise at.fault(message, *path)
-    if any(isinstance(one, float) for one in values):
-        values = [float(one) for one in values]
-    seen = set[Scalar]()
-    for index, value in enumerate(values):
-        if value in seen:
-            raise at.fault(f"{at.name!r} lists {shown(value)} twice; expected each value once", *path, index)
-        seen.add(value)
-    return tuple(values)
-
-
-def _member(at: _Slot, form: Mapping[Any, Any], values: Sequence[Scalar]) -> Scalar | None:
-    """Return the default, if the form gives one."""
-    if "default" not in form:
-        return None
-    default = form["default"]
-    for value in values:
-        if value == default and isinstance(value, bool) == isinstance(default, bool):
-            return value
-    names = [shown(value) for value in values]
-    hint = did_you_mean(default, [str(value) for value in values]) if isinstance(default, str) else ""
-    some = ", ".join([*names[:8], *(["…"] if len(names) > 8 else [])])
-    raise at.fault(f"'default' of {at.name!r} is {shown(default)}; expected one of {some}{hint}", "default")
-
-
-def _ordered(at: _Slot, form: Mapping[Any, Any], values: Sequence[Scalar]) -> bool:
-    ordered = form.get("ordered", not isinstance(values[0], bool | str))
-    if not isinstance(ordered, bool):
-        raise at.fault(f"'ordered' of {at.name!r} is {shown(ordered)}; expected true or false", "ordered")
-    return ordered
-
-
-def _scalar(at: _Slot, value: object, *keys: Any) -> Scalar:
-    if isinstance(value, str):
-        if any(char == "\0" or "\ud800" <= char <= "\udfff" for char in value):
-            raise at.fault(
-                f"a value of {at.name!r} holds a character that cannot be stored; expected plain text", *keys
-            )
-        return value
-    if isinstance(value, bool) or (isinstance(value, int | float) and math.isfinite(value)):
-        _check_size(at, value, *keys)
-        return value
-    raise at.fault(f"a value of {at.name!r} is {shown(value)}; expected text, a number, true or false", *keys)

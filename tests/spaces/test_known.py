@@ -10,6 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from kerasweep.spaces import Space, boolean, choice, integer, repeat
+from kerasweep.spaces.hp import Trace
 from kerasweep.spaces.known import Declared, Known
 from kerasweep.spaces.parameter import Boolean, Choice, Condition, Fixed, Number, Parameter, Sampling, identity
 from kerasweep.spaces.trial import Scalar
@@ -70,6 +72,48 @@ def test_the_codes_conditions_hold_whatever_is_declared() -> None:
     under = (Condition(parent="kind", values=("mlp",)),)
     declared = Declared(parameter=Choice(name="units", values=(8, 16)))
     assert declared.narrow(replace(CODE, conditions=under)) == Choice(name="units", values=(8, 16), conditions=under)
+
+
+def test_declared_conditions_hold_where_the_code_states_none() -> None:
+    """A plain loop or `if` says nothing; the declaration does, as long as it agrees with what was read."""
+    conditions = (Condition(parent="layers", values=(2, 3)),)
+    declared = Declared(parameter=replace(CODE, conditions=conditions), open=frozenset())
+    assert declared.narrow(CODE, {"layers": 2}).conditions == conditions
+    assert declared.narrow(CODE, {"layers": 1}).conditions == ()
+    assert declared.narrow(CODE).conditions == ()
+    own = (Condition(parent="kind", values=("mlp",)),)
+    assert declared.narrow(replace(CODE, conditions=own), {"layers": 2}).conditions == own
+
+
+@pytest.mark.parametrize("layers", [1, 2, 3])
+def test_a_loop_over_a_declared_group_needs_no_further_round(layers: int) -> None:
+    """What the driver proposes for a declared group is just what the model's loop asks for."""
+    group = [integer("units", 8, 64, step=8), choice("kind", {"a": [boolean("b")], "c": []})]
+    declared = Space([repeat(integer("layers", 1, 3), group)]).declared
+    known = Known.of(declared)
+    params = known.walk(lambda _, one: layers if one.name == "layers" else one.initial)
+    trace = Trace(assigned=params, declared={one.parameter.name: one for one in declared})
+    for layer in range(int(trace.read(Number(name="layers", min=1, max=5, integer=True)))):
+        trace.read(Number(name=f"units_{layer}", min=1, max=512, integer=True))
+        if trace.read(Choice(name=f"kind_{layer}", values=("a", "c"))) == "a":
+            trace.read(Boolean(name=f"kind_{layer}/a/b"))
+    assert trace.misses == {}
+    assert set(trace.used) == set(params)
+    assert known.learn(one for one, _ in trace.used.values()).parameters == known.parameters
+
+
+def test_a_parameter_that_is_read_where_it_was_not_declared_to_be_is_found() -> None:
+    """The code decides what it reads: under no condition, it gets a value of its own in the next round."""
+    declared = Space([repeat(integer("layers", 1, 3), [boolean("skip")])]).declared
+    known = Known.of(declared)
+    params = known.walk(lambda _, one: one.initial)
+    trace = Trace(assigned=params, declared={one.parameter.name: one for one in declared})
+    trace.read(Number(name="layers", min=1, max=3, integer=True))
+    trace.read(Boolean(name="skip_2"))
+    (missed,) = trace.misses.values()
+    assert missed == Boolean(name="skip_2")
+    more = known.learn([missed]).walk(lambda _, one: one.initial, params)
+    assert identity(missed) in more
 
 
 @given(parameters, st.frozensets(st.sampled_from(["kind", "step", "sampling"])))
