@@ -7,14 +7,19 @@ import math
 from collections import Counter
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from kerasweep.search.objective import Direction, Objective
 from kerasweep.search.sampler import SAMPLERS, OptunaSampler, derived_seed
+from kerasweep.spaces.constraints import Constraints
 from kerasweep.spaces.known import Declared, Known
 from kerasweep.spaces.parameter import Number
+from kerasweep.spaces.space import Space
 from kerasweep.spaces.trial import OutcomeKind
 
-from ..contracts.samplers import LiveSweep, SamplerContract
+from ..contracts.samplers import LiveSweep, SamplerContract, check_values
+from ..strategies import declared_spaces
 
 
 class TestRandom(SamplerContract):
@@ -83,6 +88,22 @@ class TestTpe(SamplerContract):
         proposals = [float(next(iter(live.sampler.propose(number).params.values()))) for number in range(40, 60)]
         assert all(one < 0.6 for one in proposals)
         assert sum(one > 0.4 for one in proposals) >= 12  # of 20; at random, 7 would be
+
+
+@settings(max_examples=10)
+@given(declared_spaces(), st.sampled_from(SAMPLERS), st.integers(0, 2**32 - 1))
+def test_any_declared_space_is_proposed_from_within_its_clauses(declared: Space, kind: str, seed: int) -> None:
+    """Groups, branches and conditions to some depth: in bounds, on the grid, what is active, clauses kept."""
+    known, constraints = Known.of(declared.declared), Constraints.of(declared.where)
+    objective = Objective(metric="acc", direction=Direction.MAX)
+    sampler = OptunaSampler(sampler=kind, seed=seed, objective=objective, space=known, constraints=constraints)
+    for number in range(3):
+        proposal = sampler.propose(number)
+        named = known.named(proposal.params)
+        assert (proposal.refusal, constraints.broken(named)) == ("", None)
+        check_values(known, proposal.params)
+        by_name = {name: one for name, (one,) in named.items()}
+        assert set(by_name) == {one.name for one in known.parameters.values() if one.active(by_name)}
 
 
 def test_each_kind_has_its_contract() -> None:
