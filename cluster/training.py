@@ -18,7 +18,7 @@ from typing import Any, TypeGuard, cast, final
 
 from ..spaces.errors import Infeasible, one_line
 from ..spaces.hp import NeedsParameters, Trace, hyperparameters_class
-from ..spaces.known import Declared
+from ..spaces.space import Declared
 from ..spaces.trial import Assignment, Json
 from .failure import describe
 from .link import Message
