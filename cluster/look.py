@@ -6,8 +6,8 @@ import os
 from collections.abc import Mapping
 from typing import Any
 
+from ..spaces.known import Declared
 from ..spaces.parameter import Boolean
-from ..spaces.space import Declared
 from .call_sites import CallSites, site_of_function
 from .data_facts import Part, data_facts, first_rows
 from .facts import DataFacts, FitFacts, ModelFacts

@@ -17,7 +17,7 @@ from typing import Any, cast, final
 
 from ..spaces.errors import Infeasible, one_line
 from ..spaces.hp import hyperparameters_class
-from ..spaces.space import Declared
+from ..spaces.known import Declared
 from ..spaces.trace import NeedsParameters, Trace, Undeclared
 from ..spaces.trial import Assignment, Json, Scalar
 from .backend import KerasSettings

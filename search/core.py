@@ -334,7 +334,8 @@ def _ranked(state: State, event: TrialEnded) -> tuple[Ranked, ...]:
 
 def _hopeless(state: State) -> str:
     if state.infeasible_in_a_row >= INFEASIBLE_IN_A_ROW:
-        return f"{INFEASIBLE_IN_A_ROW} configurations in a row were infeasible; widen the space or relax the model"
+        mend = "widen the space, or relax `where` or the model"
+        return f"{INFEASIBLE_IN_A_ROW} configurations in a row were infeasible; {mend}"
     failures = state.first_failures
     alike = {re.sub(r"\d+", "#", reason) for reason in failures}
     only_failures = not state.best and state.counted == len(failures)

@@ -33,7 +33,7 @@ from ..cluster.ray_session import Capacity, RayDied, RaySession
 from ..cluster.slot import SlotSetup
 from ..spaces.errors import BadInput, Infrastructure, KerasweepError, one_line
 from ..spaces.trial import Cause
-from ..trackers.events import AttemptEnded, Event, SweepResumed, SweepStarted
+from ..trackers.events import AttemptEnded, Event, Noticed, SweepResumed, SweepStarted
 from ..trackers.journal import Journal, Reader
 from .engine import Engine
 from .job import SCRATCH, Job
@@ -209,7 +209,8 @@ class Driver:
         ledger = Ledger(journal, self._spec, past)
         spec, versions = self._spec.to_json(), installed_versions()
         if not past:
-            ledger.record(SweepStarted(spec=spec, versions=versions, origin=dict(self._job.origin or {})))
+            notes = [Noticed(text=note) for note in self._spec.notes]
+            ledger.record(SweepStarted(spec=spec, versions=versions, origin=dict(self._job.origin or {})), *notes)
             return ledger
         lost: list[Event] = [
             AttemptEnded(trial=live.number, attempt=live.attempt, cause=Cause.INTERRUPTED, why="its driver ended")

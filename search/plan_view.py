@@ -38,7 +38,9 @@ def show(spec: SweepSpec, seen: Survey, console: Console, file: Path) -> None:
     facts = Table.grid(padding=(0, 2))
     facts.add_column(style="dim", no_wrap=True)
     facts.add_column()
-    for name, text in (("space", _space(seen.parameters, most=seen.partly_read)), *_models(spec, seen), *_data(seen)):
+    where = (("where", clause) for clause in spec.where)
+    space = ("space", _space(seen.parameters, most=seen.partly_read or bool(spec.where)))
+    for name, text in (space, *where, *_models(spec, seen), *_data(seen)):
         if console.is_terminal:
             facts.add_row(name, text)
         else:
@@ -46,6 +48,8 @@ def show(spec: SweepSpec, seen: Survey, console: Console, file: Path) -> None:
     if console.is_terminal:
         console.print(facts)
     console.print()
+    for text in spec.notes:
+        console.print(Text(f"note: {text}", style="yellow"))
     _findings(seen.findings, console)
     console.print(_next(seen, file), soft_wrap=True)
 

@@ -99,7 +99,7 @@ def survey(
         memory_bytes: What one trial may take on this machine.
         progress: Told what is being done.
     """
-    points = Points(spec.declared, spec.search.seed)
+    points = Points(spec.declared, spec.search.seed, spec.constraints)
     rehearsal_s = REHEARSAL_FACTOR * limit_s
     seen: list[Seen] = []
     first: Mapping[str, Any] | None = None

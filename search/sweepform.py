@@ -162,6 +162,7 @@ class SweepForm(_Form):
     undeclared: Literal["search", "default", "refuse"] = Field(
         default="search", description="search, default or refuse"
     )
+    where: Any = Field(default=None, description='a list of clauses, such as ["units <= 256"]')
     search: SearchForm = Field(default=SearchForm(), description="a mapping, such as {sampler: tpe, stop: asha}")
     budget: BudgetForm = Field(default=BudgetForm(), description="a mapping, such as {trials: 50} or {hours: 2}")
     parallel: OneOrMore | None = Field(default=None, description=_WHOLE)

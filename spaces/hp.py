@@ -7,8 +7,8 @@ from contextlib import contextmanager
 from functools import cache
 from typing import TYPE_CHECKING, Any, cast
 
+from .known import Declared
 from .parameter import Boolean, Choice, Condition, Fixed, Number, Parameter, Sampling
-from .space import Declared
 from .trace import Trace
 from .trial import Scalar
 

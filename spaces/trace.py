@@ -13,8 +13,8 @@ from enum import StrEnum
 from typing import Any
 
 from .errors import BadInput, did_you_mean
+from .known import Declared
 from .parameter import Fixed, Parameter, identity
-from .space import Declared
 from .trial import Scalar
 
 
@@ -93,7 +93,7 @@ class Trace:
         A condition on what the code itself has set is no condition to the driver, which does not know the parent.
         """
         declared = self.declared.get(asked.name)
-        parameter = declared.narrow(asked) if declared else asked
+        parameter = declared.narrow(asked, self.params) if declared else asked
         known = {one.name for one, _ in self.used.values()} - self.pinned.keys()
         conditions = tuple(one for one in parameter.conditions if one.parent in known)
         return parameter if conditions == parameter.conditions else replace(parameter, conditions=conditions)

@@ -12,8 +12,8 @@ import pytest
 from kerasweep.cluster.hypermodel import FitResult, UserModel, callbacks_for, fit_result
 from kerasweep.cluster.training import Settings, Training, UserCode
 from kerasweep.spaces.hp import declared_by, hyperparameters_class
+from kerasweep.spaces.known import Declared, Known
 from kerasweep.spaces.parameter import Parameter, parameter_from_json
-from kerasweep.spaces.space import Declared, Space
 from kerasweep.spaces.trial import Assignment, Scalar
 
 pytestmark = pytest.mark.real
@@ -70,7 +70,7 @@ def train(
         undeclared=undeclared,
     )
     code, trial = UserCode.of(model, data), Trial()
-    space, params = Space.of(declared), dict[str, Scalar]()
+    space, params = Known.of(declared), dict[str, Scalar]()
 
     def value(key: str, parameter: Parameter) -> Scalar:
         del key
@@ -185,7 +185,12 @@ def test_a_built_model_is_refused() -> None:
 @pytest.mark.parametrize(("result", "what"), [(None, "nothing"), ({}, "dict")])
 def test_a_build_that_returns_no_model_fails(result: Any, what: str) -> None:
     """As a forgotten `return` does."""
-    trial = train(lambda hp: result, table())
+
+    def build(hp: Any) -> Any:
+        del hp
+        return result
+
+    trial = train(build, table())
     assert trial.end["kind"] == "error"
     assert f"must return a compiled Keras model, it returned {what}" in trial.end["reason"]
 
@@ -394,21 +399,21 @@ class Returns(Layered):
         return self.result(model.fit(*args, **kwargs))
 
 
-@pytest.mark.parametrize(
-    ("result", "value"),
-    [
-        (lambda history: 0.25, 0.25),
-        (lambda history: 1, 1.0),
-        (lambda history: np.float32(0.5), 0.5),
-        (lambda history: {"score": 0.75, "other": 2.0}, 0.75),
-        (lambda history: [0.25, 0.75], 0.5),
-        (lambda history: [{"score": 0.25}, {"score": 0.5}], 0.375),
-    ],
-)
+RESULTS: list[tuple[Any, float]] = [
+    (0.25, 0.25),
+    (1, 1.0),
+    (np.float32(0.5), 0.5),
+    ({"score": 0.75, "other": 2.0}, 0.75),
+    ([0.25, 0.75], 0.5),
+    ([{"score": 0.25}, {"score": 0.5}], 0.375),
+]
+
+
+@pytest.mark.parametrize(("result", "value"), RESULTS)
 @pytest.mark.parametrize("reports", [True, False])
-def test_what_fit_returns_is_the_value(result: Callable[[Any], Any], value: float, reports: bool) -> None:
+def test_what_fit_returns_is_the_value(result: Any, value: float, reports: bool) -> None:
     """A number, a dict or a mean over several, whether or not the epochs were reported."""
-    trial = train(Returns(result, reports=reports), table(), objective="min score")
+    trial = train(Returns(lambda _: result, reports=reports), table(), objective="min score")
     assert (trial.end["kind"], trial.end["value"]) == ("completed", value)
     assert trial.curve("score") == [value]
     assert len(trial.curve("loss")) == reports
@@ -538,7 +543,11 @@ def test_no_two_trials_share_a_callback() -> None:
     assert callbacks_for(None, hp) == []
     made = [callbacks_for(lambda: [keras.callbacks.EarlyStopping()], hp)[0] for _ in range(2)]
     assert made[0] is not made[1]
-    patient = callbacks_for(lambda hp: keras.callbacks.EarlyStopping(patience=hp.Int("patience", 2, 5)), hp)
+
+    def patience(hp: Any) -> Any:
+        return keras.callbacks.EarlyStopping(patience=hp.Int("patience", 2, 5))
+
+    patient = callbacks_for(patience, hp)
     assert patient[0].patience == 2
 
 
@@ -556,8 +565,11 @@ def test_callbacks_that_cannot_be_copied_say_what_to_do() -> None:
 
 def test_callbacks_may_be_searched() -> None:
     """A factory of `hp` finds its parameters before `fit` begins."""
-    data = {**table(), "callbacks": lambda hp: [keras.callbacks.EarlyStopping("loss", hp.Int("patience", 1, 5))]}
-    trial = train(layered, data, draw=by_name(patience=4))
+
+    def callbacks(hp: Any) -> list[Any]:
+        return [keras.callbacks.EarlyStopping("loss", hp.Int("patience", 1, 5))]
+
+    trial = train(layered, {**table(), "callbacks": callbacks}, draw=by_name(patience=4))
     assert trial.end["kind"] == "completed", trial.end
     assert trial.params["patience"] == 4
 

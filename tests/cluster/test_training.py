@@ -399,12 +399,12 @@ def test_a_mistake_in_a_loop_fails_the_trial_with_the_reason(reported: dict[str,
 
 def test_a_rehearsal_of_a_loop_ends_at_its_first_report() -> None:
     """It says what is logged, and which parameters are read."""
-    seen = rehearse(UserCode.of(loop, DATA, loop=True), SETTINGS)
+    seen = rehearse(UserCode.of(loop, DATA, loop=True), SETTINGS, {})
     assert (seen["failed"], seen["logged"]) == ("", ["val_accuracy", "val_loss"])
     assert [spec["name"] for spec in seen["specs"]] == ["units"]
 
 
 def test_a_rehearsal_with_folds_validates_with_one() -> None:
     """So `val_accuracy` is logged, though the data bring no validation set."""
-    seen = rehearse(UserCode.of(build, (X, Y)), with_settings(fit={"epochs": 2, "folds": 3}))
+    seen = rehearse(UserCode.of(build, (X, Y)), with_settings(fit={"epochs": 2, "folds": 3}), {})
     assert "val_accuracy" in seen["logged"]

@@ -124,6 +124,14 @@ def bad(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureF
         ({"objective": "maximum val_accuracy"}, ["maximum val_accuracy", "max val_accuracy"]),
         ({"space": "{units: {min: 8, max: 2}}"}, ["min 8 > max 2"]),
         ({"space": "{units: []}"}, ["empty list", "at least one value"]),
+        ({"space": "{units: {min: 20, max: 100, step: 32}}"}, ["miss max 100", "the nearest max that fits is 84"]),
+        ({"space": "{rate: {min: 0, max: 1, sampling: log}}"}, ["min must be above 0"]),
+        ({"space": "{units: {min: 8, max: 32, step: 8, default: 12}}"}, ["not on the grid", "is 8"]),
+        ({"space": "{n: {min: 1, max: 2, repeat: {u: [1]}}, u_0: [1]}"}, ["'u_0' is declared twice"]),
+        ({"space": "{o: {choice: {0.5: {u: [1]}}}}"}, ["branches on 0.5, a float"]),
+        ({"space": "{a: {fixed: 1, when: {b: 1}}, b: {fixed: 1, when: {a: 1}}}"}, ["cyclic condition: a → b → a"]),
+        ({"space": "{units: {min: 1, max: 3}}", "where": "[units > 3]"}, ["none of 3 configurations keeps to"]),
+        ({"space": "{units: {min: 1, max: 3}}", "where": "[untis > 2]"}, ["'untis'", "did you mean 'units'"]),
         ({"budget": "{trials: 0}"}, ["0", "1 or more"]),
         ({"budget": "{hours: 0}"}, ["0", "above 0"]),
         ({"budget": ""}, ["no end", "budget: {trials: 50}"]),
@@ -135,6 +143,8 @@ def bad(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureF
     ],
     ids=[
         *("unknown key", "unknown fit argument", "wrong type", "objective", "min above max", "no values"),
+        *("a step that misses", "log of 0", "default off the grid", "declared twice", "branch on a float"),
+        *("cyclic condition", "unsatisfiable where", "unknown name in where"),
         *("no trials", "no hours", "no budget", "model file", "model name", "data name", "package", "no model"),
     ],
 )

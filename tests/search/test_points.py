@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-from random import Random
-
-from hypothesis import given
-from hypothesis import strategies as st
-
-from kerasweep.search.points import Points, combinations, draw, ends
+from kerasweep.search.points import Points, combinations, ends
+from kerasweep.spaces.constraints import Constraints
+from kerasweep.spaces.known import Declared
 from kerasweep.spaces.parameter import (
     Boolean,
     Choice,
@@ -78,12 +75,13 @@ def test_a_choice_of_many_values_has_two_ends() -> None:
     assert ends(Fixed(name="one", value=3)) == []
 
 
-@given(st.integers(0, 1000), st.sampled_from(list(Sampling)), st.booleans())
-def test_a_random_value_is_in_bounds(seed: int, sampling: Sampling, integer: bool) -> None:
-    """Under every sampling, for integers and floats."""
-    value = draw(Number(name="n", min=2, max=50, integer=integer, sampling=sampling), Random(seed))
-    assert 2 <= float(value) <= 50
-    assert isinstance(value, int) == integer
+def test_only_points_that_where_allows_are_built() -> None:
+    """The defaults are looked at in any case; ends, corners and random points keep to the clauses."""
+    points = Points([Declared(parameter=UNITS)], 0, Constraints.of(["units <= 64"]))
+    labels = [(point.label, [*point.params.values()]) for point in points]
+    assert labels[0] == ("the defaults", [])
+    assert len(labels) > 1
+    assert all(value <= 64 for _, values in labels for value in values if isinstance(value, int))
 
 
 def test_combinations_heed_conditions() -> None:

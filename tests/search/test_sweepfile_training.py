@@ -10,7 +10,6 @@ from typing import Any
 
 import pytest
 
-from kerasweep.cluster import backend
 from kerasweep.cluster.backend import KerasSettings, default_backend, environment
 from kerasweep.search.objective import At
 from kerasweep.search.settings import code_of, settings_of
@@ -86,7 +85,7 @@ def test_a_backend_that_is_absent_names_the_extra(monkeypatch: pytest.MonkeyPatc
     def find(name: str) -> Any:
         return None if name == "torch" else found(name)
 
-    monkeypatch.setattr(backend.importlib.util, "find_spec", find)
+    monkeypatch.setattr(importlib.util, "find_spec", find)
     with pytest.raises(BadInput, match=r'^sweep.yaml:6:18: .*torch is not installed.*pip install "kerasweep\[torch\]"'):
         loaded(LEAST + "keras: {backend: torch}\n")
     monkeypatch.setenv("KERAS_BACKEND", "openvino")

@@ -9,8 +9,9 @@ from dataclasses import dataclass, field
 from functools import cache
 from typing import Any
 
-from kerasweep.spaces.hp import Trace, hyperparameters_class
+from kerasweep.spaces.hp import hyperparameters_class
 from kerasweep.spaces.parameter import Interval, Parameter
+from kerasweep.spaces.trace import Trace
 from kerasweep.spaces.trial import Scalar
 
 Build = Callable[[Any], Any]

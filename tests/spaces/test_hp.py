@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from kerasweep.spaces.hp import hyperparameters_class
+from kerasweep.spaces.known import Declared, Known
 from kerasweep.spaces.parameter import Boolean, Choice, Condition, Fixed, Number, Parameter, Sampling, Steps, identity
-from kerasweep.spaces.space import Declared, Space
 from kerasweep.spaces.trace import NeedsParameters, Trace
 from kerasweep.spaces.trial import Scalar
 
@@ -260,7 +260,7 @@ def test_what_a_pass_misses_the_next_one_knows(make_hp: MakeHp) -> None:
 
     first = trace()
     build(make_hp(first))
-    space = Space().learn(first.misses.values())
+    space = Known().learn(first.misses.values())
     second = Trace(assigned=space.walk(lambda _key, parameter: parameter.initial))
     build(make_hp(second))
     assert not second.misses
