@@ -87,13 +87,14 @@ def _added_losses(model: Any) -> Sequence[Any]:
 def _inputs(graph: Any, sites: CallSites) -> tuple[InputFacts, ...]:
     facts: list[InputFacts] = []
     struct: Any = getattr(graph, "_inputs_struct", None)
-    by_name = cast(Mapping[str, Any], struct) if isinstance(struct, dict) else None
-    names: list[str] = list(by_name if by_name is not None else getattr(graph, "input_names", None) or ())
-    for index, tensor in enumerate(graph.inputs):
+    # Keras flattens a dict of inputs by its sorted keys, not in its order
+    by_name = cast(Mapping[str, Any], struct) if isinstance(struct, dict) else {}
+    keys = {id(one): key for key, one in by_name.items()}
+    for tensor in graph.inputs:
         use, layer, vocabulary = input_use(graph, tensor)
         facts.append(
             InputFacts(
-                name=names[index] if index < len(names) else str(tensor.name),
+                name=keys.get(id(tensor), str(tensor.name)),
                 shape=_inner(tensor.shape),
                 dtype=str(tensor.dtype),
                 use=use,

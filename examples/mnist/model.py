@@ -8,7 +8,7 @@ from sklearn.model_selection import train_test_split
 
 
 def build(hp):
-    filters = hp.Int("filters", 8, 24, step=8)
+    filters = hp.Int("filters", 8, 24, step=8, default=16)
     activation = hp.Choice("activation", ["relu", "gelu"])
     learning_rate = hp.Float("learning_rate", 3e-4, 3e-2, sampling="log", default=1e-3)
 
@@ -17,8 +17,8 @@ def build(hp):
         model.add(layers.Conv2D(filters * 2**block, 3, padding="same", activation=activation))
         model.add(layers.MaxPooling2D())
     model.add(layers.Flatten())
-    model.add(layers.Dropout(hp.Float("dropout", 0.0, 0.6, step=0.1)))
-    model.add(layers.Dense(hp.Int("units", 32, 256, sampling="log"), activation=activation))
+    model.add(layers.Dropout(hp.Float("dropout", 0.0, 0.6, step=0.1, default=0.2)))
+    model.add(layers.Dense(hp.Int("units", 32, 256, sampling="log", default=128), activation=activation))
     model.add(layers.Dense(10, activation="softmax"))
     model.compile(
         optimizer=keras.optimizers.Adam(learning_rate),
@@ -29,7 +29,17 @@ def build(hp):
 
 
 def load():
+    train, validation, _ = split()
+    return train, validation
+
+
+def held_out():
+    return split()[2]
+
+
+def split():
     images, labels = mnist_data()
     images = images.reshape(-1, 28, 28, 1).astype("float32") / 255
-    x, x_val, y, y_val = train_test_split(images, labels, test_size=0.2, stratify=labels, random_state=0)
-    return (x, y), (x_val, y_val)
+    x, x_test, y, y_test = train_test_split(images, labels, test_size=1000, stratify=labels, random_state=0)
+    x, x_val, y, y_val = train_test_split(x, y, test_size=800, stratify=y, random_state=0)
+    return (x, y), (x_val, y_val), (x_test, y_test)

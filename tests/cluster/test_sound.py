@@ -107,6 +107,13 @@ def segmenter(keras: Any) -> Any:
     return keras.Sequential([*layers, keras.layers.Conv2D(1, 1, activation="sigmoid")])
 
 
+def unsorted_inputs(keras: Any) -> Any:
+    """Return a network whose inputs by name are not in the order of their names."""
+    right, left = keras.Input((2,), name="right"), keras.Input((3,), name="left")
+    joined = keras.layers.Concatenate()([left, right])
+    return keras.Model({"right": right, "left": left}, keras.layers.Dense(1, "sigmoid")(joined))
+
+
 def from_texts(keras: Any) -> Any:
     """Return a network that takes texts."""
     vectorize = keras.layers.TextVectorization(50, output_sequence_length=4, vocabulary=["good", "bad", "film"])
@@ -264,6 +271,10 @@ TABLE = {
         "min val_mae",
     ),
     "named inputs and outputs": Sound(two_by_two(metrics={"kind": ["accuracy"]}), named, "max val_kind_accuracy"),
+    "named inputs in any order": Sound(
+        built(unsorted_inputs, BINARY),
+        lambda: split({"right": rows(2), "left": rows(3)}, classes(2)),
+    ),
     "tokens": Sound(tokens(50), lambda: split(np.arange(320).reshape(64, 5) % 50, classes(3))),
     "a label for each step": Sound(
         built(tagger, SPARSE), lambda: split(np.arange(320).reshape(64, 5) % 50, np.arange(320).reshape(64, 5) % 5)
