@@ -71,7 +71,7 @@ def test() -> None:
     """
     if not sys.argv[2:]:
         check()
-    run(PYTHON, "-m", "pytest", "-n", "2", "--dist", "loadgroup", *sys.argv[2:])
+    run(PYTHON, "-m", "pytest", *sys.argv[2:])
 
 
 COMMANDS = {"setup": setup, "example": example, "check": check, "test": test}

@@ -17,12 +17,14 @@ import shutil
 from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, cast, final
 
 from .program_state import ProgramState
 
 MAPPED_BYTES = 10_000_000
 """A smaller array is read whole: a mapping would save less than it costs."""
+ALIGNED_BYTES = 64
+"""TensorFlow takes memory as aligned so; the data of an .npy file that is mapped are."""
 KEY = "data"
 PRIVATE = "private"
 
@@ -31,7 +33,7 @@ class NotShareable(Exception):
     """The data hold something that is no plain array."""
 
 
-def load_once(load: Callable[[], Any], folder: Path, around: Sequence[Any] = ()) -> Any:
+def load_once(load: Callable[[], Any], folder: Path, around: Sequence[Any] | None = ()) -> Any:
     """Return what `load` returns, its arrays shared with the other trainers where they are plain arrays.
 
     `load` is called once per machine, unless it returns something else (a `tf.data` pipeline), or leaves something
@@ -41,7 +43,7 @@ def load_once(load: Callable[[], Any], folder: Path, around: Sequence[Any] = ())
     Args:
         load: A function without arguments.
         folder: Where trainers of one program on one machine share.
-        around: Functions and objects of the program besides `load`.
+        around: Functions and objects of the program besides `load`; None where `load` is none of the user's.
     """
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     with _locked(folder / f"{KEY}.lock"):
@@ -52,11 +54,52 @@ def load_once(load: Callable[[], Any], folder: Path, around: Sequence[Any] = ())
     return load()
 
 
-def _load_first(load: Callable[[], Any], folder: Path, around: Sequence[Any]) -> Any:
-    state = ProgramState.of(load, *around)
+@final
+class MappedTensors:
+    """Mapped arrays as tensors of TensorFlow's on the same memory: of an array, Keras makes a copy for each fit."""
+
+    def __init__(self) -> None:
+        self._by_file: dict[str, Any] = {}
+
+    def of(self, value: Any) -> Any:
+        """Return a nesting with its mapped arrays as tensors."""
+        if isinstance(value, Mapping):
+            return {name: self.of(one) for name, one in cast(Mapping[str, Any], value).items()}
+        if isinstance(value, list | tuple):
+            parts = [self.of(one) for one in cast(Sequence[Any], value)]
+            return tuple(parts) if isinstance(value, tuple) else parts
+        return self._tensor(value) if _is_mapped(value) else value
+
+    def _tensor(self, array: Any) -> Any:
+        import numpy as np
+        import tensorflow
+
+        name = str(array.filename)
+        if name not in self._by_file:
+            mapped = np.load(name, mmap_mode="c", allow_pickle=False)  # DLPack hands out nothing that is read-only
+            if mapped.ctypes.data % ALIGNED_BYTES:
+                return array
+            try:
+                self._by_file[name] = cast(Any, tensorflow).experimental.dlpack.from_dlpack(mapped.__dlpack__())
+            except Exception:  # of a type that DLPack or TensorFlow has no name for
+                return array
+        return self._by_file[name]
+
+
+def _is_mapped(value: Any) -> bool:
+    """Say whether it is the whole of a file that `load_once` mapped."""
+    import mmap
+
+    import numpy as np
+
+    return isinstance(value, np.memmap) and isinstance(value.base, mmap.mmap)
+
+
+def _load_first(load: Callable[[], Any], folder: Path, around: Sequence[Any] | None) -> Any:
+    state = None if around is None else ProgramState.of(load, *around)
     data = load()
     try:
-        if not state.is_unchanged():
+        if state is not None and not state.is_unchanged():
             raise NotShareable
         _write(data, folder)
     except (NotShareable, OSError):  # an OSError: no room for it

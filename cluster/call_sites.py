@@ -7,9 +7,9 @@ syntax tree of the source.
 from __future__ import annotations
 
 import ast
+import inspect
 import linecache
 import os
-import sys
 from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -45,16 +45,18 @@ class CallSites:
         import keras
 
         operation = cast(Any, keras.Operation)
-        trainer = next(one for one in keras.Model.__mro__ if "compile" in vars(one))
-        make, compile_ = vars(operation)["__new__"], vars(trainer)["compile"]
+        kinds: tuple[type[Any], ...] = cast(Any, keras.Model).__mro__
+        trainer = next(one for one in kinds if "compile" in vars(one))
+        make = cast(Any, vars(operation)["__new__"])
+        compile_: Any = vars(trainer)["compile"]
 
         def noted_make(cls: type[Any], *args: Any, **kwargs: Any) -> Any:
             made = make.__func__(cls, *args, **kwargs)
-            self._note(self.made, made, sys._getframe(1))
+            self._note(self.made, made, inspect.currentframe())
             return made
 
         def noted_compile(model: Any, *args: Any, **kwargs: Any) -> Any:
-            self._note(self.compiled, model, sys._getframe(1))
+            self._note(self.compiled, model, inspect.currentframe())
             return compile_(model, *args, **kwargs)
 
         operation.__new__ = staticmethod(noted_make)

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, TypeGuard, cast, final
 
 from ..spaces.errors import did_you_mean
-from .array_cache import load_once
+from .array_cache import MappedTensors, load_once
 
 ARGUMENTS = (
     "x",
@@ -27,6 +27,7 @@ ARGUMENTS = (
     "callbacks",
     "verbose",
 )
+HELD = ("x", "y", "sample_weight", "validation_data")
 
 
 @final
@@ -45,14 +46,23 @@ class UserData:
         self.function: Any = source if callable(source) and not is_dataset(source) else None
         self._make: Callable[[Any], Any] | None = None
         self._loaded: Any = None
+        self._tensors = MappedTensors()
         if not callable(source) or is_dataset(source):
-            self._loaded = source
+            self._loaded = source if cache is None else load_once(lambda: source, cache, None)
         elif takes_hp(source):
             self._make = source
         elif cache is None:
             self._loaded = source()
         else:
             self._loaded = load_once(source, cache, around)
+
+    def for_keras(self, arguments: Mapping[str, Any]) -> dict[str, Any]:
+        """Return arguments of `fit` for Keras's own: large arrays of which it would make a copy as tensors."""
+        import keras
+
+        if keras.backend.backend() != "tensorflow":
+            return dict(arguments)
+        return {name: self._tensors.of(one) if name in HELD else one for name, one in arguments.items()}
 
     @property
     def by_trial(self) -> bool:
@@ -121,7 +131,7 @@ def _of_two(first: Any, second: Any) -> dict[str, Any]:
         train = dict(zip(("x", "y", "sample_weight"), first, strict=False))
         return {**train, "validation_data": tuple(second) if _is_split(second) else second}
     if is_dataset(first):
-        return {"x": first, "validation_data": tuple(second) if isinstance(second, list) else second}
+        return {"x": first, "validation_data": tuple(cast(Any, second)) if isinstance(second, list) else second}
     if _is_arrays(first) and _is_arrays(second):
         return {"x": first, "y": second}
     raise TypeError(

@@ -46,21 +46,21 @@ def data_facts(arguments: dict[str, Any], where: str, *, read: bool = True) -> t
     split = float(arguments.get("validation_split") or 0.0)
     given = arguments.get("validation_data")
     if kind_of(x) is Kind.GENERATOR and read:
-        first, arguments["x"] = _peeked(x)
+        first, arguments["x"] = _peeked(cast(Generator[Any], x))
         train = _from_batches([first], Kind.GENERATOR, "", None) if first is not None else Part()
         train.facts = replace(train.facts, kind=Kind.GENERATOR)
     else:
         train = _part(x, y, weights, "", read=read)
     validation = Part()
     if given is not None:
-        parts = cast(Sequence[Any], given) if isinstance(given, tuple | list) else (given,)
-        validation = _part(*(*parts, None, None)[:3], "_val", read=read)
+        parts = _elements(given)
+        second, third = (parts[index] if len(parts) > index else None for index in (1, 2))
+        validation = _part(parts[0], second, third, "_val", read=read)
     elif split and train.facts.kind is Kind.ARRAYS and not train.facts.unequal and train.facts.length:
-        at = int(math.floor(train.facts.length * (1.0 - split)))
-        train, validation = (
-            _part(*(_cut(one, rows) for one in (x, y, weights)), suffix, read=read)
-            for suffix, rows in (("", slice(None, at)), ("_val", slice(at, None)))
-        )
+        at = math.floor(train.facts.length * (1.0 - split))
+        first_part, last_part = slice(None, at), slice(at, None)
+        train = _part(_cut(x, first_part), _cut(y, first_part), _cut(weights, first_part), "", read=read)
+        validation = _part(_cut(x, last_part), _cut(y, last_part), _cut(weights, last_part), "_val", read=read)
     facts = DataFacts(train=train.facts, validation=validation.facts, split=split, where=where)
     return (_compared(facts, train, validation) if read else facts), train
 
@@ -71,7 +71,7 @@ def kind_of(x: Any) -> Kind:
         return Kind.NONE
     if isinstance(x, types.GeneratorType):
         return Kind.GENERATOR
-    names = {f"{one.__module__}.{one.__name__}" for one in type(cast(Any, x)).__mro__}
+    names = {f"{one.__module__}.{one.__name__}" for one in type(x).__mro__}
     if any(name.endswith(".DatasetV2") or name.endswith(".DistributedDataset") for name in names):
         return Kind.DATASET
     if any(name.endswith(".PyDataset") for name in names):
@@ -126,7 +126,7 @@ def _cut(value: Any, rows: slice) -> Any:
     parts = _parts_of(value)
     if isinstance(value, list | tuple) and parts and parts[0] is not value:
         return [one[rows] for one in parts]
-    return value[rows]
+    return cast(Any, value)[rows]
 
 
 def _part(x: Any, y: Any, weights: Any, suffix: str, *, read: bool) -> Part:
@@ -147,9 +147,7 @@ def _from_arrays(x: Any, y: Any, weights: Any, suffix: str) -> Part:
     facts: dict[str, tuple[ArrayFacts, ...]] = {}
     for argument, value in (("x", x), ("y", y), ("sample_weight", weights)):
         arrays = named(value, argument + suffix)
-        facts[argument] = tuple(
-            array_facts(one, name, key=key, labels=argument != "x") for name, key, one in arrays
-        )
+        facts[argument] = tuple(array_facts(one, name, key=key, labels=argument != "x") for name, key, one in arrays)
         lengths += [(name, len(one)) for name, _, one in arrays if hasattr(one, "__len__")]
     length = lengths[0][1] if lengths else None
     unequal = tuple(lengths) if len({count for _, count in lengths}) > 1 else ()
@@ -196,7 +194,9 @@ def _specified(dataset: Any, suffix: str) -> PartFacts:
                 for name, key, one in arrays
             )
         )
-    return PartFacts(kind=Kind.DATASET, x=facts[0], y=facts[1] if len(facts) > 1 else (), structure=structure_of(parts[0]))
+    return PartFacts(
+        kind=Kind.DATASET, x=facts[0], y=facts[1] if len(facts) > 1 else (), structure=structure_of(parts[0])
+    )
 
 
 def _read(x: Any, kind: Kind, suffix: str, batches: int | None) -> Part:
@@ -270,7 +270,7 @@ def _joined(parts: Sequence[Any]) -> Any:
     first = parts[0]
     if isinstance(first, Mapping):
         return {key: _joined([part[key] for part in parts]) for key in cast(Mapping[str, Any], first)}
-    if isinstance(first, tuple | list) and first and hasattr(first[0], "shape"):
+    if isinstance(first, tuple | list) and first and hasattr(cast(Sequence[Any], first)[0], "shape"):
         return [_joined(several) for several in zip(*parts, strict=False)]
     arrays = [as_array(part) for part in parts]
     like = [one for one in arrays if one.shape[1:] == arrays[0].shape[1:]]
@@ -309,6 +309,4 @@ def _compared(facts: DataFacts, train: Part, validation: Part) -> DataFacts:
         return replace(facts, leak=leak)
     known = set(mine)
     copied = sum(one in known for one in theirs)
-    return replace(
-        facts, leak=leak, copied=copied, compared=len(theirs), repeated=1 - len(known) / len(mine)
-    )
+    return replace(facts, leak=leak, copied=copied, compared=len(theirs), repeated=1 - len(known) / len(mine))

@@ -7,7 +7,8 @@ and a successor for a leaking trainer alike. `gc.freeze` keeps the imported obje
     python -m kerasweep.cluster.forkserver     (on standard input: the length of an `Order` in 8 bytes, then its JSON)
 
 A process connects to the socket and sends `adopt`: from then on the connection belongs to a trainer (a warm one where
-there is one). `checked` waits for the first trainer's verdict on the user's code; `status` asks how a trainer ended.
+there is one). `checked` waits for the first trainer's verdict on the user's code, `inspected` for what it has found in
+model and data; `status` asks how a trainer ended.
 The kernel kills this process with its owner, and the trainers with this process.
 """
 
@@ -56,6 +57,8 @@ class Order:
     warm: int = 0
     cpu: int = 1
     gpu: float = 0
+    settings: Mapping[str, Any] | None = field(default=None, repr=False)
+    """The sweep's, where the first trainer is to look at the model and the data before there is a trial."""
 
 
 @final
@@ -63,12 +66,26 @@ class ForkServer:
     """The owner's handle: starts the process, connects to it."""
 
     def __init__(
-        self, folder: Path, program: Program, *, warm: int = 0, cpu: int = 1, gpu: float = 0, log: Path | None = None
+        self,
+        folder: Path,
+        program: Program,
+        *,
+        warm: int = 0,
+        cpu: int = 1,
+        gpu: float = 0,
+        log: Path | None = None,
+        settings: Mapping[str, Any] | None = None,
     ) -> None:
         """Start the process; it listens at once and forks when its imports are done."""
         self.socket = folder / f"trainers-{os.getpid()}.sock"
         order = Order(
-            owner=os.getpid(), socket=str(self.socket), program=program.to_json(), warm=warm, cpu=cpu, gpu=gpu
+            owner=os.getpid(),
+            socket=str(self.socket),
+            program=program.to_json(),
+            warm=warm,
+            cpu=cpu,
+            gpu=gpu,
+            settings=settings,
         )
         variables = {"TF_CPP_MIN_LOG_LEVEL": "2", "OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1", **os.environ}
         variables |= environment(program.keras, cpu)
@@ -107,6 +124,17 @@ class ForkServer:
         if answer is None:
             raise Infrastructure(f"importing Keras and the model's code took more than {timeout_s:g} s")
         return answer
+
+    def inspected(self, timeout_s: float) -> list[dict[str, Any]]:
+        """Return the errors that the first trainer has found in model and data; none where that takes longer."""
+        link = connect(self.socket, {"type": "inspected"})
+        try:
+            answer = link.receive(timeout_s)
+        except LinkClosed:
+            return []
+        finally:
+            link.close()
+        return [] if answer is None else answer["findings"]
 
     def close(self) -> None:
         """End the process, and with it its trainers; it holds nothing that would have to be put in order."""
@@ -147,6 +175,7 @@ class _Child:
     owner: int | None = None
     orphan_since: float | None = None
     said: bytes = b""
+    inspects: bool = False
 
 
 class _Server:
@@ -156,15 +185,17 @@ class _Server:
         self._children: dict[int, _Child] = {}
         self._ended: dict[int, int] = {}
         self._waiting: list[Link] = []
+        self._asking: list[Link] = []
         self._verdict: dict[str, Any] | None = None
+        self._inspected: dict[str, Any] | None = None
         self._listener = listen(Path(order.socket))
         self._selector.register(self._listener, selectors.EVENT_READ)
         self._selector.register(0, selectors.EVENT_READ)
 
     def run(self) -> None:
         _preload(str(self._order.program["keras"]["backend"]))
-        for _ in range(self._order.warm):
-            self._fork(None, None, variables=NO_GRAPHICS, waits=True)
+        for index in range(self._order.warm):
+            self._fork(None, None, variables=NO_GRAPHICS, waits=True, inspects=index == 0)
         while True:
             for key, _ in self._selector.select(timeout=0.2):
                 if key.fileobj is self._listener:
@@ -192,6 +223,10 @@ class _Server:
             message = link.receive(1.0)
             if message is None or message["type"] == "checked":
                 self._waiting.append(link)
+                self._tell()
+                return
+            if message["type"] == "inspected":
+                self._asking.append(link)
                 self._tell()
                 return
             if message["type"] == "adopt":
@@ -222,35 +257,52 @@ class _Server:
                 return
         self._fork(link, owner, variables=message["environment"], waits=message["spare"])
 
-    def _fork(self, link: Link | None, owner: int | None, *, variables: Mapping[str, str], waits: bool) -> None:
+    def _fork(
+        self,
+        link: Link | None,
+        owner: int | None,
+        *,
+        variables: Mapping[str, str],
+        waits: bool,
+        inspects: bool = False,
+    ) -> None:
         mine, theirs = socket.socketpair()
         parent = os.getpid()
         pid = os.fork()
         if pid == 0:
             die_with_parent(parent)
             os.environ.update(variables)
-            self._become_trainer(theirs, link, waits)
+            self._become_trainer(theirs, link, waits, inspects)
         theirs.close()
-        child = _Child(pid=pid, control=mine, owner=owner)
+        child = _Child(pid=pid, control=mine, owner=owner, inspects=inspects and self._order.settings is not None)
         self._children[pid] = child
         self._selector.register(mine, selectors.EVENT_READ, child)
 
-    def _become_trainer(self, control: socket.socket, link: Link | None, waits: bool) -> None:
+    def _become_trainer(self, control: socket.socket, link: Link | None, waits: bool, inspects: bool) -> None:
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
         self._selector.close()
         self._listener.close()
         for child in self._children.values():
             child.control.close()
-        for waiting in self._waiting:
+        for waiting in (*self._waiting, *self._asking):
             waiting.close()
         os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
         code = 1
         try:
-            program, order = Program.from_json(self._order.program), self._order
+            order = self._order
             adoptable = link is not None or not order.gpu
             cache = Path(order.socket).parent / "data"
             warm_up = waits and not order.gpu
-            trainer.run(program, control, link, cpu=order.cpu, warm_up=warm_up, adoptable=adoptable, cache=cache)
+            trainer.run(
+                Program.from_json(order.program),  # kept by nobody: it may hold the data
+                control,
+                link,
+                cpu=order.cpu,
+                warm_up=warm_up,
+                adoptable=adoptable,
+                cache=cache,
+                inspect=order.settings if inspects else None,
+            )
             code = 0
         finally:
             os._exit(code)
@@ -262,18 +314,23 @@ class _Server:
             self._selector.unregister(child.control)
             return
         child.said += part
-        if self._verdict is None and child.said.endswith(b"\n"):
-            self._verdict = json.loads(child.said)
-            self._tell()
+        *lines, child.said = child.said.split(b"\n")
+        for line in lines:
+            message = json.loads(line)
+            if message["type"] == "inspected":
+                self._inspected = message
+            elif self._verdict is None:
+                self._verdict = message
+        self._tell()
 
     def _tell(self) -> None:
-        if self._verdict is None:
-            return
-        for link in self._waiting:
-            with suppress(LinkClosed):
-                link.send(self._verdict)
-            link.close()
-        self._waiting.clear()
+        for links, answer in ((self._waiting, self._verdict), (self._asking, self._inspected)):
+            for link in links if answer is not None else ():
+                with suppress(LinkClosed):
+                    link.send(answer or {})
+                link.close()
+            if answer is not None:
+                links.clear()
 
     def _reap(self) -> None:
         for pid in list(self._children):
@@ -285,6 +342,9 @@ class _Server:
             with suppress(KeyError):
                 self._selector.unregister(child.control)
             child.control.close()
+            if child.inspects and self._inspected is None:
+                self._inspected = {"type": "inspected", "findings": []}
+                self._tell()
             if self._verdict is None:
                 self._verdict = {
                     "type": "refused",

@@ -8,28 +8,125 @@ from typing import Any
 from .facts import Use
 
 PASSING = frozenset(
-    "InputLayer Reshape Flatten Permute Identity RepeatVector Masking Resizing CenterCrop Concatenate Cast GetItem "
-    "Dropout SpatialDropout1D SpatialDropout2D SpatialDropout3D AlphaDropout GaussianDropout GaussianNoise "
-    "ZeroPadding1D ZeroPadding2D ZeroPadding3D Cropping1D Cropping2D Cropping3D UpSampling1D UpSampling2D UpSampling3D "
-    "MaxPooling1D MaxPooling2D MaxPooling3D AveragePooling1D AveragePooling2D AveragePooling3D "
-    "GlobalAveragePooling1D GlobalAveragePooling2D GlobalMaxPooling1D GlobalMaxPooling2D ExpandDims Squeeze Transpose "
-    "RandomFlip RandomRotation RandomZoom RandomTranslation RandomCrop RandomContrast RandomBrightness RandomHeight "
-    "RandomWidth RandomShear RandomPerspective RandomHue RandomSaturation RandomColorJitter RandomGrayscale "
-    "RandomInvert RandomPosterization RandomSharpness RandomGaussianBlur RandomElasticTransform RandomErasing "
-    "RandomColorDegeneration RandAugment AugMix AutoContrast Equalization Solarization MixUp CutMix Pipeline".split()
+    [
+        "InputLayer",
+        "Reshape",
+        "Flatten",
+        "Permute",
+        "Identity",
+        "RepeatVector",
+        "Masking",
+        "Resizing",
+        "CenterCrop",
+        "Concatenate",
+        "Cast",
+        "GetItem",
+        "Dropout",
+        "SpatialDropout1D",
+        "SpatialDropout2D",
+        "SpatialDropout3D",
+        "AlphaDropout",
+        "GaussianDropout",
+        "GaussianNoise",
+        "ZeroPadding1D",
+        "ZeroPadding2D",
+        "ZeroPadding3D",
+        "Cropping1D",
+        "Cropping2D",
+        "Cropping3D",
+        "UpSampling1D",
+        "UpSampling2D",
+        "UpSampling3D",
+        "MaxPooling1D",
+        "MaxPooling2D",
+        "MaxPooling3D",
+        "AveragePooling1D",
+        "AveragePooling2D",
+        "AveragePooling3D",
+        "GlobalAveragePooling1D",
+        "GlobalAveragePooling2D",
+        "GlobalMaxPooling1D",
+        "GlobalMaxPooling2D",
+        "ExpandDims",
+        "Squeeze",
+        "Transpose",
+        "RandomFlip",
+        "RandomRotation",
+        "RandomZoom",
+        "RandomTranslation",
+        "RandomCrop",
+        "RandomContrast",
+        "RandomBrightness",
+        "RandomHeight",
+        "RandomWidth",
+        "RandomShear",
+        "RandomPerspective",
+        "RandomHue",
+        "RandomSaturation",
+        "RandomColorJitter",
+        "RandomGrayscale",
+        "RandomInvert",
+        "RandomPosterization",
+        "RandomSharpness",
+        "RandomGaussianBlur",
+        "RandomElasticTransform",
+        "RandomErasing",
+        "RandomColorDegeneration",
+        "RandAugment",
+        "AugMix",
+        "AutoContrast",
+        "Equalization",
+        "Solarization",
+        "MixUp",
+        "CutMix",
+        "Pipeline",
+    ]
 )
 """They leave the scale of values as it is."""
 SCALING = frozenset(
-    "Rescaling Normalization BatchNormalization LayerNormalization GroupNormalization UnitNormalization RMSNormalization "
-    "Discretization CategoryEncoding MelSpectrogram STFTSpectrogram".split()
+    [
+        "Rescaling",
+        "Normalization",
+        "BatchNormalization",
+        "LayerNormalization",
+        "GroupNormalization",
+        "UnitNormalization",
+        "RMSNormalization",
+        "Discretization",
+        "CategoryEncoding",
+        "MelSpectrogram",
+        "STFTSpectrogram",
+    ]
 )
-LOOKUP = frozenset("TextVectorization StringLookup IntegerLookup Hashing HashedCrossing".split())
+LOOKUP = frozenset(["TextVectorization", "StringLookup", "IntegerLookup", "Hashing", "HashedCrossing"])
 WEIGHTS = frozenset(
-    "Dense EinsumDense Conv1D Conv2D Conv3D Conv1DTranspose Conv2DTranspose Conv3DTranspose SeparableConv1D "
-    "SeparableConv2D DepthwiseConv1D DepthwiseConv2D LSTM GRU SimpleRNN RNN ConvLSTM1D ConvLSTM2D ConvLSTM3D "
-    "MultiHeadAttention GroupQueryAttention".split()
+    [
+        "Dense",
+        "EinsumDense",
+        "Conv1D",
+        "Conv2D",
+        "Conv3D",
+        "Conv1DTranspose",
+        "Conv2DTranspose",
+        "Conv3DTranspose",
+        "SeparableConv1D",
+        "SeparableConv2D",
+        "DepthwiseConv1D",
+        "DepthwiseConv2D",
+        "LSTM",
+        "GRU",
+        "SimpleRNN",
+        "RNN",
+        "ConvLSTM1D",
+        "ConvLSTM2D",
+        "ConvLSTM3D",
+        "MultiHeadAttention",
+        "GroupQueryAttention",
+    ]
 )
-SHAPING = frozenset("Reshape Flatten Permute Identity Cast Squeeze ExpandDims Dropout Transpose".split())
+SHAPING = frozenset(
+    ["Reshape", "Flatten", "Permute", "Identity", "Cast", "Squeeze", "ExpandDims", "Dropout", "Transpose"]
+)
 """They leave an activation as it is."""
 ACTIVATIONS = {
     "Softmax": "softmax",

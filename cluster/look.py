@@ -6,8 +6,8 @@ import os
 from collections.abc import Mapping
 from typing import Any
 
+from ..spaces.known import Declared
 from ..spaces.parameter import Boolean
-from ..spaces.space import Declared
 from .call_sites import CallSites, site_of_function
 from .data_facts import Part, data_facts, first_rows
 from .facts import DataFacts, FitFacts, ModelFacts
@@ -72,7 +72,9 @@ def fit_facts(settings: Settings, arguments: Mapping[str, Any]) -> FitFacts:
 
 def _largest(declared: Declared) -> int | None:
     parameter = declared.parameter
-    values = [] if isinstance(parameter, Boolean) else [getattr(parameter, "max", None), getattr(parameter, "value", None)]
+    values = (
+        [] if isinstance(parameter, Boolean) else [getattr(parameter, "max", None), getattr(parameter, "value", None)]
+    )
     values += list(getattr(parameter, "values", ()))
     return max((int(one) for one in values if isinstance(one, int | float)), default=None)
 

@@ -107,32 +107,34 @@ class UserLoop:
         if not callable(function) or inspect.isclass(function):
             raise TypeError(f"train must be a function {SIGNATURES}, got {type(function).__name__}")
         self._function: Callable[..., Any] = function
-        self._takes_data = _takes_data(self._function)
         name = getattr(function, "__name__", "train")
-        if with_data and not self._takes_data:
-            raise TypeError(
-                f"{name}(hp, report) takes no data, but the sweep has `data`; expected {name}(hp, report, data)"
-            )
+        fits = _arguments(self._function)
+        if with_data and 3 not in fits:
+            mend = f"expected {name}(hp, report, data)"
+            raise TypeError(f"{name}(hp, report) takes no data, but the sweep has `data`; {mend}")
+        if not with_data and 2 not in fits:
+            raise TypeError(f"{name}(hp, report, data) needs data; name the function that loads them as `data`")
+        self._takes_data = with_data
 
     def run(self, hp: Any, report: Report, data: Any) -> Any:
         """Train one trial; return what the function returns."""
-        return self._function(hp, report, data) if self._takes_data and data is not None else self._function(hp, report)
+        return self._function(hp, report, data) if self._takes_data else self._function(hp, report)
 
 
-def _takes_data(function: Callable[..., Any]) -> bool:
-    """Say whether it has a place for the data.
+def _arguments(function: Callable[..., Any]) -> set[int]:
+    """Return with how many arguments it can be called, of 2 and 3.
 
     Raises:
-        TypeError: it cannot be called with `hp` and `report`, nor with the data as a third.
+        TypeError: with neither.
     """
     try:
         signature = inspect.signature(function)
-    except ValueError:
-        return False
+    except ValueError:  # of one that is not Python's own the call will tell
+        return {2, 3}
     fits = {count for count in (2, 3) if _binds(signature, count)}
     if not fits:
         raise TypeError(f"train must be a function {SIGNATURES}, it is {getattr(function, '__name__', '')}{signature}")
-    return 3 in fits
+    return fits
 
 
 def _binds(signature: inspect.Signature, count: int) -> bool:

@@ -227,7 +227,7 @@ def _range(output: OutputFacts, loss: LossFacts, labels: ArrayFacts, classes: in
         low, high = min(known), max(known)
     elif loss.ignore_class in (low, high):
         return
-    if 0 <= low and high < classes:
+    if low >= 0 and high < classes:
         return
     if low == 1 and high == classes:
         mend = "they start at 1: subtract 1 in the loader"

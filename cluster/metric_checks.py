@@ -41,7 +41,7 @@ def _complaint(output: OutputFacts, labels: ArrayFacts | None, metric: str, name
         if output.activation in ("softmax", "sigmoid") or (labels is not None and looks_like_classes(labels)):
             return ""  # the loss is the mistake
         return f'{metric} counts equal classes and means nothing under {loss.name}; use metrics=["mae"]'
-    if labels is not None and labels.shape is not None and units > 1 and output.shape is not None:
+    if labels is not None and units > 1 and output.shape is not None:
         numbers = len(labels.label_shape) == len(output.shape) - 1
         if numbers and name in ONE_HOT:
             return f'{metric} takes one-hot labels, but {labels.name} holds class numbers; use metrics=["accuracy"]'

@@ -29,7 +29,7 @@ def model_facts(
     import keras
 
     own_step = any(
-        getattr(type(model), name, None) is not getattr(keras.Model, name, None)
+        getattr(cast(Any, type(model)), name, None) is not getattr(keras.Model, name, None)
         for name in ("train_step", "compute_loss", "_compute_loss", "fit")
     )
     graph = graph_of(model)
@@ -66,7 +66,7 @@ def learning_rate(model: Any) -> float | None:
     """Return the optimizer's learning rate at the first step, where there is one to be had."""
     rate = getattr(getattr(model, "optimizer", None), "learning_rate", None)
     try:
-        return None if rate is None else float(np.asarray(cast(Any, rate)))
+        return None if rate is None else float(np.asarray(rate))
     except (TypeError, ValueError):
         return None
 
@@ -88,7 +88,8 @@ def _inputs(graph: Any, sites: CallSites) -> tuple[InputFacts, ...]:
     facts: list[InputFacts] = []
     struct: Any = getattr(graph, "_inputs_struct", None)
     # Keras flattens a dict of inputs by its sorted keys, not in its order
-    keys = {id(one): str(key) for key, one in cast(Any, struct).items()} if isinstance(struct, dict) else {}
+    by_name = cast(Mapping[str, Any], struct) if isinstance(struct, dict) else {}
+    keys = {id(one): key for key, one in by_name.items()}
     for tensor in graph.inputs:
         use, layer, vocabulary = input_use(graph, tensor)
         facts.append(
@@ -131,7 +132,9 @@ def _declared_outputs(model: Any, sites: CallSites, where: str) -> tuple[OutputF
         units = getattr(last, "units", None)
         activation = getattr(getattr(last, "activation", None), "__name__", "") if units else ""
         site = sites.of_layer(last) or where
-        return (OutputFacts(name=str(last.name), shape=(int(units),) if units else None, activation=activation, where=site),)
+        return (
+            OutputFacts(name=str(last.name), shape=(int(units),) if units else None, activation=activation, where=site),
+        )
     return (OutputFacts(name="the output", shape=None, where=where),)
 
 
@@ -220,7 +223,7 @@ def _by_output(value: Any, names: list[str], *, lists: bool = False) -> tuple[di
         if lists and len(several) == len(names):
             return dict(zip(names, several, strict=True)), []
         return dict.fromkeys(names), []
-    return dict.fromkeys(names, value), []
+    return dict.fromkeys(names, cast(Any, value)), []
 
 
 def _flat(value: Any) -> list[Any]:

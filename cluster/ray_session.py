@@ -88,8 +88,10 @@ class Capacity:
 class RaySession:
     """Starts Ray on a thread, so that imports go on meanwhile; the thread stays, since Ray ends with it."""
 
-    def __init__(self, folder: Path) -> None:
-        os.environ.update(ENVIRONMENT)
+    def __init__(self, folder: Path, *, slots: int) -> None:
+        """Start at once; `slots`: how many actors there will be, which decides whether workers are started for them."""
+        few = (os.cpu_count() or 1) <= 2 * slots  # Ray starts a worker per cpu or none: on a large machine, none
+        os.environ.update(ENVIRONMENT, RAY_prestart_worker_first_driver=str(int(few)))
         self._folder = folder
         self._up = threading.Event()
         self._down = threading.Event()

@@ -25,7 +25,7 @@ from .look import fit_facts, look_at
 from .loop import Report, UserLoop
 from .memory import training_size
 from .model_facts import learning_rate
-from .training import Settings, StopTraining, UserCode, clean_up, declared_by_name, fit_arguments_of, sweep_arguments
+from .training import Settings, StopTraining, UserCode, clean_up, fit_arguments_of, sweep_arguments, trace_of
 
 KERAS_BATCH = 32
 """Keras's batch size where none is given."""
@@ -33,7 +33,7 @@ KERAS_BATCH = 32
 
 def probe(code: UserCode, settings: Settings, params: Mapping[str, Scalar]) -> Message:
     """Build at a point of the space, without any data; never raises."""
-    trace = Trace(assigned=params, declared=declared_by_name(settings.declared))
+    trace = trace_of(settings, params)
     code.start_session(0)
     began = time.monotonic()
     try:
@@ -41,7 +41,13 @@ def probe(code: UserCode, settings: Settings, params: Mapping[str, Scalar]) -> M
         batch = sweep_arguments(trace, settings).get("batch_size")
     except BaseException as failure:
         return {**_failed(failure, settings), **_read(trace)}
-    answer = {"type": "probed", "failed": "", **_read(trace), **_size(model, batch), "build_s": time.monotonic() - began}
+    answer = {
+        "type": "probed",
+        "failed": "",
+        **_read(trace),
+        **_size(model, batch),
+        "build_s": time.monotonic() - began,
+    }
     del model
     clean_up()
     return answer
@@ -54,7 +60,7 @@ def rehearse(code: UserCode, settings: Settings, params: Mapping[str, Scalar]) -
     """
     import keras
 
-    trace = Trace(assigned=params, declared=declared_by_name(settings.declared))
+    trace = trace_of(settings, params)
     code.start_session(0)
     keras.config.set_max_epochs(1)
     keras.config.set_max_steps_per_epoch(1)
@@ -105,7 +111,7 @@ def check(code: UserCode, settings: Settings) -> list[Finding]:
     """
     if isinstance(code.model, UserLoop) or code.data.by_trial:
         return []
-    trace = Trace(assigned={}, declared=declared_by_name(settings.declared))
+    trace = trace_of(settings, {})
     sites = CallSites(settings.root or os.getcwd())
     hp = hyperparameters_class()(trace)
     try:

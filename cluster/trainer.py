@@ -23,7 +23,7 @@ from .backend import grow_graphics_memory, limit_threads, make_deterministic
 from .failure import describe
 from .link import Link, LinkClosed, Message
 from .program import Program
-from .rehearsal import probe, refuse_unread, rehearse
+from .rehearsal import check, probe, refuse_unread, rehearse
 from .training import Settings, Training, UserCode, clean_up
 
 BEAT_S = 1.0
@@ -39,6 +39,7 @@ def run(
     warm_up: bool,
     adoptable: bool,
     cache: Path | None = None,
+    inspect: Mapping[str, Any] | None = None,
 ) -> None:
     """Load the user's code and data, tell the verdict on `control`, then serve a slot until it is gone.
 
@@ -50,12 +51,20 @@ def run(
         adoptable: Whether it may serve a slot, or only says what it thinks of the program.
         warm_up: Whether to spend the time until there is a trial on the backend's own start.
         cache: Where the trainers of this machine share the arrays of the data.
+        inspect: The sweep's settings, where the model and the data are to be looked at; what is wrong is told on
+            `control`, too.
     """
     limit_threads(program.keras.backend, cpu)
     if program.keras.deterministic:
         make_deterministic(program.keras.backend)
     code, verdict = _load(program, cache)
+    del program
     control.sendall(json.dumps(verdict).encode() + b"\n")
+    if inspect is not None:
+        found = [] if code is None else check(code, Settings.from_json(inspect))
+        findings = [one.to_json() for one in found]
+        control.sendall(json.dumps({"type": "inspected", "findings": findings}).encode() + b"\n")
+        clean_up()
     if not adoptable:
         return
     if code is not None and warm_up:

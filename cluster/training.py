@@ -17,9 +17,9 @@ from typing import Any, cast, final
 
 from ..spaces.errors import Infeasible, one_line
 from ..spaces.hp import hyperparameters_class
-from ..spaces.space import Declared
-from ..spaces.trace import NeedsParameters, Trace
-from ..spaces.trial import Assignment, Json
+from ..spaces.known import Declared
+from ..spaces.trace import NeedsParameters, Trace, Undeclared
+from ..spaces.trial import Assignment, Json, Scalar
 from .backend import KerasSettings
 from .data import UserData
 from .failure import describe
@@ -47,6 +47,7 @@ class Settings:
     at_last: bool
     fit: Mapping[str, Json] = field(default_factory=dict[str, Json])
     declared: tuple[Mapping[str, Any], ...] = ()
+    undeclared: str = Undeclared.SEARCH
     weights: str = ""
     root: str = ""
     seed: int = 0
@@ -167,7 +168,7 @@ class Training:
         self._settings = settings
         self._say = say
         self._times: dict[str, float] = {"start": time.time()}
-        self._trace = Trace(assigned=assignment.params, declared=declared_by_name(settings.declared))
+        self._trace = trace_of(settings, assignment.params)
         self._facts: dict[str, Any] = {}
         self._said_used: Message | None = None
         self._value: float | None = None
@@ -241,7 +242,10 @@ class Training:
         """Fit a model that was prepared, and tell its epochs to `fitted`."""
         fitted.weights.model = prepared.model if hasattr(prepared.model, "get_weights") else None
         arguments = {**prepared.arguments, "callbacks": [*prepared.callbacks, reporter_class()(fitted)]}
-        returned = cast(UserModel, self._code.model).fit(hp, prepared.model, arguments)
+        model = cast(UserModel, self._code.model)
+        if not model.has_own_fit:
+            arguments = self._code.data.for_keras(arguments)
+        returned = model.fit(hp, prepared.model, arguments)
         return fit_result(returned, self._settings.metric, self._settings.better)
 
     def _fit_folds(self, hp: Any, prepared: Prepared) -> None:
@@ -412,6 +416,12 @@ class Fold:
             if metric in epoch and (metric not in best or self._settings.better(epoch[metric], best[metric])):
                 best = dict(epoch)
         return best or (epochs[-1] if epochs else {})
+
+
+def trace_of(settings: Settings, assigned: Mapping[str, Scalar]) -> Trace:
+    """Return the trace of a pass that begins."""
+    declared = declared_by_name(settings.declared)
+    return Trace(assigned=assigned, declared=declared, undeclared=settings.undeclared)
 
 
 def declared_by_name(forms: Iterable[Mapping[str, Any]]) -> dict[str, Declared]:

@@ -12,16 +12,20 @@ import tempfile
 from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from rich.console import Console
 
 from ..cluster.backend import KerasSettings
 from ..cluster.program import pickled_program
+from ..spaces.constraints import check_where
 from ..spaces.errors import BadInput, did_you_mean
-from ..spaces.space import Declared
+from ..spaces.hp import declared_by
+from ..spaces.known import Declared, Known
+from ..spaces.space import Space, checked_where
+from ..spaces.trace import Undeclared
 from ..spaces.trial import Json
-from ..spaces.yaml_form import BadForm, declare
+from ..spaces.yaml_form import BadForm, shown
 from . import sweeps
 from .commands import check_machine, check_tracker
 from .driver import Driver
@@ -32,7 +36,7 @@ from .origin import origin_of
 from .results import Result
 from .sampler import SAMPLERS
 from .spec import Budget, Limits, Resources, Retry, Search, SweepSpec, Track
-from .sweepfile import check_loop, fit_arguments, keras_settings
+from .sweepfile import check_loop, fit_arguments, keras_settings, searched_space
 from .sweepform import NAME, KerasForm, read_form
 from .watcher import watching
 
@@ -53,7 +57,10 @@ def sweep(
     name: str | None = None,
     resume: bool = False,
     fit: Mapping[str, Any] | None = None,
-    space: Mapping[str, Any] | None = None,
+    space: Space | Mapping[str, Any] | None = None,
+    where: Sequence[str] = (),
+    hyperparameters: keras_tuner.HyperParameters | None = None,
+    undeclared: str = "search",
     keras: Mapping[str, Any] | None = None,
     sampler: str = "tpe",
     stop: str = "none",
@@ -66,6 +73,7 @@ def sweep(
     experiment: str | None = None,
     directory: str | Path | None = None,
     progress: bool = True,
+    force: bool = False,
 ) -> Result:
     """Search the hyperparameters of a Keras model.
 
@@ -84,7 +92,12 @@ def sweep(
         name: The sweep's name; its folder is `sweeps/<name>`.
         resume: Go on with the sweep of that name where there is one.
         fit: Arguments of `fit`; any value may be a search spec as in the sweep file. `{"folds": 5}` cross-validates.
-        space: Parameters as in the sweep file; they narrow or add to those that `model` names.
+        space: A `kerasweep.spaces.Space`, or parameters as in the sweep file; they narrow or add to those that
+            `model` names.
+        where: Clauses that every trial keeps to, as in the sweep file: `["units <= 256 or activation == 'relu'"]`.
+        hyperparameters: Parameters in KerasTuner's form; they stand in the place of those that `model` names.
+        undeclared: What becomes of parameters that `model` names and neither of the two: `search`, `default` (KerasTuner's
+            `tune_new_entries=False`) or `refuse` (its `allow_new_entries=False`).
         keras: `{"backend": "jax", "dtype_policy": "mixed_float16", "jit_compile": True, "steps_per_execution": 8,
             "deterministic": True}`, for every trial alike.
         sampler: `tpe` or `random`.
@@ -98,6 +111,7 @@ def sweep(
         experiment: MLflow experiment; the sweep's name if None.
         directory: The folder that holds `sweeps/`; KERASWEEP_DIR or the current one if None.
         progress: Show the live view.
+        force: Run it whatever a look at the model and the data finds wrong.
 
     Raises:
         BadInput: something asked for cannot be done as it stands.
@@ -120,7 +134,13 @@ def sweep(
         budget=_budget(trials, hours),
         keras=settings,
         fit=plain,
-        declared=(*declared, *(one for key, form in (space or {}).items() for one in _declare(key, form))),
+        declared=(
+            *declared,
+            *_declared(space),
+            *(() if hyperparameters is None else declared_by(hyperparameters)),
+        ),
+        undeclared=_one_of("undeclared", undeclared, tuple(Undeclared)),
+        where=_where(space, where),
         search=Search(
             sampler=_one_of("sampler", sampler, SAMPLERS),
             stop=_one_of("stop", stop, STOPS),
@@ -132,13 +152,14 @@ def sweep(
         limits=_section(Limits, "limits", limits),
         track=Track(uri=track or f"sqlite:///{home / 'mlflow.db'}", experiment=experiment or chosen),
     )
+    check_where(spec.constraints, Known.of(spec.declared), ("where",))
     check_machine(spec)
     check_tracker(spec.track.uri, home)
     program = pickled_program(model if train is None else train, data, loop=train is not None, keras=settings)
-    return _run(spec, home, program, resume=resume, progress=progress)
+    return _run(spec, home, program, resume=resume, progress=progress, force=force)
 
 
-def _run(spec: SweepSpec, home: Path, program: Any, *, resume: bool, progress: bool) -> Result:
+def _run(spec: SweepSpec, home: Path, program: Any, *, resume: bool, progress: bool, force: bool) -> Result:
     existing = home / "sweeps" / spec.name
     staging, folder = ("", existing) if resume and existing.exists() else map(str, sweeps.stage(home, spec.name))
     if not staging:
@@ -151,6 +172,7 @@ def _run(spec: SweepSpec, home: Path, program: Any, *, resume: bool, progress: b
         staging=str(staging),
         scratch=tempfile.mkdtemp(prefix="ks-"),
         origin=origin_of(source, Path.cwd()),
+        force=force,
     )
     try:
         with _private_files(), watching(Path(folder), Console(stderr=True), shown=progress):
@@ -218,11 +240,22 @@ def _fit(values: Mapping[str, Any]) -> tuple[dict[str, Json], list[Declared]]:
         raise BadInput(f"fit: {fault}") from None
 
 
-def _declare(name: str, form: Any) -> list[Declared]:
+def _declared(space: Space | Mapping[str, Any] | None) -> Sequence[Declared]:
+    given = cast(object, space or {})
+    if isinstance(given, Space):
+        given = {one.name: one.form for one in given.entries}
+    if not isinstance(given, Mapping):
+        raise BadInput(
+            f"space is {shown(given)}; expected a kerasweep.spaces.Space, or a mapping of parameters by name"
+        )
     try:
-        return list(declare(name, form))
+        return searched_space(cast(Mapping[Any, Any], given))
     except BadForm as fault:
-        raise BadInput(f"{name}: {fault}") from None
+        raise BadInput(f"space: {fault}") from None
+
+
+def _where(space: Space | Mapping[str, Any] | None, where: Sequence[str]) -> tuple[str, ...]:
+    return (*(space.where if isinstance(space, Space) else ()), *checked_where(where))
 
 
 def _one_of(word: str, value: str, valid: Sequence[str]) -> str:

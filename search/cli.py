@@ -69,12 +69,13 @@ def run(
     file: Annotated[Path, typer.Argument(help="The sweep file.")],
     settings: Settings = None,
     detach: Annotated[bool, typer.Option("--detach", help="Leave it running in the background.")] = False,
+    force: Annotated[bool, typer.Option("--force", help="Run it whatever is found wrong with it.")] = False,
     home: Home = None,
 ) -> None:
     """Run a sweep."""
     from .commands import run_command
 
-    raise typer.Exit(run_command(file, settings or [], home, detach=detach))
+    raise typer.Exit(run_command(file, settings or [], home, detach=detach, force=force))
 
 
 @app.command(rich_help_panel="Make")

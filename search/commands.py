@@ -34,7 +34,7 @@ GPU_DEVICES = ("nvidia[0-9]*", "kfd", "dxg")
 SCHEMES = ("http", "https", "sqlite", "postgresql", "mysql", "mssql", "file", "databricks", "databricks-uc", "uc")
 
 
-def run_command(file: Path, settings: Sequence[str], home: Path | None, *, detach: bool) -> int:
+def run_command(file: Path, settings: Sequence[str], home: Path | None, *, detach: bool, force: bool = False) -> int:
     """Run a new sweep from a file."""
     from .sweepfile import load
 
@@ -55,6 +55,7 @@ def run_command(file: Path, settings: Sequence[str], home: Path | None, *, detac
             folder=str(folder),
             staging=str(staging),
             origin=origin,
+            force=force,
         )
         code = launch(job, Console(), detach=detach)
         started = folder.exists()

@@ -263,13 +263,16 @@ def _on_report(state: State, number: int, report: Report, *, awaits_result: bool
     state = _changed(
         state, number, epoch=report.epoch, last=value, last_epoch=report.epoch, best=best, best_epoch=best_epoch
     )
-    return _judge(state, number, report.epoch, objective.score(value))
+    return _judge(state, number, since=live.last_epoch or 0, epoch=report.epoch, score=objective.score(value))
 
 
-def _judge(state: State, number: int, epoch: int, score: float) -> Step:
+def _judge(state: State, number: int, *, since: int, epoch: int, score: float) -> Step:
+    """Judge a trial at the rung that it has reached since its last value: not every epoch needs to have one."""
     why = "" if state.closing is None or state.closing.cancel else state.closing.why
-    if not why and epoch in state.rules.stop.rungs(state.rules.max_epochs):
-        rungs, why = state.rules.stop.decide(state.rungs, epoch, score)
+    last = state.rules.max_epochs
+    reached = [rung for rung in state.rules.stop.rungs(last) if since < rung <= epoch < last]
+    if not why and reached:
+        rungs, why = state.rules.stop.decide(state.rungs, reached[-1], score)
         state = replace(state, rungs=rungs)
     if not why:
         return state, ()
@@ -331,7 +334,8 @@ def _ranked(state: State, event: TrialEnded) -> tuple[Ranked, ...]:
 
 def _hopeless(state: State) -> str:
     if state.infeasible_in_a_row >= INFEASIBLE_IN_A_ROW:
-        return f"{INFEASIBLE_IN_A_ROW} configurations in a row were infeasible; widen the space or relax the model"
+        mend = "widen the space, or relax `where` or the model"
+        return f"{INFEASIBLE_IN_A_ROW} configurations in a row were infeasible; {mend}"
     failures = state.first_failures
     alike = {re.sub(r"\d+", "#", reason) for reason in failures}
     only_failures = not state.best and state.counted == len(failures)

@@ -26,13 +26,14 @@ from pathlib import Path
 from types import FrameType
 from typing import Any, final
 
+from ..cluster.finding import Finding
 from ..cluster.forkserver import ForkServer
 from ..cluster.program import Program, write_sources
 from ..cluster.ray_session import Capacity, RayDied, RaySession
 from ..cluster.slot import SlotSetup
 from ..spaces.errors import BadInput, Infrastructure, KerasweepError, one_line
 from ..spaces.trial import Cause
-from ..trackers.events import AttemptEnded, Event, SweepResumed, SweepStarted
+from ..trackers.events import AttemptEnded, Event, Noticed, SweepResumed, SweepStarted
 from ..trackers.journal import Journal, Reader
 from .engine import Engine
 from .job import SCRATCH, Job
@@ -43,6 +44,8 @@ from .spec import SweepSpec
 
 logger = logging.getLogger(__name__)
 
+INSPECTION_S = 600.0
+"""A look at the model and the data may take so long; once an epoch was trained it refuses nothing any more."""
 EVENT_S = 0.02
 """A chunk of reports covers at least so many seconds per slot, so that the driver (5 ms an event) keeps up."""
 TRACKER_S = 30.0
@@ -100,6 +103,8 @@ class Driver:
         self._folder = Path(job.folder)
         self._scratch = Path(job.scratch or tempfile.mkdtemp(prefix="ks-"))
         self._tracker: Tracker | None = None
+        self._mistakes: list[Finding] = []
+        self._refused = False
         os.environ[SCRATCH] = str(self._scratch)
 
     def run(self) -> int:
@@ -113,8 +118,10 @@ class Driver:
         logs.mkdir(mode=0o700, parents=True, exist_ok=True)
         slots = self._slots_wanted()
         cpu, gpu = self._spec.resources.cpu, self._spec.resources.gpu
-        server = ForkServer(self._scratch, program, warm=slots, cpu=cpu, gpu=gpu, log=logs / "trainers.log")
-        ray = RaySession(self._scratch / "ray")
+        looks = settings_of(self._spec, "").to_json() if self._job.staging and not self._job.force else None
+        log = logs / "trainers.log"
+        server = ForkServer(self._scratch, program, warm=slots, cpu=cpu, gpu=gpu, log=log, settings=looks)
+        ray = RaySession(self._scratch / "ray", slots=slots)
         journal: Journal | None = None
         try:
             for name in ("optuna", "ray.tune", "ray.tune.search", "ray.tune.schedulers"):  # while TensorFlow is, too
@@ -130,6 +137,8 @@ class Driver:
             journal = self._open_journal(program)
             self._tell({"type": "started", "folder": str(self._folder)})
             ledger = self._ledger(journal)
+            if looks is not None:
+                threading.Thread(target=self._inspect, args=(server,), name="inspection", daemon=True).start()
             engine = self._engine(ledger, slots, ray)
             self._signals.running = True
             with ray.prestarted_actors():
@@ -142,6 +151,8 @@ class Driver:
             self._signals.running = True
             if journal is not None:
                 journal.close()
+            if self._refused:
+                shutil.rmtree(self._folder, ignore_errors=True)
             server.close()
             self._tell({"type": "ended"})
             ray.close()
@@ -160,6 +171,24 @@ class Driver:
         verdict = server.checked()
         if verdict["type"] == "refused":
             raise BadInput(f"the model's code cannot be used: {verdict['reason']}")
+
+    def _inspect(self, server: ForkServer) -> None:
+        """Take in what the first trainer has found in model and data, while the actors start."""
+        with suppress(OSError):  # the sweep is over
+            self._mistakes = [Finding.from_json(one) for one in server.inspected(INSPECTION_S)]
+            logger.info("the model and the data are looked at: %d errors", len(self._mistakes))
+
+    def _refuse_mistakes(self, ledger: Ledger) -> None:
+        """End a sweep that training cannot mend; it leaves nothing behind, since no epoch was trained.
+
+        Raises:
+            BadInput: there is such a mistake; the line has the first one.
+        """
+        found, self._mistakes = self._mistakes, []
+        if found and not any(trial.metrics for trial in ledger.history.trials.values()):
+            self._refused = True
+            more = f", and {len(found) - 1} more" if len(found) > 1 else ""
+            raise BadInput(f"{found[0].line}{more}; `kerasweep plan` shows all, `--force` runs it all the same")
 
     def _open_journal(self, program: Program) -> Journal:
         """Open the journal; a new sweep's folder gets its name now, in one step, or not at all."""
@@ -180,7 +209,8 @@ class Driver:
         ledger = Ledger(journal, self._spec, past)
         spec, versions = self._spec.to_json(), installed_versions()
         if not past:
-            ledger.record(SweepStarted(spec=spec, versions=versions, origin=dict(self._job.origin or {})))
+            notes = [Noticed(text=note) for note in self._spec.notes]
+            ledger.record(SweepStarted(spec=spec, versions=versions, origin=dict(self._job.origin or {})), *notes)
             return ledger
         lost: list[Event] = [
             AttemptEnded(trial=live.number, attempt=live.attempt, cause=Cause.INTERRUPTED, why="its driver ended")
@@ -213,6 +243,7 @@ class Driver:
 
         def watch() -> None:
             ray.check()
+            self._refuse_mistakes(ledger)
             if engine.heard or time.monotonic() - began > TRACKER_S:
                 self._watch_tracker()
 

@@ -19,7 +19,7 @@ from ..cluster.actor import ASSIGNMENT
 from ..cluster.ray_session import RayDied
 from ..spaces.errors import Infrastructure
 from ..spaces.parameter import parameter_from_json
-from ..spaces.trial import Assignment, Cause, Outcome, OutcomeKind, Report
+from ..spaces.trial import Assignment, Cause, Outcome, OutcomeKind, Report, Scalar
 from ..trackers.events import (
     AttemptEnded,
     AttemptStarted,
@@ -94,7 +94,10 @@ class Engine:
                 case End():
                     self._ledger.decide([command])
                 case Ask(number=number):
-                    return self._place(tune_id, self._ask(number))
+                    events = self._ask(number)
+                    if isinstance(events[-1], AttemptStarted):
+                        return self._place(tune_id, events)
+                    self._ledger.record(*events)
                 case Start(number=number):
                     live = self._ledger.state.live[number]
                     start = AttemptStarted(trial=number, attempt=live.next_attempt, round=live.round)
@@ -170,6 +173,8 @@ class Engine:
             history_seq=self._ledger.journal.seq,
             attrs=proposal.attrs,
         )
+        if proposal.refusal:
+            return [asked, TrialEnded(trial=number, attempt=0, outcome=_infeasible(proposal.refusal))]
         return [asked, AttemptStarted(trial=number, attempt=1)]
 
     def _place(self, tune_id: str, events: Sequence[Event]) -> Mapping[str, str]:
@@ -208,6 +213,7 @@ class Engine:
                 self._ledger.record_soon(
                     ParametersUsed(trial=number, attempt=attempt, params=params, specs=specs, facts=facts)
                 )
+                self._check_used(number, attempt, params)
             case "needs":
                 self._time(number, attempt, message)
                 self._extend(number, attempt, message["specs"])
@@ -234,16 +240,29 @@ class Engine:
         live = self._ledger.state.live[number]
         self._ledger.sampler.learn([parameter_from_json(spec) for spec in specs])
         proposal = self._ledger.sampler.extend(number, live.round + 1, live.params)
-        self._ledger.record(
-            RoundEnded(
-                trial=number,
-                attempt=attempt,
-                round=live.round,
-                specs=tuple(specs),
-                params=proposal.params,
-                attrs=proposal.attrs,
-            )
+        ended = RoundEnded(
+            trial=number,
+            attempt=attempt,
+            round=live.round,
+            specs=tuple(specs),
+            params=proposal.params,
+            attrs=proposal.attrs,
         )
+        if proposal.refusal:
+            refused = TrialEnded(trial=number, attempt=attempt, outcome=_infeasible(proposal.refusal))
+            self._ledger.record(ended, refused)
+        else:
+            self._ledger.record(ended)
+
+    def _check_used(self, number: int, attempt: int, params: Mapping[str, Scalar]) -> None:
+        """End a trial whose model set values by itself that break a constraint; note what `where` names in vain."""
+        refusal = self._ledger.sampler.refusal(params)
+        if refusal:
+            self._ledger.record(TrialEnded(trial=number, attempt=attempt, outcome=_infeasible(refusal)))
+        if number == 0:
+            for name, hint in self._ledger.sampler.unknown().items():
+                text = f"where: trial 0 has no parameter {name!r}{hint}; clauses that mention it hold until one has"
+                self._ledger.record_soon(Noticed(text=text))
 
     def _time(self, number: int, attempt: int, message: Mapping[str, Any]) -> None:
         if "timing" in message:
@@ -330,3 +349,7 @@ class Engine:
             raise Infrastructure(f"Ray Tune ended: {error}") from (self.error or error)
         if self.error is not None:
             raise self.error
+
+
+def _infeasible(why: str) -> Outcome:
+    return Outcome(kind=OutcomeKind.INFEASIBLE, reason=why)

@@ -15,7 +15,7 @@ SCRATCH = "KERASWEEP_SCRATCH"
 class Job:
     """What a driver is to do. `staging` is the folder that becomes `folder`; empty when the sweep is resumed.
 
-    `scratch` is a short-lived folder for sockets and Ray's files.
+    `scratch` is a short-lived folder for sockets and Ray's files. `force` runs it whatever a look at it finds.
     """
 
     spec: Mapping[str, Any]
@@ -24,4 +24,5 @@ class Job:
     staging: str = ""
     scratch: str = ""
     track: bool = True
+    force: bool = False
     origin: Mapping[str, str] | None = None

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import final
 
-from ..spaces.space import Space
+from ..spaces.known import Known
 from ..trackers.events import Entry, Event, TrialEnded
 from ..trackers.history import History
 from ..trackers.journal import Journal
@@ -29,7 +29,8 @@ class Ledger:
             sampler=spec.search.sampler,
             seed=spec.search.seed,
             objective=spec.objective,
-            space=Space.of(spec.declared),
+            space=Known.of(spec.declared),
+            constraints=spec.constraints,
         )
         for entry in past:
             self._fold(entry)

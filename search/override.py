@@ -8,8 +8,8 @@ from typing import Any
 
 from ..spaces.errors import BadInput
 from ..spaces.yaml_form import shown
-from .yaml_text import parse
-from .yaml_tree import Node, Place
+from ..spaces.yaml_text import parse
+from ..spaces.yaml_tree import Node, Place
 
 
 def override(root: Node, setting: str) -> Node:

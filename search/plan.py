@@ -37,11 +37,10 @@ def show_plan(
         BadInput: the code cannot be used.
     """
     quiet = as_json or not console.is_terminal
-    with nullcontext() if quiet else console.status("importing TensorFlow and your code") as status:
-        with Prober(program, cpu=spec.resources.cpu, settings=settings_of(spec, "").to_json()) as prober:
-            prober.wait()
-            update = (lambda _: None) if status is None else status.update
-            seen = survey(prober, spec, limit_s, _memory_of_a_trial(spec), update)
+    prober = Prober(program, cpu=spec.resources.cpu, settings=settings_of(spec, "").to_json())
+    with nullcontext() if quiet else console.status("importing TensorFlow and your code") as status, prober:
+        prober.wait()
+        seen = survey(prober, spec, limit_s, _memory_of_a_trial(spec), _ignore if status is None else status.update)
     seen = replace(seen, findings=[placed(one, file) for one in seen.findings])
     if as_json:
         console.print_json(json.dumps(as_data(spec, seen)))
@@ -85,6 +84,10 @@ def placed(finding: Finding, file: Path) -> Finding:
     pattern = re.compile(rf"""["']?{finding.where}["']?\s*:""")
     line = next((number for number, text in enumerate(lines, 1) if pattern.match(text)), None)
     return replace(finding, where=f"{file.name}:{line}" if line else f"{file.name}, {finding.where}")
+
+
+def _ignore(text: str) -> None:
+    del text
 
 
 def _memory_of_a_trial(spec: SweepSpec) -> float:

@@ -30,12 +30,17 @@ def show(spec: SweepSpec, seen: Survey, console: Console, file: Path) -> None:
     console.print(head)
     console.print()
     if seen.parameters:
-        console.print(_table(spec, seen.parameters))
+        with console.capture() as table:
+            console.print(_table(spec, seen.parameters))
+        for line in table.get().splitlines():
+            console.print(Text.from_ansi(line.rstrip()), soft_wrap=True)
         console.print()
     facts = Table.grid(padding=(0, 2))
     facts.add_column(style="dim", no_wrap=True)
     facts.add_column()
-    for name, text in (("space", _space(seen.parameters)), *_models(spec, seen), *_data(seen)):
+    where = (("where", clause) for clause in spec.where)
+    space = ("space", _space(seen.parameters, most=seen.partly_read or bool(spec.where)))
+    for name, text in (space, *where, *_models(spec, seen), *_data(seen)):
         if console.is_terminal:
             facts.add_row(name, text)
         else:
@@ -43,6 +48,8 @@ def show(spec: SweepSpec, seen: Survey, console: Console, file: Path) -> None:
     if console.is_terminal:
         console.print(facts)
     console.print()
+    for text in spec.notes:
+        console.print(Text(f"note: {text}", style="yellow"))
     _findings(seen.findings, console)
     console.print(_next(seen, file), soft_wrap=True)
 
@@ -85,17 +92,17 @@ def in_words(parameter: Parameter) -> str:
             return f"{scalar(value)} (fixed)"
 
 
-def _space(parameters: Sequence[Parameter]) -> str:
+def _space(parameters: Sequence[Parameter], *, most: bool) -> str:
     if not parameters:
         return "nothing is searched"
-    count = combinations(parameters)
+    count, lead = combinations(parameters), "at most " if most else ""
     if count is not None:
-        return f"{count:,} combinations of {_several(len(parameters), 'parameter')}"
+        return f"{lead}{count:,} combinations of {_several(len(parameters), 'parameter')}"
     continuous = [one.name for one in parameters if size(one) is None]
     rest = combinations([one for one in parameters if size(one) is not None])
     others = len(parameters) - len(continuous)
     text = f"continuous ({', '.join(continuous[:4])}{', …' if len(continuous) > 4 else ''})"
-    return f"{text}, with {rest:,} combinations of the other {_several(others, 'parameter')}" if others else text
+    return f"{text}, with {lead}{rest:,} combinations of the other {_several(others, 'parameter')}" if others else text
 
 
 def _several(count: int, word: str) -> str:
@@ -106,7 +113,9 @@ def _models(spec: SweepSpec, seen: Survey) -> list[tuple[str, str]]:
     if spec.train:
         return [("model", f"{spec.train} makes its own, so that only the data was looked at and one report awaited")]
     failed = sum(1 for one in seen.seen if one.failed)
-    text = f"{_several(len(seen.seen), 'point')} built in {seen.seconds:.1f} s" + (f", {failed} failed" if failed else "")
+    text = f"{_several(len(seen.seen), 'point')} built in {seen.seconds:.1f} s" + (
+        f", {failed} failed" if failed else ""
+    )
     if seen.cut:
         text += f"; the limit of {seen.limit_s:g} s was reached before the others (--limit SECONDS)"
     if not seen.built:
@@ -139,7 +148,11 @@ def _rows(name: str, part: Mapping[str, Any]) -> str:
         return ""
     if part["length"] is not None:
         return f"{part['length']:,} {name} rows"
-    return f"{name} {part['kind']}, {part['looked_at']:,} rows looked at" if part["looked_at"] else f"{name} {part['kind']}"
+    return (
+        f"{name} {part['kind']}, {part['looked_at']:,} rows looked at"
+        if part["looked_at"]
+        else f"{name} {part['kind']}"
+    )
 
 
 def _findings(findings: Sequence[Finding], console: Console) -> None:

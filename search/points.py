@@ -9,8 +9,10 @@ from dataclasses import dataclass
 from random import Random
 from typing import final
 
+from ..spaces.constraints import Constraints
+from ..spaces.known import Declared, Known
 from ..spaces.parameter import Boolean, Choice, Fixed, Interval, Number, Parameter, identity
-from ..spaces.space import Declared, Space
+from ..spaces.prior import configuration
 from ..spaces.trial import Scalar
 from .summary import scalar
 
@@ -18,6 +20,8 @@ RANDOM_POINTS = 20
 MANY_VALUES = 8
 """Of a choice with more values only the first and the last one are its ends."""
 MANY_BRANCHES = 20_000
+TRIES = 100
+"""So many draws for one random point that `where` allows."""
 
 
 @final
@@ -33,8 +37,9 @@ class Point:
 class Points:
     """Yields points of a space, and grows by what the models built there turn out to read."""
 
-    def __init__(self, declared: Iterable[Declared], seed: int) -> None:
-        self.space = Space.of(declared)
+    def __init__(self, declared: Iterable[Declared], seed: int, constraints: Constraints | None = None) -> None:
+        self.space = Known.of(declared)
+        self._constraints = constraints or Constraints()
         self._random = Random(seed)
         self._ends: deque[Point] = deque()
         self._known: set[str] = set()
@@ -60,8 +65,10 @@ class Points:
             yield from self._fresh(Point(label=label, params=self.space.walk(_corner(high))))
             yield from self._rest()
         for number in range(1, RANDOM_POINTS + 1):
-            params = self.space.walk(lambda _, parameter: draw(parameter, self._random))
-            yield from self._fresh(Point(label=f"random point {number}", params=params))
+            tries = (configuration(self.space, self._random) for _ in range(TRIES))
+            params = next((one for one in tries if self._allowed(one)), None)
+            if params is not None:
+                yield from self._fresh(Point(label=f"random point {number}", params=params))
             yield from self._rest()
 
     def _rest(self) -> Iterator[Point]:
@@ -70,9 +77,14 @@ class Points:
 
     def _fresh(self, point: Point) -> Iterator[Point]:
         key = tuple(sorted(point.params.items()))
-        if key not in self._given:
+        if key not in self._given and (not point.params or self._allowed(point.params)):
             self._given.add(key)
             yield point
+
+    def _allowed(self, params: Mapping[str, Scalar]) -> bool:
+        """Say whether the model may be built there; what a point does not name takes its default."""
+        full = self.space.walk(lambda key, parameter: params.get(key, parameter.initial))
+        return self._constraints.broken(self.space.named(full)) is None
 
 
 def _corner(high: bool) -> Callable[[str, Parameter], Scalar]:
@@ -103,18 +115,6 @@ def ends(parameter: Parameter) -> list[Scalar]:
             else:
                 found = [min(domain.values), max(domain.values)]
             return list(dict.fromkeys(found))
-
-
-def draw(parameter: Parameter, random: Random) -> Scalar:
-    """Return a value drawn uniformly on the parameter's scale."""
-    domain = parameter.domain
-    if not isinstance(domain, Interval):
-        return domain.values[random.randrange(len(domain.values))]
-    low, high = domain.low, domain.high
-    value = math.exp(random.uniform(math.log(low), math.log(high))) if domain.log else random.uniform(low, high)
-    value = low + high - value if domain.mirrored else value
-    value = min(max(value, low), high)
-    return min(int(value + 0.5), int(high)) if domain.integer else float(value)
 
 
 def combinations(parameters: Iterable[Parameter]) -> int | None:

@@ -11,11 +11,13 @@ import hashlib
 import math
 import warnings
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from random import Random
 from typing import TYPE_CHECKING, Any, final
 
+from ..spaces.constraints import Constraints
+from ..spaces.known import Known
 from ..spaces.parameter import Fixed, Parameter, identity, parameter_from_json
-from ..spaces.space import Space
 from ..spaces.trial import OutcomeKind, Scalar
 from ..trackers.events import Entry, ParametersUsed, Reported, RoundEnded, TrialAsked, TrialEnded
 from .codec import decode, distribution, encode
@@ -25,6 +27,12 @@ if TYPE_CHECKING:
     import optuna
 
 SAMPLERS = ("tpe", "random")
+MODEL_TRIES = 20
+"""So often a sampler that learns is asked for a proposal that keeps to the constraints."""
+MENDING_TRIES = 500
+RANDOM_TRIES = 2_000
+CANDIDATES = 24
+"""So many candidates TPE draws from its model of good trials, to take the most promising one."""
 
 
 def derived_seed(*parts: int | str) -> int:
@@ -35,17 +43,32 @@ def derived_seed(*parts: int | str) -> int:
 @final
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Proposal:
-    """Parameters by identity, and what the sampler wrote about them."""
+    """Parameters by identity, and what the sampler wrote about them; `refusal`: why they must not be trained with."""
 
     params: Mapping[str, Scalar]
     attrs: Mapping[str, Any]
+    refusal: str = ""
 
 
 @final
 class OptunaSampler:
-    """Proposes with a fresh Optuna sampler each time, seeded by (sweep seed, trial number, round)."""
+    """Proposes with a fresh Optuna sampler each time, seeded by (sweep seed, trial number, round).
 
-    def __init__(self, *, sampler: str, seed: int, objective: Objective, space: Space) -> None:
+    A proposal that breaks a constraint is drawn again: first by the sampler's model, from ever fewer candidates, since
+    the most promising one of many is the same forbidden one each time, while one alone is a sample of the model; then
+    only in what the broken clauses mention; at last at random. Random search is drawn at random alone, so that it
+    stays uniform over what is allowed.
+    """
+
+    def __init__(
+        self,
+        *,
+        sampler: str,
+        seed: int,
+        objective: Objective,
+        space: Known,
+        constraints: Constraints | None = None,
+    ) -> None:
         import optuna
 
         optuna.logging.set_verbosity(optuna.logging.ERROR)
@@ -53,6 +76,7 @@ class OptunaSampler:
         self._kind = sampler
         self._seed = seed
         self._objective = objective
+        self._constraints = constraints or Constraints()
         self._keys: dict[str, str] = {}
         self._running: dict[int, int] = {}
         self._used: dict[int, ParametersUsed] = {}
@@ -97,27 +121,71 @@ class OptunaSampler:
             case _:
                 pass
 
+    def refusal(self, values: Mapping[str, Scalar]) -> str:
+        """Return why a trial that uses these values, by name, must not run; empty if it may."""
+        return self._constraints.refusal({name: (value,) for name, value in values.items()})
+
+    def unknown(self) -> dict[str, str]:
+        """Return the names in `where` that no parameter known so far has, each with a hint at what may be meant."""
+        known = [*self._constraints.constants, *(one.name for one in self.space.parameters.values())]
+        return {name: hint for one in self._constraints.clauses for name, hint in one.unknown(known).items()}
+
     def _ask(self, number: int, round: int, pinned: Mapping[str, Scalar]) -> Proposal:
-        self._study.sampler = self._fresh(derived_seed(self._seed, number, round), pinned)
+        proposal = self._draw(number, derived_seed(self._seed, number, round), pinned, CANDIDATES)
+        for attempt in range(1, self._tries()):
+            if not self._refused(proposal):
+                break
+            self._withdraw(number)
+            seed = derived_seed(self._seed, number, round, attempt)
+            proposal = self._draw(number, seed, pinned, max(1, CANDIDATES >> attempt))
+        if self._refused(proposal):
+            proposal = self._search(number, round, pinned, proposal)
+        self._proposed = (number, round)
+        return replace(proposal, refusal=self._refused(proposal))
+
+    def _tries(self) -> int:
+        return 1 if self._kind == "random" else MODEL_TRIES
+
+    def _refused(self, proposal: Proposal) -> str:
+        return self._constraints.refusal(self.space.named(proposal.params)) if self._constraints.clauses else ""
+
+    def _search(self, number: int, round: int, pinned: Mapping[str, Scalar], refused: Proposal) -> Proposal:
+        """Return a proposal that keeps to the constraints, or the refused one if none is found."""
+        seed = derived_seed(self._seed, number, round, "where")
+        random, found = Random(seed), None
+        if self._kind != "random":
+            found = self._constraints.mend(self.space, refused.params, pinned, random, MENDING_TRIES)
+        if found is None:
+            found = self._constraints.find(self.space, pinned, random, RANDOM_TRIES)
+        if found is None:
+            return refused
+        self._withdraw(number)
+        return self._draw(number, seed, found, 1)
+
+    def _draw(self, number: int, seed: int, pinned: Mapping[str, Scalar], candidates: int) -> Proposal:
+        """Ask Optuna once; it is told of pinned values, which are not its own."""
+        self._study.sampler = self._fresh(seed, pinned, candidates)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             trial = self._study.ask()
-            params = self.space.walk(
-                lambda key, parameter: pinned.get(key, self._suggest(trial, key, parameter)),
-            )
+
+            def draw(key: str, parameter: Parameter) -> Scalar:
+                suggested = self._suggest(trial, key, parameter)
+                return pinned.get(key, suggested)
+
+            params = self.space.walk(draw)
         self._running[number] = trial.number
-        self._proposed = (number, round)
         attrs = self._study.get_trials(deepcopy=False)[trial.number].system_attrs
         return Proposal(params=params, attrs=dict(attrs))
 
-    def _fresh(self, seed: int, pinned: Mapping[str, Scalar]) -> optuna.samplers.BaseSampler:
+    def _fresh(self, seed: int, pinned: Mapping[str, Scalar], candidates: int) -> optuna.samplers.BaseSampler:
         import optuna
 
         base: optuna.samplers.BaseSampler
         base = (
             optuna.samplers.RandomSampler(seed=seed)
             if self._kind == "random"
-            else optuna.samplers.TPESampler(seed=seed)
+            else optuna.samplers.TPESampler(seed=seed, n_ei_candidates=candidates)
         )
         fixed = {
             self._key(key, self.space.parameters[key]): encode(self.space.parameters[key], value)

@@ -18,6 +18,7 @@ def settings_of(spec: SweepSpec, weights: str) -> Settings:
         at_last=spec.objective.at is At.LAST,
         fit=spec.fit,
         declared=tuple(one.to_json() for one in spec.declared),
+        undeclared=spec.undeclared,
         weights=weights,
         root=spec.folder,
         seed=spec.search.seed,

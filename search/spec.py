@@ -7,7 +7,9 @@ from dataclasses import asdict, dataclass, field, replace
 from typing import Any, final
 
 from ..cluster.backend import KerasSettings
-from ..spaces.space import Declared
+from ..spaces.constraints import Constraints
+from ..spaces.known import Declared
+from ..spaces.trace import Undeclared
 from ..spaces.trial import Cause, Json
 from .objective import At, Direction, Objective
 from .state import Rules
@@ -99,6 +101,8 @@ class SweepSpec:
     keras: KerasSettings = field(default_factory=KerasSettings)
     fit: Mapping[str, Json] = field(default_factory=dict[str, Json])
     declared: tuple[Declared, ...] = ()
+    undeclared: str = Undeclared.SEARCH
+    where: tuple[str, ...] = ()
     search: Search = field(default_factory=Search)
     parallel: int | None = None
     resources: Resources = field(default_factory=Resources)
@@ -116,6 +120,23 @@ class SweepSpec:
     def rungs(self) -> tuple[int, ...]:
         """The epochs at which trials are judged."""
         return self.search.rule.rungs(self.max_epochs)
+
+    @property
+    def constraints(self) -> Constraints:
+        """What every trial keeps to; plain arguments of `fit` have their values there, as `fit/batch_size`."""
+        searched = {one.parameter.name for one in self.declared}
+        plain = {f"fit/{key}": value for key, value in self.fit.items() if isinstance(value, bool | int | float | str)}
+        return Constraints.of(self.where, {name: one for name, one in plain.items() if name not in searched})
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What the user should know of the specification, though nothing is wrong with it."""
+        if self.search.stop == "none" or self.rungs:
+            return ()
+        first = self.search.min_epochs
+        return (
+            f"stop: {self.search.stop} never judges: its first rung is epoch {first}, a trial has {self.max_epochs}",
+        )
 
     def rules(self) -> Rules:
         """Return what the core goes by."""
@@ -144,6 +165,7 @@ class SweepSpec:
             **data,
             "objective": Objective(metric=goal["metric"], direction=Direction(goal["direction"]), at=At(goal["at"])),
             "declared": tuple(Declared.from_json(one) for one in data["declared"]),
+            "where": tuple(data.get("where", ())),
             "budget": Budget(**data["budget"]),
             "search": Search(**data["search"]),
             "resources": Resources(**data["resources"]),

@@ -72,6 +72,16 @@ class Survey:
     seconds: float = 0.0
 
     @property
+    def partly_read(self) -> bool:
+        """Whether a model left a parameter unread that no condition explains: a plain `if` or loop in the code does."""
+        return any(
+            one.active(point.params) and one.name not in point.params
+            for point in self.seen
+            if not point.failed
+            for one in self.parameters
+        )
+
+    @property
     def built(self) -> list[Seen]:
         """The points whose model was built and has a known size, smallest first."""
         return sorted((one for one in self.seen if one.bytes is not None), key=lambda one: one.bytes or 0)
@@ -89,7 +99,7 @@ def survey(
         memory_bytes: What one trial may take on this machine.
         progress: Told what is being done.
     """
-    points = Points(spec.declared, spec.search.seed)
+    points = Points(spec.declared, spec.search.seed, spec.constraints)
     rehearsal_s = REHEARSAL_FACTOR * limit_s
     seen: list[Seen] = []
     first: Mapping[str, Any] | None = None
@@ -112,7 +122,8 @@ def survey(
         if first is None and not answer["failed"]:  # the defaults did not build
             again = asks.ask("rehearse", point.params, rehearsal_s)
             first = None if again["failed"] else again
-    findings = [Finding.from_json(one) for one in ([] if first is None else first["findings"])]
+    told: Sequence[Mapping[str, Any]] = [] if first is None else first["findings"]
+    findings = [Finding.from_json(one) for one in told]
     findings += [*_failures(seen), *_rates(seen, findings), *_memory(seen, memory_bytes), *_unread(spec, seen)]
     return Survey(
         parameters=list(points.space.parameters.values()),
@@ -189,7 +200,9 @@ def _unread(spec: SweepSpec, seen: Sequence[Seen]) -> Iterable[Finding]:
         name = one.parameter.name
         if seen and name not in read and not spec.train and any(not other.failed for other in seen):
             yield note(
-                "parameter-unread", "space", f"{name!r} is declared, but the model has read it at none of {len(seen)} points"
+                "parameter-unread",
+                "space",
+                f"{name!r} is declared, but the model has read it at none of {len(seen)} points",
             )
 
 

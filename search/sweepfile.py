@@ -6,14 +6,19 @@ import random
 import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from ..cluster.backend import BACKENDS, VARIABLE, KerasSettings, default_backend, missing
+from ..cluster.program import snapshot
+from ..spaces.constraints import check_where
 from ..spaces.errors import BadInput
+from ..spaces.known import Declared, Known
 from ..spaces.parameter import Interval, Parameter
-from ..spaces.space import Declared
+from ..spaces.space import checked_where
 from ..spaces.trial import Json, Scalar
-from ..spaces.yaml_form import BadForm, declare
+from ..spaces.yaml_form import BadForm, declare, declare_all
+from ..spaces.yaml_text import read
+from .mentions import mentions
 from .objective import At, Direction, Objective
 from .override import override
 from .reference import locate
@@ -30,7 +35,6 @@ from .sweepform import (
     read_form,
     unknown_key,
 )
-from .yaml_text import read
 
 FROM_DATA = "data come from `data:`"
 REFUSED_IN_FIT = {
@@ -59,20 +63,25 @@ def load(path: str | Path, overrides: Iterable[str] = (), *, home: Path | None =
     for setting in overrides:
         root = override(root, setting)
     try:
-        return _spec(read_form(SweepForm, root.plain()), Path(path).resolve(), home or Path.cwd())
+        data = root.plain()
+        return _spec(read_form(SweepForm, data), _keys(data), Path(path).resolve(), home or Path.cwd())
     except BadForm as fault:
         node = root.at(fault.path)
         raise (node.key if fault.at_key else node.place).fault(str(fault)) from fault
 
 
-def _spec(form: SweepForm, path: Path, home: Path) -> SweepSpec:
-    _check_trained(form)
+def _keys(data: object) -> set[object]:
+    return set(cast(Mapping[object, object], data)) if isinstance(data, Mapping) else set()
+
+
+def _spec(form: SweepForm, keys: set[object], path: Path, home: Path) -> SweepSpec:
+    _check_trained(form, keys)
     for key, code in (("model", form.model), ("train", form.train), ("data", form.data)):
         if code is not None:
             _check_code(key, code, path.parent)
     name = form.name or _default_name(path)
     fit, searched = fit_arguments(form.fit)
-    return SweepSpec(
+    spec = SweepSpec(
         name=name,
         folder=str(path.parent),
         model=form.model or "",
@@ -82,7 +91,9 @@ def _spec(form: SweepForm, path: Path, home: Path) -> SweepSpec:
         budget=_budget(form.budget),
         keras=keras_settings(form.keras),
         fit=fit,
-        declared=(*searched, *_space(form.space)),
+        declared=(*searched, *searched_space(form.space)),
+        undeclared=form.undeclared,
+        where=checked_where(form.where),
         search=_search(form.search),
         parallel=form.parallel,
         resources=Resources(**form.resources.model_dump()),
@@ -90,6 +101,10 @@ def _spec(form: SweepForm, path: Path, home: Path) -> SweepSpec:
         limits=Limits(**form.limits.model_dump()),
         track=_track(form.track, name, home),
     )
+    if spec.where:
+        check_names(spec)
+        check_where(spec.constraints, Known.of(spec.declared), ("where",))
+    return spec
 
 
 def _default_name(path: Path) -> str:
@@ -106,12 +121,14 @@ def _check_code(key: str, value: str, folder: Path) -> None:
         raise BadForm(str(error), (key,)) from error
 
 
-def _check_trained(form: SweepForm) -> None:
-    """Refuse a sweep with no code to train, or two."""
+def _check_trained(form: SweepForm, keys: set[object]) -> None:
+    """Refuse a sweep with no code to train, or two; `keys` are those of the file, empty ones too."""
     if form.model is None and form.train is None:
-        raise BadForm(
-            "'model' is missing; expected `file.py:name` or `package.module:name`, or a training loop as 'train'", ()
-        )
+        expected = "expected `file.py:name` or `package.module:name`, or a training loop as 'train'"
+        for key in ("model", "train"):
+            if key in keys:
+                raise BadForm(f"{key!r} is empty; {expected}", (key,))
+        raise BadForm(f"'model' is missing; {expected}", ())
     if form.train is None:
         return
     if form.model is not None:
@@ -189,17 +206,31 @@ def _search(form: SearchForm) -> Search:
 # Parameters ---------------------------------------------------------------------------------------------------------------
 
 
-def _space(forms: Mapping[Any, Any]) -> list[Declared]:
-    declared: dict[str, Declared] = {}
-    for name, form in forms.items():
-        path = ("space", name)
+def searched_space(forms: Mapping[Any, Any]) -> list[Declared]:
+    """Return the parameters of the section `space`.
+
+    Raises:
+        BadForm: one cannot be understood, or is an argument of `fit`.
+    """
+    for name in forms:
         if str(name).startswith("fit/"):
-            raise BadForm(f"{name!r} is an argument of `fit`; expected it under `fit:`", path, at_key=True)
-        for one in declare(name, form, path):
-            if one.parameter.name in declared:
-                raise BadForm(f"{one.parameter.name!r} is declared twice; expected it once", path, at_key=True)
-            declared[one.parameter.name] = one
-    return list(declared.values())
+            raise BadForm(f"{name!r} is an argument of `fit`; expected it under `fit:`", ("space", name), at_key=True)
+    return declare_all(forms, ("space",))
+
+
+def check_names(spec: SweepSpec) -> None:
+    """Refuse a name in `where` that is nearly one of a declared parameter, and that no code beside the file mentions.
+
+    Raises:
+        BadForm: there is one.
+    """
+    constraints = spec.constraints
+    known = [*constraints.constants, *(one.parameter.name for one in spec.declared)]
+    for index, clause in enumerate(constraints.clauses):
+        hints = {name: hint for name, hint in clause.unknown(known).items() if hint}
+        for name in mentions(snapshot(Path(spec.folder)), hints) if hints else []:
+            message = f"where: {name!r} is no parameter of the space, and no code names it{hints[name]}"
+            raise BadForm(message, ("where", index))
 
 
 def fit_arguments(values: Mapping[Any, Any]) -> tuple[dict[str, Json], list[Declared]]:

@@ -159,6 +159,10 @@ class SweepForm(_Form):
     keras: KerasForm = Field(default=KerasForm(), description="a mapping, such as {backend: jax}")
     fit: dict[Any, Any] = Field(default={}, description="a mapping of `fit` arguments, such as {epochs: 20}")
     space: dict[Any, Any] = Field(default={}, description="a mapping of parameters, by name")
+    undeclared: Literal["search", "default", "refuse"] = Field(
+        default="search", description="search, default or refuse"
+    )
+    where: Any = Field(default=None, description='a list of clauses, such as ["units <= 256"]')
     search: SearchForm = Field(default=SearchForm(), description="a mapping, such as {sampler: tpe, stop: asha}")
     budget: BudgetForm = Field(default=BudgetForm(), description="a mapping, such as {trials: 50} or {hours: 2}")
     parallel: OneOrMore | None = Field(default=None, description=_WHOLE)
@@ -242,4 +246,5 @@ def _names(field: FieldInfo | None) -> list[str]:
         return []
     if _form_of(field) is StopForm:
         field = StopForm.model_fields["rule"]
-    return [one for one in get_args(field.annotation) if isinstance(one, str)]
+    kinds = (field.annotation, *get_args(field.annotation))
+    return [one for kind in kinds for one in get_args(kind) if isinstance(one, str)]

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from functools import cache
 from typing import TYPE_CHECKING, Any, cast
 
+from .known import Declared
 from .parameter import Boolean, Choice, Condition, Fixed, Number, Parameter, Sampling
 from .trace import Trace
 from .trial import Scalar
@@ -31,13 +32,24 @@ def from_keras_tuner(hp: keras_tuner.engine.hyperparameters.HyperParameter) -> P
             integer=kind == "Int",
             step=source.step,
             sampling=Sampling(source.sampling),
-            default=source._default,  # `default` fills in min_value; None means that the code gave none
+            default=_default_within(source),
         )
     if kind == "Choice":
         return Choice(**base, values=tuple(source.values), ordered=bool(source.ordered), default=source._default)
     if kind == "Boolean":
         return Boolean(**base, default=bool(source.default))
     return Fixed(**base, value=source.value)
+
+
+def _default_within(hp: Any) -> float | None:
+    """Return the default that the code gave; one outside the range, which KerasTuner lets pass, is none."""
+    given = hp._default  # `default` fills in min_value; None means that the code gave none
+    return given if given is not None and hp.min_value <= given <= hp.max_value else None
+
+
+def declared_by(hp: keras_tuner.HyperParameters) -> tuple[Declared, ...]:
+    """Return the parameters of a container of KerasTuner's, which stand in the place of those that the code names."""
+    return tuple(Declared(parameter=from_keras_tuner(one)) for one in cast(Any, hp).space)
 
 
 class Values(dict[str, Any]):

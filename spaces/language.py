@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 ENCODERS = ("average", "cnn", "recurrent", "transformer")
 RESERVED = 2
 """Tokens that `TextVectorization` keeps for padding (0) and unknown words (1)."""
+FEWEST = 1_000
+"""Words below which a vocabulary is not cut."""
 
 
 def vocabulary(texts: Iterable[str], size: int = 20_000) -> tuple[str, ...]:
@@ -104,7 +106,10 @@ def _tokens(
 
     if isinstance(words, int) or not words:
         raise BadInput("text from strings needs its vocabulary, e.g. words=spaces.vocabulary(texts)")
-    known = doubling(hp, "words", (min(1_000, len(words)), len(words)), default=len(words))
+    least = len(words)
+    while least // 2 >= FEWEST:
+        least //= 2  # from the whole vocabulary down, so that it is among the choices
+    known = doubling(hp, "words", (least, len(words)), default=len(words))
     vectorize = layers.TextVectorization(
         vocabulary=list(words[:known]), output_sequence_length=doubling(hp, "length", length, default=128)
     )

@@ -181,9 +181,8 @@ RECIPES: Mapping[str, Recipe] = {
     "lion": Recipe(keras="Lion", rate=Log(1e-6, 1e-3, 1e-4), decay=Log(1e-3, 1.0, 4e-2), ask=lion),
     "lamb": Recipe(keras="Lamb", rate=Log(1e-4, 1e-1, 1e-3), decay=ADAM_DECAY, ask=lamb),
     "muon": Recipe(keras="Muon", rate=Log(1e-4, 1e-2, 1e-3), decay=ADAM_DECAY, ask=muon),
-    # Keras decays the point of the gradients only, not the sequence that it is computed from: next to nothing
     "schedule_free_adamw": Recipe(
-        keras="ScheduleFreeAdamW", rate=Log(1e-4, 3e-2, 2.5e-3), decay=None, ask=schedule_free_adamw
+        keras="ScheduleFreeAdamW", rate=Log(1e-4, 3e-2, 2.5e-3), decay=ADAM_DECAY, ask=schedule_free_adamw
     ),
 }
 """All of them, by the name that a sweep shows."""

@@ -13,6 +13,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal
 from enum import StrEnum
+from functools import lru_cache
 from itertools import count, takewhile
 from typing import Any, cast
 
@@ -93,28 +94,34 @@ class Number(_Named):
     default: float | None = None
 
     def __post_init__(self) -> None:
-        """Check the range.
+        """Check the range; give its numbers the type of the parameter, so that 1 and 1.0 are one bound.
 
         Raises:
             BadInput: the range is empty, a logarithm or a step does not fit it.
         """
+        for name in ("min", "max", "step", "default"):
+            object.__setattr__(self, name, _as_kind(getattr(self, name), integer=self.integer))
         if not (math.isfinite(self.min) and math.isfinite(self.max)):
-            raise BadInput(f"{self.name!r} needs finite ends, got min {self.min} and max {self.max}")
+            raise BadInput(f"{self.name!r} needs finite ends, got min {_said(self.min)} and max {_said(self.max)}")
         if self.min > self.max:
-            raise BadInput(f"{self.name!r} has min {self.min} > max {self.max}; swap the two")
+            raise BadInput(f"{self.name!r} has min {_said(self.min)} > max {_said(self.max)}; swap the two")
         if self.sampling is not Sampling.LINEAR and self.min <= 0:
-            raise BadInput(f"{self.name!r} samples {self.sampling}, so min must be above 0, got {self.min}")
+            raise BadInput(f"{self.name!r} samples {self.sampling}, so min must be above 0, got {_said(self.min)}")
         if self.step is not None and not (0 if self.sampling is Sampling.LINEAR else 1) < self.step < math.inf:
             least = "above 0" if self.sampling is Sampling.LINEAR else "above 1: it multiplies"
-            raise BadInput(f"{self.name!r} has step {self.step}; with {self.sampling} sampling it must be {least}")
+            raise BadInput(
+                f"{self.name!r} has step {_said(self.step)}; with {self.sampling} sampling it must be {least}"
+            )
         if self.default is not None and not self.min <= self.default <= self.max:
-            raise BadInput(f"{self.name!r} has default {self.default}, outside {self.min} to {self.max}")
+            raise BadInput(
+                f"{self.name!r} has default {_said(self.default)}, outside {_said(self.min)} to {_said(self.max)}"
+            )
 
     @property
     def domain(self) -> Domain:
         """The values it can take."""
         if self.step is not None and not (self.integer and self.step == 1 and self.sampling is Sampling.LINEAR):
-            return Steps(values=self._grid())
+            return Steps(values=self.grid())
         return Interval(
             low=self.min,
             high=self.max,
@@ -131,21 +138,41 @@ class Number(_Named):
     def _cast(self, value: float) -> Scalar:
         return int(value) if self.integer else float(value)
 
-    def _grid(self) -> tuple[Scalar, ...]:
+    def grid(self) -> tuple[Scalar, ...]:
         """Return the values on the grid, exact in decimal (0.1 + 0.2 is 0.3), `max` included where a step meets it."""
-        low, high, step = (Decimal(str(number)) for number in (self.min, self.max, self.step))
-        if self.sampling is Sampling.LINEAR:
-            points = [low + index * step for index in range(int((high - low) / step) + 1)]
-        else:
-            points = list(takewhile(lambda point: float(point) <= self.max, (low * step**index for index in count())))
-        if self.sampling is Sampling.REVERSE_LOG:
-            points = [high - point + low for point in points]
-        return tuple(dict.fromkeys(self._cast(float(point)) for point in points))
+        if self.step is None:
+            raise ValueError(f"{self.name!r} has no step")
+        return _grid(self.min, self.max, self.step, self.integer, self.sampling)
 
     def to_json(self) -> dict[str, Json]:
         """Return the plain form."""
         body: dict[str, Json] = {"kind": "int" if self.integer else "float", "min": self.min, "max": self.max}
         return _spec(self, {**body, "step": self.step, "sampling": str(self.sampling), "default": self.default})
+
+
+@lru_cache(maxsize=256)
+def _grid(low: float, high: float, step: float, integer: bool, sampling: Sampling) -> tuple[Scalar, ...]:
+    first, last, by = (Decimal(str(number)) for number in (low, high, step))
+    if sampling is Sampling.LINEAR:
+        points = [first + index * by for index in range(int((last - first) / by) + 1)]
+    else:
+        points = list(takewhile(lambda point: float(point) <= high, (first * by**index for index in count())))
+    if sampling is Sampling.REVERSE_LOG:
+        points = [last - point + first for point in points]
+    kind = int if integer else float
+    return tuple(dict.fromkeys(kind(float(point)) for point in points))
+
+
+def _said(value: float) -> str:
+    """Return the number as one would write it."""
+    return str(int(value)) if math.isfinite(value) and value == int(value) and abs(value) < 1e15 else str(value)
+
+
+def _as_kind(value: float | None, *, integer: bool) -> float | None:
+    """Return the value as an integer or a float where that is the same number."""
+    if value is None or not math.isfinite(value) or (integer and value != int(value)):
+        return value
+    return int(value) if integer else float(value)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     import keras
     import keras_tuner
 
-CELLS = ("lstm", "gru")
+CELLS = ("gru", "lstm")
 POOLINGS = ("last", "average")
 KINDS = ("cnn_rnn", "conv_lstm")
 
@@ -48,7 +48,7 @@ def recurrent(
         name: The scope of the parameters.
         layers: How many layers.
         units: Units of each layer, in each direction.
-        cells: `lstm`, `gru`.
+        cells: `gru`, `lstm`.
         sequences: Return a vector for each step instead of one for all.
 
     Returns:
@@ -69,7 +69,7 @@ def recurrent(
         pooling = "none" if sequences else choose(hp, "pooling", POOLINGS, POOLINGS)
         for index in range(number):
             every_step = pooling != "last" or index < number - 1
-            layer = kinds[cell](doubling(hp, f"units_{index}", units, default=64), return_sequences=every_step)
+            layer = kinds[cell](doubling(hp, f"units_{index}", units, default=128), return_sequences=every_step)
             x = keras_layers.Bidirectional(layer)(x) if both else layer(x)
             x = dropout(hp)(x)
         return keras_layers.GlobalAveragePooling1D()(x) if pooling == "average" else x

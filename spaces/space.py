@@ -1,100 +1,204 @@
-"""All the parameters that are known: those that the sweep file declares and those that models were seen to read."""
+"""A declared space: parameters and the clauses that they keep to, the same from Python, YAML and JSON."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from typing import cast
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from random import Random
+from typing import Any, cast, final
 
-from .parameter import Fixed, Number, Parameter, Sampling, identity, parameter_from_json
+from .bad_form import BadForm
+from .constraints import Constraints, check_where
+from .errors import BadInput
+from .known import Declared, Known
 from .trial import Json, Scalar
+from .yaml_form import declare_all
+
+KEYS = ("space", "where")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Declared:
-    """A parameter of the sweep file; what `open` names (kind, step, sampling) it leaves as the model's code has it."""
+@final
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One parameter as it is declared, with its branches or its group; `form` is what YAML would say of it."""
 
-    parameter: Parameter
-    open: frozenset[str] = frozenset()
-
-    def narrow(self, code: Parameter) -> Parameter:
-        """Return what is searched where the code asks for `code`: this range, on the code's terms where left open."""
-        mine = replace(self.parameter, conditions=code.conditions)
-        if not (isinstance(mine, Number) and isinstance(code, Number)):
-            return mine
-        if "kind" in self.open:
-            mine = replace(mine, integer=code.integer)
-        if "sampling" in self.open and (code.sampling is Sampling.LINEAR or mine.min > 0):
-            mine = replace(mine, sampling=code.sampling)
-        if "step" in self.open and mine.sampling is code.sampling:
-            mine = replace(mine, step=code.step)
-        if mine.default is None and code.default is not None and mine.min <= code.default <= mine.max:
-            mine = replace(mine, default=code.default)
-        return mine
+    name: str
+    form: Mapping[str, Any]
 
     def to_json(self) -> dict[str, Json]:
-        """Return the plain form."""
-        return {"parameter": self.parameter.to_json(), "open": sorted(self.open)}
+        """Return the plain form; a list where order or the type of a key matters."""
+        return {"name": self.name, **{key: _to_json(key, value) for key, value in self.form.items()}}
 
     @classmethod
-    def from_json(cls, data: Mapping[str, Json]) -> Declared:
-        """Return what `to_json` wrote."""
-        parameter = parameter_from_json(cast(Mapping[str, Json], data["parameter"]))
-        return cls(parameter=parameter, open=frozenset(cast(Sequence[str], data["open"])))
+    def from_json(cls, data: Mapping[str, Any]) -> Entry:
+        """Return the entry that `to_json` wrote."""
+        form = {key: _from_json(key, value) for key, value in data.items() if key != "name"}
+        return cls(str(data["name"]), form)
+
+    @classmethod
+    def of(cls, name: str, form: Any) -> Entry:
+        """Return the entry of a form as YAML gives it; a list is a choice."""
+        return cls(name, {"choice": list(cast(Sequence[Any], form))} if isinstance(form, list | tuple) else form)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@final
+@dataclass(frozen=True, slots=True, eq=False)
 class Space:
-    """The known parameters in the order in which they became known, so that a parent comes before its children."""
+    """A space to search: pass it to `kerasweep.sweep(space=…)`, or write it as YAML.
 
-    parameters: Mapping[str, Parameter] = field(default_factory=dict[str, Parameter])
-    """By identity."""
-    declared: frozenset[str] = frozenset()
-    """Names of the sweep file that no model has read yet: the first time a model reads one, what it made of it takes the declaration's place."""
+    Two spaces are equal, and hash equal, where they declare the same parameters in the same order under the same
+    conditions and clauses, however that is written; the order counts, as proposals depend on it.
+
+    Args:
+        entries: what `integer`, `real`, `choice`, `boolean`, `fixed` and `repeat` return.
+        where: clauses such as `"units <= 256 or activation == 'relu'"`; every trial keeps to all of them.
+
+    Raises:
+        BadInput: the entries do not go together, or nothing keeps to the clauses.
+    """
+
+    entries: Sequence[Entry] = ()
+    where: Sequence[str] = ()
+    declared: tuple[Declared, ...] = field(init=False, repr=False)
+    """The parameters one by one, each with its conditions, after those that it hangs on."""
+
+    def __post_init__(self) -> None:
+        """Read the entries."""
+        if isinstance(self.where, str):
+            raise BadInput(f"where is {self.where!r}; expected a list of clauses, as where=[{self.where!r}]")
+        object.__setattr__(self, "entries", tuple(self.entries))
+        object.__setattr__(self, "where", checked_where(tuple(self.where)))
+        names = [one.name for one in self.entries]
+        for name in names:
+            if names.count(name) > 1:
+                raise BadInput(f"{name!r} is declared twice; expected it once")
+        forms = {one.name: one.form for one in self.entries}
+        object.__setattr__(self, "declared", tuple(declare_all(forms, ("space",))))
+        check_where(Constraints.of(self.where), Known.of(self.declared), ("where",))
+
+    @property
+    def digest(self) -> str:
+        """A hash of 64 hexadecimal digits: the same on every machine, and for every way to write the space."""
+        clauses = [one.canonical for one in Constraints.of(self.where).clauses]
+        body = [[one.to_json() for one in self.declared], clauses]
+        return hashlib.sha256(json.dumps(body, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Space) and self.digest == other.digest
+
+    def __hash__(self) -> int:
+        return hash(self.digest)
+
+    def sample(self, seed: int = 0) -> dict[str, Scalar]:
+        """Return a random configuration, by name, that keeps to `where`.
+
+        Raises:
+            BadInput: none was found.
+        """
+        known = Known.of(self.declared)
+        params = Constraints.of(self.where).find(known, {}, Random(seed))
+        if params is None:
+            raise BadInput("where: no random configuration keeps to the clauses; widen the space or relax them")
+        return {known.parameters[key].name: value for key, value in params.items()}
+
+    def to_json(self) -> dict[str, Json]:
+        """Return plain data that `from_json` reads back."""
+        return {"space": [one.to_json() for one in self.entries], "where": list(self.where)}
 
     @classmethod
-    def of(cls, declared: Iterable[Declared]) -> Space:
-        """Return the space that a sweep starts with."""
-        parameters = [one.parameter for one in declared]
-        known = {identity(parameter): parameter for parameter in parameters}
-        return cls(parameters=known, declared=frozenset(parameter.name for parameter in parameters))
+    def from_json(cls, data: Mapping[str, Any]) -> Space:
+        """Return the space that `to_json` wrote."""
+        return cls([Entry.from_json(one) for one in data["space"]], list(data["where"]))
 
-    def learn(self, specs: Iterable[Parameter]) -> Space:
-        """Return the space with `specs` known too."""
-        known, unread = dict(self.parameters), set(self.declared)
-        for parameter in specs:
-            if parameter.name in unread:
-                unread.remove(parameter.name)
-                known = _in_place_of_declaration(known, parameter)
-            known.setdefault(identity(parameter), parameter)
-        return replace(self, parameters=known, declared=frozenset(unread))
+    def to_yaml(self) -> str:
+        """Return the keys `space:` and `where:` as they stand in a sweep file."""
+        from .yaml_writer import written
 
-    def walk(
-        self, draw: Callable[[str, Parameter], Scalar], pinned: Mapping[str, Scalar] | None = None
-    ) -> dict[str, Scalar]:
-        """Return a value for each active parameter, by identity: pinned ones as they are, the others by `draw`."""
-        chosen: dict[str, Scalar] = {}
-        by_name: dict[str, Scalar] = {}
-        for key, parameter in self.parameters.items():
-            if not parameter.active(by_name):
-                continue
-            if pinned is not None and key in pinned:
-                value = pinned[key]
-            else:
-                value = parameter.value if isinstance(parameter, Fixed) else draw(key, parameter)
-            chosen[key] = by_name[parameter.name] = value
-        return chosen
+        body: dict[str, Any] = {"space": {one.name: one.form for one in self.entries}}
+        return written(body | ({"where": list(self.where)} if self.where else {}))
+
+    @classmethod
+    def from_yaml(cls, text: str, source: str = "space.yaml") -> Space:
+        """Return the space that the keys `space:` and `where:` of a text declare.
+
+        Raises:
+            BadInput: something is wrong with it; the message begins with `source`, the line and the column.
+        """
+        from .yaml_text import parse
+
+        root = parse(text, source)
+        try:
+            return cls._from_plain(root.plain())
+        except BadForm as fault:
+            node = root.at(fault.path)
+            raise (node.key if fault.at_key else node.place).fault(str(fault)) from fault
+
+    @classmethod
+    def _from_plain(cls, data: object) -> Space:
+        if not isinstance(data, Mapping):
+            raise BadForm("expected a mapping with the keys space and where")
+        for key in cast(Mapping[Any, Any], data):
+            if key not in KEYS:
+                raise BadForm(f"unknown key {key!r}; expected space and where", (key,), at_key=True)
+        keys = cast(Mapping[Any, Any], data)
+        forms: object = keys.get("space") or {}
+        if not isinstance(forms, Mapping):
+            raise BadForm("'space' is no mapping; expected parameters, by name", ("space",))
+        named = cast(Mapping[Any, Any], forms)
+        declare_all(named, ("space",))  # says at once what is wrong with a form, and where
+        return cls([Entry.of(str(name), form) for name, form in named.items()], checked_where(keys.get("where")))
 
 
-def _in_place_of_declaration(known: Mapping[str, Parameter], read: Parameter) -> dict[str, Parameter]:
-    """Return `known` with `read` where its declaration stood, so that it stays before its children.
+def checked_where(where: object, path: tuple[str, ...] = ("where",)) -> tuple[str, ...]:
+    """Return the clauses that `where` lists.
 
-    A parameter that is read under conditions comes last instead, after its own parents.
+    Raises:
+        BadForm: it is no list, or one of them is no clause.
     """
-    result: dict[str, Parameter] = {}
-    for key, one in known.items():
-        if one.name != read.name or one.conditions:
-            result[key] = one
-        elif not read.conditions:
-            result[identity(read)] = read
-    return result
+    from .clause import BadClause, Clause
+
+    if where is None:
+        return ()
+    if not isinstance(where, list | tuple):
+        raise BadForm("'where' is no list; expected clauses, as `where: [\"units <= 256\"]`", path)
+    clauses = cast(Sequence[Any], where)
+    for index, text in enumerate(clauses):
+        try:
+            Clause(text)
+        except BadClause as error:
+            raise BadForm(f"where: {error}", (*path, index)) from None
+    return tuple(str(one) for one in clauses)
+
+
+# JSON -------------------------------------------------------------------------------------------------------------------
+
+
+def _group_to_json(group: Mapping[str, Any] | None) -> list[Json]:
+    return [Entry.of(name, form).to_json() for name, form in (group or {}).items()]
+
+
+def _group_from_json(group: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    return {one.name: one.form for one in map(Entry.from_json, group)}
+
+
+def _to_json(key: str, value: Any) -> Json:
+    if key == "repeat":
+        return _group_to_json(value)
+    if key == "choice" and isinstance(value, Mapping):
+        branches = cast(Mapping[Scalar, Any], value).items()
+        return {"branches": [{"value": one, "parameters": _group_to_json(group)} for one, group in branches]}
+    if key == "when":
+        return [{"parent": parent, "values": values} for parent, values in value.items()]
+    return list(cast(Sequence[Json], value)) if isinstance(value, list | tuple) else value
+
+
+def _from_json(key: str, value: Any) -> Any:
+    if key == "repeat":
+        return _group_from_json(value)
+    if key == "choice" and isinstance(value, Mapping):
+        return {one["value"]: _group_from_json(one["parameters"]) for one in cast(Any, value)["branches"]}
+    if key == "when":
+        return {one["parent"]: one["values"] for one in value}
+    return value

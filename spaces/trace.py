@@ -9,15 +9,25 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from enum import StrEnum
 from typing import Any
 
+from .errors import BadInput, did_you_mean
+from .known import Declared
 from .parameter import Fixed, Parameter, identity
-from .space import Declared
 from .trial import Scalar
 
 
 class NeedsParameters(BaseException):
     """Ends a pass whose `fit` met an unknown parameter; not an `Exception`, so that user code cannot swallow it."""
+
+
+class Undeclared(StrEnum):
+    """What becomes of a parameter that the code names and the sweep does not declare."""
+
+    SEARCH = "search"
+    DEFAULT = "default"
+    REFUSE = "refuse"
 
 
 @dataclass(slots=True, kw_only=True)
@@ -33,13 +43,17 @@ class Trace:
     misses: dict[str, Parameter] = field(default_factory=dict[str, Parameter])
     pinned: dict[str, Scalar] = field(default_factory=dict[str, Scalar])
     fitting: bool = False
+    undeclared: str = Undeclared.SEARCH
 
     def read(self, asked: Parameter) -> Scalar:
         """Return the value for what the code asks, and note that it did.
 
         Raises:
             NeedsParameters: it is unknown, and `fit` has begun.
+            BadInput: the sweep does not declare it, and refuses such.
         """
+        if self.undeclared != Undeclared.SEARCH and asked.name not in self.declared:
+            return self._undeclared(asked)
         parameter = self._searched(asked)
         key = identity(parameter)
         value = self._value(key, parameter)
@@ -51,6 +65,16 @@ class Trace:
         self.used[key] = (parameter, value)
         self.pinned.pop(parameter.name, None)
         return value
+
+    def _undeclared(self, asked: Parameter) -> Scalar:
+        """Return the default, which is recorded, but is no part of what is searched."""
+        if self.undeclared == Undeclared.REFUSE:
+            raise BadInput(
+                f"the model reads {asked.name!r}, which the sweep does not declare"
+                f"{did_you_mean(asked.name, self.declared)}, and undeclared parameters are refused"
+            )
+        self.pin(asked.name, asked.initial)
+        return asked.initial
 
     def peek(self, asked: Parameter) -> Scalar:
         """Return the value for `asked`, or its default, and note nothing."""
@@ -69,7 +93,7 @@ class Trace:
         A condition on what the code itself has set is no condition to the driver, which does not know the parent.
         """
         declared = self.declared.get(asked.name)
-        parameter = declared.narrow(asked) if declared else asked
+        parameter = declared.narrow(asked, self.params) if declared else asked
         known = {one.name for one, _ in self.used.values()} - self.pinned.keys()
         conditions = tuple(one for one in parameter.conditions if one.parent in known)
         return parameter if conditions == parameter.conditions else replace(parameter, conditions=conditions)

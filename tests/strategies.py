@@ -5,8 +5,10 @@ from __future__ import annotations
 from hypothesis import strategies as st
 from hypothesis.strategies import DrawFn, SearchStrategy
 
+from kerasweep.spaces.builders import Sampled, When, boolean, choice, fixed, integer, real, repeat
+from kerasweep.spaces.known import Known
 from kerasweep.spaces.parameter import Boolean, Choice, Condition, Fixed, Number, Parameter, Sampling
-from kerasweep.spaces.space import Space
+from kerasweep.spaces.space import Entry, Space
 from kerasweep.spaces.trial import Cause, Outcome, OutcomeKind, Report, Scalar
 from kerasweep.trackers.events import (
     AttemptEnded,
@@ -78,12 +80,12 @@ def choices(draw: DrawFn) -> Choice:
 
 
 booleans = st.builds(Boolean, name=names, conditions=any_conditions, default=st.none() | st.booleans())
-fixed = st.builds(Fixed, name=names, conditions=any_conditions, value=scalars)
-parameters: SearchStrategy[Parameter] = st.one_of(numbers(), choices(), booleans, fixed)
+fixed_ones = st.builds(Fixed, name=names, conditions=any_conditions, value=scalars)
+parameters: SearchStrategy[Parameter] = st.one_of(numbers(), choices(), booleans, fixed_ones)
 
 
 @st.composite
-def spaces(draw: DrawFn) -> Space:
+def spaces(draw: DrawFn) -> Known:
     """Draw a space of up to six parameters; each may hang on choices that come before it."""
     parents: list[Choice] = []
     known: list[Parameter] = []
@@ -99,7 +101,82 @@ def spaces(draw: DrawFn) -> Space:
             known.append(Number(name=name, min=0.0, max=1.0, integer=False, conditions=hangs_on))
         else:
             known.append(Fixed(name=name, value=index, conditions=hangs_on))
-    return Space().learn(known)
+    return Known().learn(known)
+
+
+# Declared spaces ----------------------------------------------------------------------------------------------------
+
+texts_to_choose = st.text(st.characters(codec="utf-8", exclude_characters="\0"), max_size=6) | st.sampled_from(
+    ["no", "1e-3", "true", "null", "~", "0x1F", "", " ", "- a", "a: b", "#", "'", "\n", "1_000", ".5"]
+)
+"""Text as values, with what YAML takes for something else unless it is quoted."""
+whole = st.integers(-(10**16), 10**16)
+
+
+@st.composite
+def entries(draw: DrawFn, name: str, depth: int = 2) -> Entry:
+    """Draw a declared parameter, with branches and groups below it down to `depth`."""
+    stated: list[Sampled | None] = [None, "linear"]
+    kinds = ["integer", "real", "grid", "log", "texts", "numbers", "boolean", "fixed"]
+    kind = draw(st.sampled_from([*kinds, *(["branches", "repeat"] * 2 if depth else [])]))
+    match kind:
+        case "integer":
+            low, more = draw(whole), draw(st.integers(0, 10**6))
+            default = draw(st.none() | st.integers(low, low + more))
+            return integer(name, low, low + more, default=default, sampling=draw(st.sampled_from(stated)))
+        case "real":
+            low, high = sorted(draw(st.tuples(finite, finite)))
+            return real(name, low, high, default=draw(st.none() | st.floats(low, high)))
+        case "grid":
+            low, step, many = draw(st.integers(-50, 50)), draw(st.integers(1, 9)), draw(st.integers(1, 9))
+            default = draw(st.none() | st.integers(0, many))
+            at = None if default is None else low + default * step
+            return integer(name, low, low + step * many, step=step, default=at)
+        case "log":
+            low, high = sorted(draw(st.tuples(st.floats(1e-9, 1e9), st.floats(1e-9, 1e9))))
+            return real(name, low, high, sampling=draw(st.sampled_from(["log", "reverse_log"])))
+        case "texts":
+            values = draw(st.lists(texts_to_choose, min_size=1, max_size=4, unique=True))
+            return choice(name, values, default=draw(st.none() | st.sampled_from(values)))
+        case "numbers":
+            values = draw(st.lists(whole, min_size=1, max_size=4, unique=True))
+            return choice(name, values, ordered=draw(st.none() | st.booleans()))
+        case "boolean":
+            return boolean(name, default=draw(st.none() | st.booleans()))
+        case "fixed":
+            return fixed(name, draw(texts_to_choose | whole | finite | st.booleans()))
+        case "branches":
+            values = draw(st.sampled_from([("adam", "sgd"), (1, 2, 3), (True, False), ("no",)]))
+            return choice(name, {value: draw(groups(depth - 1, f"{name}é")) for value in values})
+        case _:
+            least = draw(st.integers(0, 2))
+            count = draw(
+                st.sampled_from(
+                    [integer(name, least, least + 2), choice(name, [0, 2, 3]), fixed(name, 2), integer(name, 1, 1)]
+                )
+            )
+            return repeat(count, draw(groups(depth - 1, f"{name} turn")))
+
+
+finite = st.floats(-1e12, 1e12)
+
+
+@st.composite
+def groups(draw: DrawFn, depth: int = 2, stem: str = "x") -> list[Entry]:
+    """Draw up to two declared parameters, whose names begin with `stem`."""
+    return [draw(entries(f"{stem}{index}", depth)) for index in range(draw(st.integers(0, 2)))]
+
+
+@st.composite
+def declared_spaces(draw: DrawFn) -> Space:
+    """Draw a space, some of whose parameters hang on others by value."""
+    parents = [choice("kind", ["mlp", "cnn"]), integer("depth", 1, 3), boolean("wide")]
+    whens: list[When | None] = [None, {"kind": "cnn"}, {"depth": [2, 3], "wide": True}, {"wide": [False]}]
+    late = draw(st.lists(st.sampled_from(whens), max_size=3))
+    hanging = [real(f"late_{index}", 0, 1, when=when) for index, when in enumerate(late)]
+    mixed = draw(st.permutations([*parents, *hanging]))
+    clause = 'late_0 < 0.5 or kind == "cnn" or depth <= 2'
+    return Space([*mixed, *draw(groups())], where=draw(st.sampled_from([[], [clause]])))
 
 
 # Events -------------------------------------------------------------------------------------------------------------

@@ -9,9 +9,8 @@ from typing import Any
 
 from kerasweep.cluster.call_sites import CallSites
 from kerasweep.cluster.finding import Finding
-from kerasweep.cluster.hypermodel import UserModel
-from kerasweep.cluster.rehearsal import inspected
-from kerasweep.cluster.training import Settings, UserCode, fit_arguments
+from kerasweep.cluster.look import look_at
+from kerasweep.cluster.training import Settings, UserCode
 
 HERE = str(Path(__file__).parent)
 
@@ -20,15 +19,14 @@ def look(
     build: Callable[[Any], Any], data: Any, objective: str = "max val_accuracy", **fit: Any
 ) -> tuple[list[Finding], Any]:
     """Return what is found, and the model; `data` is what a loader returns, `fit` the sweep file's."""
-    code = UserCode(UserModel(build), fit_arguments(data))
-    code.data_where = "load"
+    code = UserCode.of(build, lambda: data)
     direction, metric = objective.split()
     settings = Settings(metric=metric, maximize=direction == "max", at_last=False, fit=fit, root=HERE)
     sites = CallSites(HERE)
     with sites.noting():
-        model = code.model.build(None)
-    arguments = {"verbose": 0, **fit, **code.fit_arguments}
+        model = code.build(None)
+    arguments = {"verbose": 0, **fit, **code.data.arguments(None)}
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        findings, _ = inspected(code, model, arguments, sites, settings)
+        findings, _ = look_at(code, model, arguments, sites, settings)
     return findings, model

@@ -44,7 +44,7 @@ def dense(units: int, activation: str | None, loss: Any, inputs: tuple[int, ...]
         del hp
         import keras
 
-        layers = [keras.Input(inputs), keras.layers.Flatten(), keras.layers.Dense(8, "relu")]
+        layers: list[Any] = [keras.Input(inputs), keras.layers.Flatten(), keras.layers.Dense(8, "relu")]
         model = keras.Sequential([*layers, keras.layers.Dense(units, activation, name="last")])
         model.compile(
             optimizer="adam",
@@ -221,7 +221,9 @@ TABLE = {
         "0 to 1",
     ),
     "NaN in the inputs": Planted("inputs-not-finite", GOOD, split(with_value(np.nan), classes(3)), word="1 NaN"),
-    "infinity in the inputs": Planted("inputs-not-finite", GOOD, split(with_value(np.inf), classes(3)), word="infinite"),
+    "infinity in the inputs": Planted(
+        "inputs-not-finite", GOOD, split(with_value(np.inf), classes(3)), word="infinite"
+    ),
     "pixels of 0 to 255": Planted(
         "inputs-not-scaled",
         dense(3, "softmax", SPARSE, (8, 8, 1)),
@@ -312,7 +314,12 @@ TABLE = {
         "steps-exceed-data", GOOD, split(rows(4), classes(3)), "warning", "2 batches", fit={"steps_per_epoch": 50}
     ),
     "a class without weight": Planted(
-        "class-weight", GOOD, split(rows(4), classes(3)), "warning", "weight for 2", fit={"class_weight": {0: 1.0, 1: 2.0}}
+        "class-weight",
+        GOOD,
+        split(rows(4), classes(3)),
+        "warning",
+        "weight for 2",
+        fit={"class_weight": {0: 1.0, 1: 2.0}},
     ),
     "no labels": Planted("no-labels", GOOD, {"x": rows(4)}, objective="min loss"),
     "Accuracy for accuracy": Planted(

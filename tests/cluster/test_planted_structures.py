@@ -1,3 +1,4 @@
+# pyright: basic
 """Mistakes planted into models of several inputs and outputs, subclassed ones, and datasets."""
 
 from __future__ import annotations
@@ -153,7 +154,9 @@ TABLE = {
     "a loss for an output that is not there": Planted(
         "output-names", two_by_two({"kind": SPARSE, "amont": "mse"}), named, word="did you mean 'amount'"
     ),
-    "an output without a loss": Planted("output-without-loss", two_by_two({"kind": SPARSE}), named, "warning", "amount"),
+    "an output without a loss": Planted(
+        "output-without-loss", two_by_two({"kind": SPARSE}), named, "warning", "amount"
+    ),
     "metrics of an output that is not there": Planted(
         "output-names", two_by_two(metrics={"kinds": ["accuracy"]}), named, word="metrics names 'kinds'"
     ),
@@ -163,7 +166,9 @@ TABLE = {
     "one of two inputs of another shape": Planted(
         "input-shape", two_by_two(), lambda: named({"left": rows(4), "right": rows(5)}), word="x['right']"
     ),
-    "one array for two inputs": Planted("input-count", two_by_two(), lambda: split(rows(4), classes(3)), word="2 inputs"),
+    "one array for two inputs": Planted(
+        "input-count", two_by_two(), lambda: split(rows(4), classes(3)), word="2 inputs"
+    ),
     "tokens beyond the vocabulary": Planted(
         "tokens-out-of-range", tokens(50), lambda: split(np.full((64, 5), 50), classes(3)), word="input_dim of 51"
     ),

@@ -1,3 +1,4 @@
+# pyright: basic
 """Sound models and data of many kinds: nothing is said against them."""
 
 from __future__ import annotations
@@ -43,7 +44,9 @@ def built(make: Callable[[Any], Any], loss: Any, metrics: Any = ("accuracy",)) -
 def rescaled(keras: Any) -> Any:
     """Return a network that scales its pixels itself."""
     layers = [keras.Input((8, 8, 3)), keras.layers.RandomFlip(), keras.layers.Rescaling(1 / 255)]
-    return keras.Sequential([*layers, keras.layers.Conv2D(4, 3), keras.layers.Flatten(), keras.layers.Dense(3, "softmax")])
+    return keras.Sequential(
+        [*layers, keras.layers.Conv2D(4, 3), keras.layers.Flatten(), keras.layers.Dense(3, "softmax")]
+    )
 
 
 def preprocessed(keras: Any) -> Any:
@@ -159,7 +162,7 @@ def custom(y_true: Any, y_pred: Any) -> Any:
     """Weigh errors by a loss of the user's own."""
     import keras
 
-    return keras.ops.mean(keras.ops.abs(y_true - y_pred) ** 1.5, axis=-1)
+    return keras.ops.mean(keras.ops.power(keras.ops.abs(y_true - y_pred), 1.5), axis=-1)
 
 
 def masked(y_true: Any, y_pred: Any) -> Any:
@@ -263,7 +266,9 @@ TABLE = {
     ),
     "a siamese pair": Sound(built(siamese, BINARY), pairs),
     "a time series": Sound(
-        built(forecaster, "mse", ["mae"]), lambda: (split(rows(10, 3), rows(2))[0], (rows(10, 3), rows(2))), "min val_mae"
+        built(forecaster, "mse", ["mae"]),
+        lambda: (split(rows(10, 3), rows(2))[0], (rows(10, 3), rows(2))),
+        "min val_mae",
     ),
     "named inputs and outputs": Sound(two_by_two(metrics={"kind": ["accuracy"]}), named, "max val_kind_accuracy"),
     "named inputs in any order": Sound(
@@ -280,9 +285,7 @@ TABLE = {
     "texts": Sound(
         built(from_texts, BINARY), lambda: ((texts(), classes(2)), (np.char.add(texts().astype(str), " x"), classes(2)))
     ),
-    "bytes that the model scales": Sound(
-        built(rescaled, SPARSE), lambda: split(images().astype("uint8"), classes(3))
-    ),
+    "bytes that the model scales": Sound(built(rescaled, SPARSE), lambda: split(images().astype("uint8"), classes(3))),
     "bytes for an application that scales": Sound(
         built(preprocessed, SPARSE),
         lambda: split(np.random.default_rng(5).integers(0, 256, (64, 32, 32, 3)).astype("uint8"), classes(3)),
@@ -306,9 +309,7 @@ TABLE = {
         GOOD, lambda: {"x": endless(), "validation_data": (rows(4), classes(3))}, fit={"steps_per_epoch": 4}
     ),
     "sample weights": Sound(GOOD, lambda: {**_with_validation(), "sample_weight": np.ones(64, "float32")}),
-    "class weights": Sound(
-        GOOD, lambda: split(rows(4), classes(3)), fit={"class_weight": {0: 1.0, 1: 2.0, 2: 1.0}}
-    ),
+    "class weights": Sound(GOOD, lambda: split(rows(4), classes(3)), fit={"class_weight": {0: 1.0, 1: 2.0, 2: 1.0}}),
     "a validation split": Sound(GOOD, lambda: (rows(4), classes(3)), fit={"validation_split": 0.25}),
     "a loss of the user's own": Sound(
         dense(2, None, lambda: custom, metrics=["mae"]), lambda: split(rows(4), rows(2)), "min val_loss"

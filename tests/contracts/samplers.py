@@ -13,6 +13,8 @@ from hypothesis import strategies as st
 
 from kerasweep.search.objective import Direction, Objective
 from kerasweep.search.sampler import OptunaSampler, Proposal
+from kerasweep.spaces.constraints import Constraints
+from kerasweep.spaces.known import Declared, Known
 from kerasweep.spaces.parameter import (
     Boolean,
     Choice,
@@ -24,7 +26,6 @@ from kerasweep.spaces.parameter import (
     Sampling,
     identity,
 )
-from kerasweep.spaces.space import Declared, Space
 from kerasweep.spaces.trial import Outcome, OutcomeKind, Report, Scalar
 from kerasweep.trackers.events import (
     AttemptStarted,
@@ -66,6 +67,13 @@ FOUND: Sequence[Parameter] = (
     Number(name="layers", min=1, max=3, integer=True),
     Choice(name="depth", values=(1, 1.0, True)),
     Choice(name="width", values=(8, 16, 64), ordered=True),
+)
+WHERE: Sequence[Sequence[str]] = (
+    ["units <= 96"],
+    ["units <= 96", "rate > 1e-3"],
+    ["optimizer == 'sgd' and momentum < 0.3"],
+    ["not bias and late > 0.5 and units == 512"],
+    ["momentum > 0.5", "seed == 3"],
 )
 
 
@@ -173,8 +181,14 @@ class SamplerContract(ABC):
 
     def make(self, parameters: Sequence[Parameter] = DECLARED, seed: int = 1) -> OptunaSampler:
         """Return a sampler on a space."""
-        space = Space.of([Declared(parameter=one) for one in parameters])
+        space = Known.of([Declared(parameter=one) for one in parameters])
         return OptunaSampler(sampler=self.kind, seed=seed, objective=ACCURACY, space=space)
+
+    def constrained(self, *where: str, parameters: Sequence[Parameter] = DECLARED, seed: int = 1) -> OptunaSampler:
+        """Return a sampler on a space with constraints."""
+        space = Known.of([Declared(parameter=one) for one in parameters])
+        constraints = Constraints.of(where)
+        return OptunaSampler(sampler=self.kind, seed=seed, objective=ACCURACY, space=space, constraints=constraints)
 
     def sweep(self, kinds: Sequence[OutcomeKind], *, seed: int = 0, running: int = 0) -> LiveSweep:
         """Return a sweep after trials that ended so, and some that still run."""
@@ -187,7 +201,7 @@ class SamplerContract(ABC):
 
     @settings(max_examples=20)
     @given(spaces(), st.integers(0, 2**32 - 1))
-    def test_proposals_are_values_of_the_space(self, space: Space, seed: int) -> None:
+    def test_proposals_are_values_of_the_space(self, space: Known, seed: int) -> None:
         """Every active parameter, and only those, has a value in its domain, of its own type."""
         sampler = OptunaSampler(sampler=self.kind, seed=seed, objective=ACCURACY, space=space)
         params = sampler.propose(0).params
@@ -325,8 +339,67 @@ class SamplerContract(ABC):
         assert plain(finished(live.sampler)) == before
         assert live.entries == entries
 
+    # Constraints --------------------------------------------------------------------------------------------------------
 
-def check_values(space: Space, params: Mapping[str, Scalar]) -> None:
+    @settings(max_examples=6)
+    @given(st.sampled_from(WHERE), st.integers(0, 2**32 - 1), st.integers(0, 12))
+    def test_proposals_keep_to_the_constraints(self, where: Sequence[str], seed: int, done: int) -> None:
+        """With a history and without; values stay in bounds and on the grid."""
+        live = LiveSweep(self.constrained(*where, seed=seed), seed=seed)
+        for number in range(done):
+            live.go_through(number, OutcomeKind.COMPLETED)
+        for number in range(done, done + 4):
+            proposal = live.ask(number)
+            assert proposal.refusal == ""
+            assert Constraints.of(where).broken(live.sampler.space.named(proposal.params)) is None
+            check_values(live.sampler.space, proposal.params)
+
+    def test_constrained_proposals_are_a_function_of_the_journal(self) -> None:
+        """However often they were drawn again, live and replayed samplers go on alike."""
+        live = LiveSweep(self.constrained("units <= 128", "rate < 1e-3", "bias"))
+        for number in range(11):
+            live.go_through(number, OutcomeKind.COMPLETED)
+        replayed = LiveSweep(self.constrained("units <= 128", "rate < 1e-3", "bias"))
+        for entry in live.entries:
+            replayed.sampler.apply(entry)
+        assert plain(finished(replayed.sampler)) == plain(finished(live.sampler))
+        for number in range(11, 14):
+            assert live.ask(number).params == replayed.ask(number).params
+
+    def test_a_round_draws_what_is_new_so_that_clauses_hold(self) -> None:
+        """A clause over a late-bound parameter is kept to by the new values; earlier ones stay."""
+        for seed in range(8):
+            live = LiveSweep(self.constrained("layers == 2 or layers * 32 > units", seed=seed))
+            first = live.ask(0)
+            more = live.round(0, first.params, FOUND)
+            assert first.params.items() <= more.params.items()
+            assert more.refusal == ""
+            assert (
+                Constraints.of(["layers == 2 or layers * 32 > units"]).broken(live.sampler.space.named(more.params))
+                is None
+            )
+
+    def test_what_cannot_keep_to_a_constraint_is_refused(self) -> None:
+        """A proposal says so, and the sampler goes on as if the trial had ended."""
+        live = LiveSweep(self.constrained("layers > 3"))
+        first = live.ask(0)
+        assert first.refusal == ""
+        more = live.round(0, first.params, FOUND[:1])
+        layers = more.params[identity(FOUND[0])]
+        assert more.refusal == f"where: 'layers > 3' does not hold for layers {layers}"
+        live.end(0, OutcomeKind.INFEASIBLE)
+        assert finished(live.sampler) == []
+        assert live.sampler.propose(1).refusal != ""
+
+    def test_names_that_no_parameter_has_yet_are_known(self) -> None:
+        """So that the user can be told."""
+        sampler = self.constrained("layres > 1", "units > 3")
+        assert set(sampler.unknown()) == {"layres"}
+        sampler.learn(list(FOUND))
+        assert sampler.unknown() == {"layres": " (did you mean 'layers'?)"}
+
+
+def check_values(space: Known, params: Mapping[str, Scalar]) -> None:
     """Assert that all values are in bounds, on the grid, of the right type."""
     for key, value in params.items():
         domain = space.parameters[key].domain

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, cast
 import pytest
 
 import kerasweep
+from kerasweep.spaces import Space, integer
 from kerasweep.spaces.errors import BadInput
 
 from .rig import Rig, check_journal, check_mlflow
@@ -52,6 +53,7 @@ def test_a_sweep_from_python(rig: Make, tmp_path: Path, monkeypatch: pytest.Monk
     sweep = rig()
     monkeypatch.chdir(tmp_path)
     arguments: dict[str, Any] = {"data": data, "name": "rig", "fit": {"epochs": 3, "batch_size": [8, 16]}, "seed": 1}
+    arguments |= {"space": Space([integer("units", 4, 16, step=4)], where=["units <= 12"]), "where": ["rate < 0.05"]}
     arguments |= {"objective": "min val_loss", "sampler": "random", "parallel": 2, "progress": False}
     result = kerasweep.sweep(build, trials=4, **arguments)
     check_mlflow(sweep.home, check_journal(sweep.folder, trials=4))
@@ -77,6 +79,8 @@ def check_result(result: kerasweep.Result) -> None:
     assert best.value == table["value"].min()
     assert best.number == table["value"].idxmin()
     assert set(best.params) == {"units", "rate", "fit/batch_size"}
+    assert table["params/units"].max() <= 12
+    assert table["params/rate"].max() < 0.05
     assert best.params["units"] == table.loc[best.number, "params/units"]
     model = cast(Any, best.model())
     loss, _ = model.evaluate(*data()[1], verbose=0, batch_size=SIZE)
@@ -150,6 +154,11 @@ def test_a_script_of_its_own(rig: Make, tmp_path: Path) -> None:
         ({"stop": "ashaa"}, r"stop is 'ashaa'; expected none or asha \(did you mean 'asha'\?\)"),
         ({"name": "../elsewhere"}, "the name '../elsewhere' cannot be a folder's"),
         ({"space": {"units": {"min": 3, "max": 1}}}, "min 3 > max 1"),
+        ({"space": {"units": {"min": 1, "max": 4}}, "where": ["units > 4"]}, "none of 4 configurations keeps to"),
+        ({"where": ["units >"]}, "where: 'units >' is not understood"),
+        ({"where": "units > 3"}, "'where' is no list"),
+        ({"space": {"fit/epochs": [1, 2]}}, "'fit/epochs' is an argument of `fit`"),
+        ({"space": [1]}, "space is a list; expected a kerasweep.spaces.Space"),
         ({"resources": {"cpus": 1}}, "resources: .* it has cpu, gpu"),
         ({"resources": {"cpu": 4096}}, "this machine has"),
         ({"track": "htp://localhost"}, "no address that MLflow knows"),

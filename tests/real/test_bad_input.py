@@ -5,6 +5,7 @@ Those that need no import of the user's code are told at once, and are part of t
 
 from __future__ import annotations
 
+import json
 import os
 import socket
 import subprocess
@@ -123,6 +124,14 @@ def bad(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureF
         ({"objective": "maximum val_accuracy"}, ["maximum val_accuracy", "max val_accuracy"]),
         ({"space": "{units: {min: 8, max: 2}}"}, ["min 8 > max 2"]),
         ({"space": "{units: []}"}, ["empty list", "at least one value"]),
+        ({"space": "{units: {min: 20, max: 100, step: 32}}"}, ["miss max 100", "the nearest max that fits is 84"]),
+        ({"space": "{rate: {min: 0, max: 1, sampling: log}}"}, ["min must be above 0"]),
+        ({"space": "{units: {min: 8, max: 32, step: 8, default: 12}}"}, ["not on the grid", "is 8"]),
+        ({"space": "{n: {min: 1, max: 2, repeat: {u: [1]}}, u_0: [1]}"}, ["'u_0' is declared twice"]),
+        ({"space": "{o: {choice: {0.5: {u: [1]}}}}"}, ["branches on 0.5, a float"]),
+        ({"space": "{a: {fixed: 1, when: {b: 1}}, b: {fixed: 1, when: {a: 1}}}"}, ["cyclic condition: a → b → a"]),
+        ({"space": "{units: {min: 1, max: 3}}", "where": "[units > 3]"}, ["none of 3 configurations keeps to"]),
+        ({"space": "{units: {min: 1, max: 3}}", "where": "[untis > 2]"}, ["'untis'", "did you mean 'units'"]),
         ({"budget": "{trials: 0}"}, ["0", "1 or more"]),
         ({"budget": "{hours: 0}"}, ["0", "above 0"]),
         ({"budget": ""}, ["no end", "budget: {trials: 50}"]),
@@ -134,6 +143,8 @@ def bad(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureF
     ],
     ids=[
         *("unknown key", "unknown fit argument", "wrong type", "objective", "min above max", "no values"),
+        *("a step that misses", "log of 0", "default off the grid", "declared twice", "branch on a float"),
+        *("cyclic condition", "unsatisfiable where", "unknown name in where"),
         *("no trials", "no hours", "no budget", "model file", "model name", "data name", "package", "no model"),
     ],
 )
@@ -286,11 +297,26 @@ def test_a_parameter_that_the_model_never_reads(bad: Bad) -> None:
 
 @pytest.mark.real
 def test_plan_finds_an_objective_that_is_not_logged(bad: Bad) -> None:
-    """One batch is enough to see it; the near match is named."""
+    """One batch is enough to see it; the near match is named, and the line of the sweep file."""
     bad.write(objective="max val_acuracy")
-    line = bad.refused("plan", "sweep.yaml")
-    assert "'val_acuracy' is not logged" in line
-    assert "did you mean 'val_accuracy'?" in line
+    said = bad.run("plan", "sweep.yaml")
+    assert said.code == 2
+    assert "error: sweep.yaml:4: objective 'val_acuracy' is not logged" in said.out
+    assert "did you mean 'val_accuracy'?" in said.out
+    assert said.out.splitlines()[-1].endswith("kerasweep run sweep.yaml --force")
+
+
+@pytest.mark.real
+def test_run_refuses_what_training_cannot_mend(bad: Bad) -> None:
+    """Labels that the model has no units for: one line with its place, and nothing is left behind; plan says the same."""
+    source = (bad.home / "model.py").read_text()
+    (bad.home / "model.py").write_text(source.replace("Dense(10", "Dense(4"))
+    line = bad.refused()
+    assert "the labels y go from 0 to 9, but" in line
+    assert "`--force` runs it all the same" in line
+    said = bad.run("plan", "sweep.yaml", "--json")
+    assert said.code == 2
+    assert "labels-out-of-range" in {one["code"] for one in json.loads(said.out)["findings"]}
 
 
 @pytest.mark.real

@@ -79,7 +79,16 @@ def copied(home: Path) -> Path:
 
 def check_plan(text: str) -> None:
     """Assert that the plan shows the space, the model and the metrics."""
-    for word in ("learning_rate", "1e-05", "0.1 log", "parameters, built in", "it logs", "val_accuracy", "units_0"):
+    for word in (
+        "learning_rate",
+        "1e-05",
+        "0.1 log",
+        "points built in",
+        "smallest",
+        "val_accuracy",
+        "next: kerasweep run",
+        "units_0",
+    ):
         assert word in text or word == "1e-05", text
 
 

@@ -7,8 +7,11 @@ import re
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
+
+from kerasweep.spaces import Space
 
 from .rig import KERASWEEP
 
@@ -31,6 +34,15 @@ def test_the_python_blocks_run_as_one_script(tmp_path: Path) -> None:
     )
     assert done.returncode == 0, done.stdout + done.stderr
     assert "learning_rate" in done.stdout
+
+
+def test_the_space_is_the_same_in_yaml_and_in_python() -> None:
+    """The README's two forms of one space are equal."""
+    (text,) = [one for one in blocks("yaml") if one.startswith("space:")]
+    (code,) = [one for one in blocks("python") if "spaces.Space(" in one]
+    names: dict[str, Any] = {}
+    exec(code, names)  # noqa: S102
+    assert Space.from_yaml(text, "README.md") == names["space"]
 
 
 def test_the_sweep_file_and_the_model_are_valid(tmp_path: Path) -> None:

@@ -8,8 +8,8 @@ from typing import Any
 
 from kerasweep.search.objective import Direction, Objective
 from kerasweep.search.spec import Budget, SweepSpec
+from kerasweep.spaces.known import Declared
 from kerasweep.spaces.parameter import Number
-from kerasweep.spaces.space import Declared
 from kerasweep.spaces.trial import Outcome, OutcomeKind, Report, Scalar
 from kerasweep.trackers.events import (
     AttemptStarted,

@@ -13,7 +13,7 @@ from kerasweep.search.codec import decode, distribution, encode
 from kerasweep.spaces.parameter import Boolean, Categories, Choice, Fixed, Interval, Number, Parameter, Sampling, Steps
 from kerasweep.spaces.trial import Scalar
 
-from ..strategies import booleans, choices, fixed, numbers, parameters
+from ..strategies import booleans, choices, fixed_ones, numbers, parameters
 
 searched = st.one_of(numbers(), choices(), booleans)
 
@@ -145,7 +145,7 @@ def test_a_mirrored_range_is_dense_at_its_upper_end() -> None:
     assert encode(mirrored, 0.1) == 0.7
 
 
-@given(fixed)
+@given(fixed_ones)
 def test_a_fixed_value_is_itself(parameter: Fixed) -> None:
     """There is nothing to choose."""
     assert decode(parameter, 0) == parameter.value

@@ -518,6 +518,20 @@ def test_a_lower_loss_is_a_better_score() -> None:
     assert search.report(1, 1, loss=1.0) == ()
 
 
+def test_a_rung_that_has_no_value_is_judged_by_the_next_one() -> None:
+    """With `validation_freq: 2`, or a loop that reports every other epoch, values stand beside the rungs."""
+    search = Search(stop=SuccessiveHalving(), max_epochs=9, first_value_epoch=2)
+    for number, value in enumerate((0.9, 0.8)):
+        search.ask(number)
+        search.report(number, 1, loss=1.0) if number == 0 else None
+        (*ends,) = search.report(number, 2, acc=value)
+        assert [end.outcome.reason for end in ends if isinstance(end, End)] == (
+            [] if number == 0 else ["asha: 2 of 2 at epoch 1, the best 1 go on"]
+        )
+    assert search.report(0, 3, loss=1.0) == search.report(0, 4, acc=0.1) == ()
+    assert search.state.rungs.at(3) == (0.1,)
+
+
 def test_the_last_epoch_is_no_rung() -> None:
     """A trial that has arrived at its end is completed, however bad."""
     search = Search(stop=SuccessiveHalving(), max_epochs=3)

@@ -14,13 +14,14 @@ import pytest
 from kerasweep.cluster.actor import ASSIGNMENT
 from kerasweep.cluster.ray_session import RayDied
 from kerasweep.search import engine as engines
+from kerasweep.search import sampler as samplers
 from kerasweep.search.engine import Engine
 from kerasweep.search.inbox import post
 from kerasweep.search.ledger import Ledger
 from kerasweep.search.spec import Budget, Retry, Search, SweepSpec
 from kerasweep.spaces.errors import Infrastructure
-from kerasweep.spaces.parameter import Number, identity
-from kerasweep.spaces.trial import Assignment, Cause, OutcomeKind
+from kerasweep.spaces.parameter import Fixed, Number, Parameter, identity
+from kerasweep.spaces.trial import Assignment, Cause, Outcome, OutcomeKind
 from kerasweep.trackers.events import AttemptEnded, AttemptStarted, Entry, SweepResumed, SweepStarted, TrialAsked
 from kerasweep.trackers.history import History
 from kerasweep.trackers.journal import Journal, Reader
@@ -307,15 +308,121 @@ def test_infeasible_trials_cost_no_budget(make: Make) -> None:
 # Rounds ---------------------------------------------------------------------------------------------------------------
 
 
+def outcome_of(tune: Tune, number: int) -> Outcome:
+    """Return how a trial ended."""
+    outcome = tune.history().trials[number].outcome
+    assert outcome is not None
+    return outcome
+
+
 def test_what_a_fit_of_its_own_returned_is_the_trials_value(make: Make) -> None:
     """A number that `fit` gives as its result stands above the epochs' best; one that is no number fails."""
     tune = make()
     one, two = tune.place(), tune.place()
     tune.chunk(one, report(1, 0.9), report(2, 0.4), {**ENDED, "value": 0.6})
     tune.chunk(two, report(1, 0.9), {**ENDED, "value": math.nan})
-    outcomes = [tune.history().trials[number].outcome for number in (0, 1)]
-    assert (outcomes[0].kind, outcomes[0].value, outcomes[0].epoch) == (OutcomeKind.COMPLETED, 0.6, 2)
-    assert (outcomes[1].kind, outcomes[1].value) == (OutcomeKind.FAILED, None)
+    first, second = (outcome_of(tune, number) for number in (0, 1))
+    assert (first.kind, first.value, first.epoch) == (OutcomeKind.COMPLETED, 0.6, 2)
+    assert (second.kind, second.value) == (OutcomeKind.FAILED, None)
+
+
+def needs(*parameters: Parameter) -> Mapping[str, Any]:
+    """Return the message of a pass that met unknown parameters."""
+    return {"type": "needs", "specs": [one.to_json() for one in parameters]}
+
+
+def test_every_started_trial_keeps_to_where(make: Make) -> None:
+    """Declared parameters at the proposal, late-bound ones after the round that found them."""
+    tune = make(where=("x < 0.5", "x < 0.25 or y > 6"), budget=Budget(trials=12))
+    for _ in range(12):
+        one = tune.place()
+        if identity(Y) not in one.params:
+            assert tune.chunk(one, needs(Y)) is True
+            tune.done(one)
+            one = tune.place()
+        x, y = one.params[identity(X)], one.params[identity(Y)]
+        assert float(x) < 0.5
+        assert float(x) < 0.25 or int(y) > 6
+        tune.complete(one, 0.5)
+    assert outcomes(tune) == dict.fromkeys(range(12), "completed")
+
+
+def test_a_trial_that_cannot_keep_to_where_costs_no_budget(make: Make) -> None:
+    """What a round found cannot be drawn so that the clause holds: infeasible, with the reason; another is proposed."""
+    tune = make(where=("z < 3 or x < 0.2",), budget=Budget(trials=2))
+    stuck = Fixed(name="z", value=7)
+    began = 0
+    while (answer := tune.suggest()) != "FINISHED":
+        assert isinstance(answer, Assignment)
+        if identity(stuck) not in answer.params:
+            began += 1
+            assert tune.chunk(answer, needs(stuck)) is True
+            tune.done(answer)
+            continue
+        assert float(answer.params[identity(X)]) < 0.2
+        tune.complete(answer, 0.5)
+    history = tune.history()
+    states = list(outcomes(tune).values())
+    assert states.count("completed") == 2
+    assert "infeasible" in states
+    refused = next(one.outcome for one in history.trials.values() if one.state == "infeasible")
+    assert refused is not None
+    assert refused.reason.startswith("where: 'z < 3 or x < 0.2' does not hold for z 7, x 0.")
+    assert history.ended is not None
+    assert history.ended.exit_code == 0
+
+
+def test_a_model_that_sets_what_is_not_allowed_ends_infeasible(make: Make) -> None:
+    """A value that no proposal decided is seen with what the model used: its trial is stopped, and costs nothing."""
+    tune = make(where=("own < 3",), budget=Budget(trials=1))
+    one = tune.place()
+    said = {"type": "used", "params": {"x": one.params[identity(X)], "own": 5}, "specs": [X.to_json()], "facts": {}}
+    assert tune.chunk(one, said, report(1, 0.5)) is True
+    tune.done(one)
+    assert outcomes(tune) == {0: "infeasible"}
+    assert tune.history().trials[0].metrics == {}
+    tune.complete(tune.place(), 0.5)
+    assert tune.suggest() == "FINISHED"
+    assert outcomes(tune) == {0: "infeasible", 1: "completed"}
+
+
+def test_a_space_that_nothing_satisfies_ends_the_sweep(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No trial ever starts, and the 50th infeasible one is the last: one line, exit 1; a resumed sweep ends alike."""
+    for name in ("MODEL_TRIES", "MENDING_TRIES", "RANDOM_TRIES"):
+        monkeypatch.setattr(samplers, name, 2)
+    for times in (1, 2):
+        tune = make(where=("x > 2",))
+        assert tune.suggest() == "FINISHED"
+        history = tune.history()
+        assert outcomes(tune) == dict.fromkeys(range(50 * times), "infeasible")
+        assert history.ended is not None
+        assert history.ended.exit_code == 1
+        assert "50 configurations in a row were infeasible" in history.ended.why
+        assert not any(isinstance(entry.event, AttemptStarted) for entry in tune.entries())
+
+
+def test_a_name_in_where_that_no_trial_has_is_noticed(make: Make) -> None:
+    """After the first trial's rounds, once, with the near match."""
+    tune = make(where=("xx > 2", "later > 1"), budget=Budget(trials=3))
+    for _ in range(3):
+        tune.complete(tune.place(), 0.5)
+    first, second = tune.history().notices
+    assert first.startswith("where: trial 0 has no parameter 'xx'")
+    assert second.startswith("where: trial 0 has no parameter 'later'; clauses that mention it hold until one has")
+
+
+def test_a_resumed_sweep_keeps_to_where(make: Make) -> None:
+    """The clauses are in the journal with the rest of the specification, and infeasible trials replay."""
+    tune = make(where=("x > 2 or x < 0.5",), budget=Budget(trials=4))
+    tune.complete(tune.place(), 0.5)
+    asked = SweepSpec.from_json(json.loads(json.dumps(spec(where=("x < 0.5",)).to_json())))
+    assert asked.where == ("x < 0.5",)
+    again = make(where=("x < 0.5",), budget=Budget(trials=4))
+    for _ in range(3):
+        one = again.place()
+        assert float(one.params[identity(X)]) < 0.5
+        again.complete(one, 0.5)
+    assert again.suggest() == "FINISHED"
 
 
 def test_a_round_brings_the_trial_back_with_what_it_needs(make: Make) -> None:
@@ -361,7 +468,7 @@ def test_a_trial_that_says_it_failed_is_not_repeated(make: Make) -> None:
     one = tune.place()
     tune.chunk(one, {"type": "ended", "kind": "failed", "reason": "too large", "traceback": "t"})
     tune.done(one)
-    outcome = tune.history().trials[0].outcome
+    outcome = outcome_of(tune, 0)
     assert (outcome.kind, outcome.reason, outcome.traceback) == (OutcomeKind.FAILED, "too large", "t")
     assert tune.place().number == 1
 

@@ -3,14 +3,23 @@
 from __future__ import annotations
 
 import itertools
+import math
+from collections import Counter
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from kerasweep.search.objective import Direction, Objective
 from kerasweep.search.sampler import SAMPLERS, OptunaSampler, derived_seed
+from kerasweep.spaces.constraints import Constraints
+from kerasweep.spaces.known import Declared, Known
 from kerasweep.spaces.parameter import Number
-from kerasweep.spaces.space import Declared, Space
+from kerasweep.spaces.space import Space
 from kerasweep.spaces.trial import OutcomeKind
 
-from ..contracts.samplers import LiveSweep, SamplerContract
+from ..contracts.samplers import LiveSweep, SamplerContract, check_values
+from ..strategies import declared_spaces
 
 
 class TestRandom(SamplerContract):
@@ -21,6 +30,25 @@ class TestRandom(SamplerContract):
     def differs_with_history(self) -> bool:
         """Random search does not learn."""
         return False
+
+    @pytest.mark.parametrize("where", [[], ["units <= 320", "rate < 1e-2"]], ids=["all", "where"])
+    def test_it_is_uniform_over_what_is_allowed(self, where: list[str]) -> None:
+        """By the tests of Kolmogorov and Smirnov and of chi-squared, through Optuna and the codec."""
+        from scipy import stats
+
+        sampler = self.constrained(*where)
+        named = [sampler.space.named(sampler.propose(number).params) for number in range(200)]
+        top = 1e-2 if where else 1e-1
+        rates = [math.log(float(one["rate"][0]) / 1e-5) / math.log(top / 1e-5) for one in named]
+        assert stats.kstest(rates, "uniform").pvalue > 1e-3
+        late = [1 - math.log((0.8 - float(one["late"][0])) / 0.1) / math.log(7) for one in named]
+        assert stats.kstest(late, "uniform").pvalue > 1e-3
+        units = Counter(int(one["units"][0]) for one in named)
+        values = range(32, 321 if where else 513, 32)
+        assert set(units) <= set(values)
+        assert stats.chisquare([units[value] for value in values]).pvalue > 1e-3
+        momenta = [float(one["momentum"][0]) / 0.9 for one in named if "momentum" in one]
+        assert stats.kstest(momenta, "uniform").pvalue > 1e-3
 
 
 class TestTpe(SamplerContract):
@@ -40,7 +68,7 @@ class TestTpe(SamplerContract):
                 sampler="tpe",
                 seed=3,
                 objective=Objective(metric="acc", direction=direction),
-                space=Space.of([Declared(parameter=x)]),
+                space=Known.of([Declared(parameter=x)]),
             )
             live = LiveSweep(sampler)
             for number in range(40):
@@ -49,6 +77,33 @@ class TestTpe(SamplerContract):
                 live.end(number, OutcomeKind.COMPLETED, distance if direction is Direction.MIN else -distance)
             proposals = [float(next(iter(sampler.propose(number).params.values()))) for number in range(40, 60)]
             assert sum(0.6 < one < 1.0 for one in proposals) >= 15
+
+    def test_it_goes_where_the_values_are_within_the_constraints(self) -> None:
+        """Where the best is forbidden, it proposes what is nearest to it, not just anything that is allowed."""
+        x = Number(name="x", min=0.0, max=1.0, integer=False)
+        live = LiveSweep(self.constrained("x < 0.6", parameters=[x], seed=3))
+        for number in range(40):
+            used = live.use(number, live.ask(number))
+            live.end(number, OutcomeKind.COMPLETED, -abs(float(used["x"]) - 0.8))
+        proposals = [float(next(iter(live.sampler.propose(number).params.values()))) for number in range(40, 60)]
+        assert all(one < 0.6 for one in proposals)
+        assert sum(one > 0.4 for one in proposals) >= 12  # of 20; at random, 7 would be
+
+
+@settings(max_examples=10)
+@given(declared_spaces(), st.sampled_from(SAMPLERS), st.integers(0, 2**32 - 1))
+def test_any_declared_space_is_proposed_from_within_its_clauses(declared: Space, kind: str, seed: int) -> None:
+    """Groups, branches and conditions to some depth: in bounds, on the grid, what is active, clauses kept."""
+    known, constraints = Known.of(declared.declared), Constraints.of(declared.where)
+    objective = Objective(metric="acc", direction=Direction.MAX)
+    sampler = OptunaSampler(sampler=kind, seed=seed, objective=objective, space=known, constraints=constraints)
+    for number in range(3):
+        proposal = sampler.propose(number)
+        named = known.named(proposal.params)
+        assert (proposal.refusal, constraints.broken(named)) == ("", None)
+        check_values(known, proposal.params)
+        by_name = {name: one for name, (one,) in named.items()}
+        assert set(by_name) == {one.name for one in known.parameters.values() if one.active(by_name)}
 
 
 def test_each_kind_has_its_contract() -> None:

@@ -15,9 +15,9 @@ from hypothesis import strategies as st
 from kerasweep.search.objective import At, Direction, Objective
 from kerasweep.search.spec import Budget, Resources, Retry, Search, SweepSpec
 from kerasweep.search.sweepfile import load
-from kerasweep.search.yaml_text import MAX_BYTES, MAX_DEPTH, MAX_NODES
 from kerasweep.spaces.errors import BadInput
 from kerasweep.spaces.parameter import Choice, Number, Sampling
+from kerasweep.spaces.yaml_text import MAX_BYTES, MAX_DEPTH, MAX_NODES
 
 GOOD = dedent(
     """\
@@ -188,6 +188,37 @@ def test_the_long_stop_rule(folder: Path) -> None:
     assert spec.rungs == (2, 8)
 
 
+def test_where_is_kept_as_it_is_written(folder: Path) -> None:
+    """Clauses over what is declared, over arguments of `fit`, and over what only the model may have."""
+    clauses = ["units <= 256 or activation == 'relu'", 'p["fit/batch_size"] < 128', "dropout_0 < 0.5"]
+    spec = loaded(GOOD + f"where: {json.dumps(clauses)}\n")
+    assert spec.where == tuple(clauses)
+    assert spec.constraints.constants == {"fit/epochs": 20}
+    assert SweepSpec.from_json(json.loads(json.dumps(spec.to_json()))) == spec
+    assert loaded(GOOD + "where:\n").where == ()
+
+
+def test_a_specification_of_an_older_journal_has_no_where(folder: Path) -> None:
+    """It is read as it was."""
+    plain = {key: value for key, value in loaded(GOOD).to_json().items() if key != "where"}
+    assert SweepSpec.from_json(plain) == loaded(GOOD)
+
+
+def test_a_name_that_the_code_mentions_may_stand_in_where(folder: Path) -> None:
+    """However near it is to a declared one: the model may read it."""
+    (folder / "model.py").write_text(MODEL + "NAMES = ['unit']\n", encoding="utf-8")
+    assert loaded(GOOD + "where: [unit > 64]\n").where == ("unit > 64",)
+
+
+@pytest.mark.parametrize(("least", "epochs", "noted"), [(2, 3, False), (3, 3, True), (9, 3, True), (1, 1, True)])
+def test_a_stop_rule_without_rungs_is_noted(folder: Path, least: int, epochs: int, noted: bool) -> None:
+    """It is no mistake, as a sweep may be tried with fewer epochs, but it says that nothing will be judged."""
+    spec = loaded(LEAST + f"search: {{stop: {{rule: asha, min_epochs: {least}}}}}\n", f"fit.epochs={epochs}")
+    words = f"stop: asha never judges: its first rung is epoch {least}, a trial has {epochs}"
+    assert spec.notes == ((words,) if noted else ())
+    assert loaded(LEAST).notes == ()
+
+
 @pytest.mark.parametrize("form", ["{min: 5, max: 30}", "[5, 30, 10]"])
 def test_searched_epochs_bound_the_rungs_by_their_most(folder: Path, form: str) -> None:
     """The rungs are those of the longest trial."""
@@ -344,10 +375,32 @@ MISTAKES = [
     ("[relu, gelu, swish]", "[relu, [gelu]]", "9:22", "is a list; expected text"),
     ("units:", "fit/x:", "8:3", "expected it under `fit:`"),
     ("units:", "7:", "8:3", "the parameter's name is 7"),
-    ("units:", "optimizer/adam/beta_1:", "10:3", "'optimizer/adam/beta_1' is declared twice"),
+    ("units:", "optimizer/adam/beta_1:", "12:14", "'optimizer/adam/beta_1' is declared twice"),
     ("units:", "learning_rate:", "8:3", "duplicate key 'learning_rate'; expected it once, it is on line 7 too"),
     ("min: 0.8", "min: 1.8", "12:28", "'optimizer/adam/beta_1' has min 1.8"),
     ("[true, false]", "[true, true]", "13:30", "lists true twice"),
+    ("step: 32", "step: 50", "8:25", "'units': steps of 50 from 32 miss max 512; the nearest max that fits is 532"),
+    (
+        "step: 32",
+        "step: 32, default: 50",
+        "8:49",
+        "default 50 is not on the grid of 'units'; the nearest value on it is 64",
+    ),
+    ("min: 1e-5", "min: 0", "7:48", "min must be above 0, got 0"),
+    ("[relu, gelu, swish]", "{choice: {0.5: {a: [1]}}}", "9:25", "'activation' branches on 0.5, a float"),
+    ("step: 32", "when: {optimizer: adm}", "8:48", "did you mean 'adam'"),
+    ("step: 32", "when: {optimiser: adam}", "8:37", "hangs on 'optimiser', which is not declared"),
+    ("step: 32", "when: {learning_rate: 0.01}", "8:37", "hangs on 'learning_rate', a float"),
+    ("step: 32", "when: {units: 32}", "8:44", "cyclic condition: units → units"),
+    ("step: 32", "repeat: {x: [1]}", "8:30", "'repeat' needs a count"),
+    ("search:", "where: [units < 32]\nsearch:", "14:9", "none of 10000 random configurations keeps to 'units < 32'"),
+    ("search:", "where: [units <]\nsearch:", "14:9", "where: 'units <' is not understood"),
+    ("search:", "where: units > 3\nsearch:", "14:8", "'where' is no list; expected clauses"),
+    ("search:", "where: [units > 64, untis > 64]\nsearch:", "14:21", "no code names it (did you mean 'units'?)"),
+    ("search:", "where: [activation == 'rleu']\nsearch:", "14:9", "(did you mean 'relu'?)"),
+    ("search:", "where:\n  - units > 'a'\nsearch:", "15:5", "expected two values of one kind"),
+    ("search:", "where: ['p[\"fit/epochs\"] > 20']\nsearch:", "14:9", "keeps to 'p[\"fit/epochs\"] > 20'"),
+    ("search:", "were: []\nsearch:", "14:1", "(did you mean 'where'?)"),
     ("tpe", "tpee", "14:19", "'search.sampler' is 'tpee'; expected tpe or random (did you mean 'tpe'?)"),
     ("asha", "ahsa", "14:30", "(did you mean 'asha'?)"),
     ("asha", "{rule: ahsa}", "14:37", "expected asha or none (did you mean 'asha'?)"),

@@ -3,14 +3,21 @@
 
 from __future__ import annotations
 
+import random
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cache
 from typing import Any
 
+from kerasweep.spaces.hp import hyperparameters_class
+from kerasweep.spaces.parameter import Interval, Parameter
+from kerasweep.spaces.trace import Trace
+from kerasweep.spaces.trial import Scalar
+
 Build = Callable[[Any], Any]
 
 TEXTS = ("a good film", "a bad film", "good, good!", "the worst of all films") * 4
+VOCABULARY = ("good", "film", "a", "bad", "the", "worst", *(f"word{index}" for index in range(3994)))
 TABLE: dict[str, Any] = {
     "age": [20.0, 30.0, 40.0, 50.0] * 4,
     "income": [1.0, 2.0, 3.0, 9.0] * 4,
@@ -27,7 +34,7 @@ def over(block: str, shape: tuple[int | None, ...], **arguments: Any) -> Build:
 
         from kerasweep import spaces
 
-        inputs = keras.Input(shape)
+        inputs: Any = keras.Input(shape)
         return compiled(inputs, getattr(spaces, block)(hp, inputs, **arguments))
 
     return build
@@ -48,8 +55,8 @@ def text(hp: Any) -> Any:
 
     from kerasweep import spaces
 
-    inputs = keras.Input((), dtype="string")
-    return compiled(inputs, spaces.text(hp, inputs, spaces.vocabulary(TEXTS), length=(4, 8)))
+    inputs: Any = keras.Input((), dtype="string")
+    return compiled(inputs, spaces.text(hp, inputs, VOCABULARY))
 
 
 def tabular(hp: Any) -> Any:
@@ -66,7 +73,8 @@ def siamese(hp: Any) -> Any:
 
     from kerasweep import spaces
 
-    left, right = keras.Input((5,)), keras.Input((5,))
+    left: Any = keras.Input((5,))
+    right: Any = keras.Input((5,))
     x = spaces.siamese(hp, left, right, lambda hp, x: spaces.mlp(hp, x, layers=1, units=8))
     return compiled([left, right], x)
 
@@ -77,7 +85,7 @@ def branches(hp: Any) -> Any:
 
     from kerasweep import spaces
 
-    inputs = {"image": keras.Input((6, 6, 1), name="image"), "size": keras.Input((3,), name="size")}
+    inputs: dict[str, Any] = {"image": keras.Input((6, 6, 1), name="image"), "size": keras.Input((3,), name="size")}
     blocks: dict[str, Any] = {
         "image": lambda hp, x: spaces.cnn(hp, x, blocks=1, filters=4),
         "size": lambda hp, x: spaces.mlp(hp, x, layers=1, units=8),
@@ -91,7 +99,7 @@ def heads(hp: Any) -> Any:
 
     from kerasweep import spaces
 
-    inputs = keras.Input((5,))
+    inputs: Any = keras.Input((5,))
     out = spaces.heads(hp, inputs, classes={"kind": 3}, labels={"tags": 2}, values={"price": 1}, weights=True)
     model = keras.Model(inputs, out.outputs)
     model.compile("adam", loss=out.loss, metrics=out.metrics, loss_weights=out.loss_weights)
@@ -178,3 +186,49 @@ def explore(name: str) -> tuple[dict[str, Asked], list[tuple[dict[str, Any], Any
                     found[key] = Asked(parameter, values)
                     waiting.append(key)
     return found, points
+
+
+def random_point(name: str, seed: int) -> tuple[Any, dict[str, Any]]:
+    """Return the model of a block at a random point, and its parameters, found through the sweep's own `hp`."""
+    rng = random.Random(seed)
+    assigned: dict[str, Scalar] = {}
+    for _ in range(8):
+        trace = Trace(assigned=dict(assigned))
+        model = BLOCKS[name](hyperparameters_class()(trace))
+        if not trace.misses:
+            return model, trace.params
+        assigned |= {key: draw(rng, parameter) for key, parameter in trace.misses.items()}
+    raise AssertionError(f"{name} asks for more parameters in every round")
+
+
+def draw(rng: random.Random, parameter: Parameter) -> Scalar:
+    """Return a random value of the parameter."""
+    domain = parameter.domain
+    if not isinstance(domain, Interval):
+        return rng.choice(domain.values)
+    return rng.randint(int(domain.low), int(domain.high)) if domain.integer else rng.uniform(domain.low, domain.high)
+
+
+def sample(model: Any, size: int = 16) -> tuple[Any, Any]:
+    """Return inputs and targets that fit the model, the same ones each time; targets are to be learned by heart."""
+    import keras
+    import numpy
+    import tensorflow
+
+    rng = numpy.random.default_rng(0)
+
+    def one(tensor: Any) -> Any:
+        shape = (size, *(side or 3 for side in tensor.shape[1:]))
+        if tensor.dtype == "string":
+            return tensorflow.constant(rng.choice([*TEXTS, "Rome"], shape))
+        values = rng.integers(0, 4, shape) if "int" in tensor.dtype else rng.random(shape).astype("float32")
+        return tensorflow.constant(values)  # strings are tensors, and Keras takes no mixture
+
+    x = keras.tree.map_structure(one, model.input)
+    if not isinstance(model.output, dict):
+        return x, rng.integers(
+            0, 2, (size, *model.output_shape[1:-1], 1 if model.output_shape[-1] == 3 else model.output_shape[-1])
+        )
+    return x, {
+        key: rng.integers(0, 2, (size, 1 if key == "kind" else side.shape[-1])) for key, side in model.output.items()
+    }

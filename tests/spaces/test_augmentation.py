@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
@@ -156,16 +156,16 @@ def test_labels_that_are_no_vectors_are_refused(keras: Any) -> None:
         made(mixing, {"mixing": "mixup"})(images(), np.arange(6))
 
 
-@pytest.mark.parametrize(
-    ("block", "said"),
-    [
-        (lambda hp: image_augmentation(hp, ["randaugment"]), "did you mean 'rand_augment'"),
-        (lambda hp: image_augmentation(hp, flip="horizontl"), "did you mean 'horizontal'"),
-        (lambda hp: image_augmentation(hp, value_range=(1.0, 0.0)), "value_range must be (lowest, highest)"),
-        (lambda hp: noise(hp, 0.0), "max_stddev must be above 0"),
-        (lambda hp: mixing(hp, ["mix_up"]), "did you mean 'mixup'"),
-    ],
-)
+MISTAKES: list[tuple[Block, str]] = [
+    (lambda hp: image_augmentation(hp, ["randaugment"]), "did you mean 'rand_augment'"),
+    (lambda hp: image_augmentation(hp, flip=cast(Any, "horizontl")), "did you mean 'horizontal'"),
+    (lambda hp: image_augmentation(hp, value_range=(1.0, 0.0)), "value_range must be (lowest, highest)"),
+    (lambda hp: noise(hp, 0.0), "max_stddev must be above 0"),
+    (lambda hp: mixing(hp, ["mix_up"]), "did you mean 'mixup'"),
+]
+
+
+@pytest.mark.parametrize(("block", "said"), MISTAKES)
 def test_a_mistake_is_named(keras: Any, block: Block, said: str) -> None:
     """With what was expected."""
     del keras

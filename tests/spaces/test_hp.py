@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from kerasweep.spaces.hp import hyperparameters_class
+from kerasweep.spaces.known import Declared, Known
 from kerasweep.spaces.parameter import Boolean, Choice, Condition, Fixed, Number, Parameter, Sampling, Steps, identity
-from kerasweep.spaces.space import Declared, Space
 from kerasweep.spaces.trace import NeedsParameters, Trace
 from kerasweep.spaces.trial import Scalar
 
@@ -260,7 +260,7 @@ def test_what_a_pass_misses_the_next_one_knows(make_hp: MakeHp) -> None:
 
     first = trace()
     build(make_hp(first))
-    space = Space().learn(first.misses.values())
+    space = Known().learn(first.misses.values())
     second = Trace(assigned=space.walk(lambda _key, parameter: parameter.initial))
     build(make_hp(second))
     assert not second.misses
@@ -283,3 +283,170 @@ def test_a_grid_has_keras_tuners_values(make_hp: MakeHp, low: float, high: float
     assert isinstance(domain, Steps)
     values: list[float] = sorted(theirs.space[0].values)
     assert sorted(domain.values) == pytest.approx(values)
+
+
+# KerasTuner's container, in all respects ------------------------------------------------------------------------------
+
+
+@pytest.fixture(params=[False, True], ids=["without a trace", "with a trace"])
+def make_any(request: pytest.FixtureRequest, make_hp: MakeHp) -> Callable[[], Any]:
+    """Return how to make an `hp` for which nothing is known: alone, or in a trial's first pass."""
+    return (lambda: make_hp(trace())) if request.param else make_hp  # type: ignore[return-value]
+
+
+def test_the_class_is_at_hand_by_name(make_hp: MakeHp) -> None:
+    """`kerasweep.HyperParameters` is the class that a trial uses, and is made without arguments."""
+    import keras_tuner
+
+    import kerasweep
+    from kerasweep.spaces import hp as module
+
+    kind: Any = kerasweep.HyperParameters
+    assert kind is make_hp is module.HyperParameters
+    assert issubclass(kind, keras_tuner.HyperParameters)
+    assert (kind().values, kind().space) == ({}, [])
+    with pytest.raises(AttributeError, match="no attribute 'HyperParameter'"):
+        _ = module.HyperParameter
+
+
+def script(hp: Any) -> list[Any]:
+    """Do what the documentation of KerasTuner shows, and return what can be seen of it."""
+    seen: list[Any] = [hp.Choice("a", [1, 2, 3], default=2), hp.Choice("flag", [True, False])]
+    seen.append(hp.Int("b", 0, 10, parent_name="a", parent_values=1, default=5))
+    seen.append(hp.Int("b", 0, 100, parent_name="a", parent_values=[2], default=4))
+    with hp.name_scope("s"), hp.name_scope("t"):
+        seen.append(hp.Float("a", 0.5, 9.5, step=0.1))
+    with hp.conditional_scope("a", [2, 3]):
+        seen += [hp.Boolean("c", default=True), hp.Fixed("d", "x"), hp.get("a")]
+        with hp.conditional_scope("c", False):
+            seen.append(hp.Int("e", 2, 32, step=2, sampling="log"))
+    seen += ["e" in hp, "c" in hp, "none" in hp, hp["b"], hp.is_active("e"), hp.is_active("b")]
+    hp.values["a"] = 1
+    seen += [hp.get("a"), hp.is_active("c"), hp.Choice("a", [1, 2, 3])]
+    hp.values["a"] = 2
+    for name, error in (("e", ValueError), ("none", KeyError)):
+        with pytest.raises(error):
+            hp.get(name)
+    with pytest.raises(ValueError, match="cannot have the same name"), hp.conditional_scope("a", 2):
+        hp.Int("a", 0, 1)
+    return [*seen, dict(hp.values), [str(one) for one in hp.space], hp.get_config()]
+
+
+def test_it_behaves_as_keras_tuners_own(make_any: Callable[[], Any]) -> None:
+    """Values, look-ups, errors, activity, space and configuration, step by step the same."""
+    import keras_tuner
+
+    assert script(make_any()) == script(keras_tuner.HyperParameters())
+
+
+def test_it_goes_through_configurations_copies_and_pickles(make_any: Callable[[], Any]) -> None:
+    """Space and values stay what they are."""
+    import copy
+    import pickle
+
+    hp = make_any()
+    script(hp)
+    others: list[Any] = [hp.copy(), copy.deepcopy(hp), type(hp).from_config(hp.get_config())]
+    others += [pickle.loads(pickle.dumps(hp)), type(hp).from_proto(hp.to_proto())]  # noqa: S301
+    for other in others[:4]:
+        assert other.get_config() == hp.get_config()
+    assert others[4].values == hp.values
+
+
+def test_merging_takes_over_what_is_active(make_any: Callable[[], Any]) -> None:
+    """Overwriting or not, as KerasTuner does."""
+    import keras_tuner
+
+    other: Any = keras_tuner.HyperParameters()
+    other.Fixed("a", 5)
+    other.Choice("d", [1, 2, 3], default=2)
+    with other.conditional_scope("d", 1):
+        other.Fixed("e", 4)
+    for overwrite, a in ((True, 5), (False, 0)):
+        hp = make_any()
+        hp.Int("a", 0, 100)
+        hp.merge(other, overwrite=overwrite)
+        assert (hp.get("a"), hp.get("d")) == (a, 2)
+        assert "e" not in hp.values
+        assert len(hp.space) == 4 if overwrite else 3
+
+
+def test_inactive_values_are_dropped_on_request(make_any: Callable[[], Any]) -> None:
+    """And a parameter that has become active has a value within its range."""
+    hp = make_any()
+    hp.Choice("kind", ["a", "b"])
+    for kind in "ab":
+        with hp.conditional_scope("kind", kind):
+            hp.Int(f"size_{kind}", 1, 5)
+    hp.values["kind"] = "b"
+    hp.ensure_active_values()
+    assert "size_a" not in hp.values
+    assert 1 <= hp.values["size_b"] <= 5
+
+
+def test_what_is_declared_is_read_on_the_first_look(make_hp: MakeHp) -> None:
+    """Each way of looking counts as reading, and nothing else does."""
+    looks: list[Callable[[Any], Any]] = [
+        lambda hp: hp.get("units"),
+        lambda hp: hp["units"],
+        lambda hp: hp.values["units"],
+        lambda hp: hp.values.get("units"),
+        lambda hp: hp.Int("units", 8, 64, step=8),
+    ]
+    for look in looks:
+        one = trace((UNITS, 40), (Boolean(name="norm"), True))
+        hp = make_hp(one)
+        with hp.declaration():
+            assert hp.Int("units", 8, 64, step=8) == 40
+            assert hp.Boolean("norm") is True
+        assert (one.params, one.misses) == ({}, {})
+        assert look(hp) == 40
+        assert one.params == {"units": 40}
+
+
+def test_a_declared_child_brings_its_parent(make_hp: MakeHp) -> None:
+    """Whether a declared parameter is active hangs on its parent, which is read with it."""
+    one = trace()
+    hp = make_hp(one)
+    with hp.declaration():
+        hp.Choice("kind", ["cnn", "mlp"])
+        with hp.conditional_scope("kind", ["cnn"]):
+            hp.Int("filters", 4, 8)
+        with hp.conditional_scope("kind", ["mlp"]):
+            hp.Int("units", 4, 8)
+    assert "units" not in hp
+    assert hp.get("filters") == 4
+    assert list(one.params) == ["kind", "filters"]
+
+
+def test_a_copy_searches_nothing_but_what_was_declared(make_hp: MakeHp) -> None:
+    """New parameters have their defaults, also in `fit`, and leave no trace; the sweep file's are read."""
+    rate = Number(name="rate", min=0.1, max=0.9, integer=False)
+    one = trace((rate, 0.5), (UNITS, 40), declared={"rate": Declared(parameter=rate)}, fitting=True)
+    hp = make_hp(one)
+    hp.Int("units", 8, 64, step=8)
+    other: Any = hp.copy()
+    assert (other.Int("units", 8, 64, step=8), other.Int("depth", 1, 3, default=2)) == (40, 2)
+    assert other.Float("rate", 0.0, 1.0) == 0.5
+    other.values["depth"] = 3
+    assert one.params == {"units": 40, "rate": 0.5}
+    assert "depth" not in hp
+
+
+def test_a_default_outside_the_range_is_none(make_hp: MakeHp) -> None:
+    """KerasTuner lets it pass; the smallest value stands in."""
+    one = trace()
+    assert make_hp(one).Int("units", 8, 64, default=4) == 8
+    assert used(one)[0] == Number(name="units", min=8, max=64, integer=True, step=1)
+
+
+def test_a_condition_on_what_the_code_set_is_none_to_the_driver(make_hp: MakeHp) -> None:
+    """The driver does not know such a parent: the child would never be given a value."""
+    one = trace()
+    hp = make_hp(one)
+    hp.values["kind"] = "cnn"
+    hp.Choice("kind", ["mlp", "cnn"])
+    with hp.conditional_scope("kind", "cnn"):
+        hp.Int("filters", 4, 8)
+    assert used(one) == [Number(name="filters", min=4, max=8, integer=True, step=1)]
+    assert one.params == {"kind": "cnn", "filters": 4}

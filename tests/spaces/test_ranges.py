@@ -24,17 +24,17 @@ class Asked:
         return answer
 
 
-@pytest.mark.parametrize(
-    ("one", "default", "question"),
-    [
-        (Log(1e-3, 1.0, 0.1), 0.1, ("Float", "x", 1e-3, 1.0, {"sampling": "log"})),
-        (Linear(0.0, 0.5, 0.2, 0.1), 0.2, ("Float", "x", 0.0, 0.5, {"step": 0.1})),
-        (Linear(0.0, 0.5, 0.2), 0.2, ("Float", "x", 0.0, 0.5, {"step": None})),
-        (Count(2, 4, 3), 3, ("Int", "x", 2, 4, {})),
-        (Levels((0.9, 0.99), 0.99), 0.99, ("Choice", "x", [0.9, 0.99], {"ordered": True})),
-        (Flag(True), True, ("Boolean", "x", {})),
-    ],
-)
+RANGES: list[tuple[Any, Any, tuple[Any, ...]]] = [
+    (Log(1e-3, 1.0, 0.1), 0.1, ("Float", "x", 1e-3, 1.0, {"sampling": "log"})),
+    (Linear(0.0, 0.5, 0.2, 0.1), 0.2, ("Float", "x", 0.0, 0.5, {"step": 0.1})),
+    (Linear(0.0, 0.5, 0.2), 0.2, ("Float", "x", 0.0, 0.5, {"step": None})),
+    (Count(2, 4, 3), 3, ("Int", "x", 2, 4, {})),
+    (Levels((0.9, 0.99), 0.99), 0.99, ("Choice", "x", [0.9, 0.99], {"ordered": True})),
+    (Flag(True), True, ("Boolean", "x", {})),
+]
+
+
+@pytest.mark.parametrize(("one", "default", "question"), RANGES)
 def test_a_range_is_asked_in_keras_tuners_words(one: Any, default: Any, question: tuple[Any, ...]) -> None:
     """With its default, and the answer is of its type."""
     hp: Any = Asked()

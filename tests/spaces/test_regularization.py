@@ -115,16 +115,16 @@ def test_early_stopping_ends_a_fit_after_its_patience(keras: Any) -> None:
     assert len(history.history["loss"]) == 4
 
 
-@pytest.mark.parametrize(
-    ("block", "said"),
-    [
-        (lambda hp: regularization.dropout(hp, ["spatial"]), "rank=1, 2 or 3, got 0"),
-        (lambda hp: regularization.dropout(hp, max_rate=1.0), "max_rate must lie between 0 and 1"),
-        (lambda hp: regularization.dropout(hp, ["spacial"], rank=2), "did you mean 'spatial'"),
-        (lambda hp: regularization.regularizer(hp, ["l3"]), "'l3' is not known"),
-        (lambda hp: regularization.normalization(hp, ["bach"]), "did you mean 'batch'"),
-    ],
-)
+MISTAKES: list[tuple[Block, str]] = [
+    (lambda hp: regularization.dropout(hp, ["spatial"]), "rank=1, 2 or 3, got 0"),
+    (lambda hp: regularization.dropout(hp, max_rate=1.0), "max_rate must lie between 0 and 1"),
+    (lambda hp: regularization.dropout(hp, ["spacial"], rank=2), "did you mean 'spatial'"),
+    (lambda hp: regularization.regularizer(hp, ["l3"]), "'l3' is not known"),
+    (lambda hp: regularization.normalization(hp, ["bach"]), "did you mean 'batch'"),
+]
+
+
+@pytest.mark.parametrize(("block", "said"), MISTAKES)
 def test_a_mistake_is_named(keras: Any, block: Block, said: str) -> None:
     """With what was expected."""
     del keras

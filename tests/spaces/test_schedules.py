@@ -42,6 +42,11 @@ def of(name: str, steps: int = 1000, **values: Any) -> Callable[[int], float]:
     return lambda step: float(one(step))
 
 
+def rate_at(one: Any, step: int) -> float:
+    """Return the learning rate at a step, of a schedule or of a constant one."""
+    return float(one if isinstance(one, float) else one(step))
+
+
 def near(value: float) -> Any:
     """Return what equals `value` in single precision."""
     return pytest.approx(value, rel=2e-5, abs=1e-8)
@@ -146,7 +151,7 @@ def test_warm_up_rises_from_zero_and_hands_over_at_the_peak(keras: Any, name: st
         done = step / 100
         assert float(warm(step)) == near(PEAK * (done if shape == "linear" else (1 - math.cos(math.pi * done)) / 2))
     for step in (100, 101, 550, 999, 1000, 2000):
-        assert float(warm(step)) == near(float(alone(step - 100) if callable(alone) else alone))
+        assert float(warm(step)) == near(rate_at(alone, step - 100))
     assert float(warm(100)) == near(PEAK)
 
 
@@ -169,7 +174,7 @@ def test_a_schedule_holds_at_both_ends_of_every_parameter(keras: Any, name: str)
     for full, value, values in corners(lambda hp: schedule(hp, PEAK, [name], steps=40)):
         one = made(values, names=[name], steps=40)
         for step in (0, 1, 4, 20, 39, 40):
-            assert 0 <= float(one(step) if callable(one) else one) <= PEAK * (1 + 1e-6), (full, value, step)
+            assert 0 <= rate_at(one, step) <= PEAK * (1 + 1e-6), (full, value, step)
 
 
 @pytest.mark.parametrize("name", SCHEDULES)
@@ -238,7 +243,7 @@ def test_a_model_with_our_schedules_is_saved_and_loaded_safely(keras: Any, tmp_p
     model.save(tmp_path / "model.keras")
     back = keras.models.load_model(tmp_path / "model.keras", custom_objects=custom_objects(), safe_mode=True)
     assert back.optimizer.get_config() == model.optimizer.get_config()
-    assert {keras.saving.get_registered_name(made) for made in custom_objects().values()} == set(custom_objects())
+    assert {keras.saving.get_registered_name(each) for each in custom_objects().values()} == set(custom_objects())
 
 
 # On plateau -----------------------------------------------------------------------------------------------------------

@@ -1,235 +1,358 @@
-"""Tests of `kerasweep.spaces.space`."""
+"""Tests of `kerasweep.spaces.space` and of the functions that fill it."""
 
 from __future__ import annotations
 
 import json
-from dataclasses import replace
-from random import Random
+import subprocess
+import sys
+from collections.abc import Callable
+from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from kerasweep.spaces.parameter import Boolean, Choice, Condition, Fixed, Number, Parameter, Sampling, identity
-from kerasweep.spaces.space import Declared, Space
-from kerasweep.spaces.trial import Scalar
+from kerasweep import spaces
+from kerasweep.spaces import Space, boolean, choice, fixed, integer, real, repeat
+from kerasweep.spaces.errors import BadInput
+from kerasweep.spaces.known import Declared, Known
+from kerasweep.spaces.parameter import Condition, Number, Sampling
+from kerasweep.spaces.yaml_form import declare_all
 
-from ..strategies import parameters, spaces
+from ..strategies import declared_spaces
 
-CODE = Number(name="units", min=8, max=64, integer=True, step=8, default=32)
-
-
-def initial(_: str, parameter: Parameter) -> Scalar:
-    """Draw the default."""
-    return parameter.initial
-
-
-def names(space: Space) -> list[str]:
-    """Return the names of the known parameters, in order."""
-    return [parameter.name for parameter in space.parameters.values()]
-
-
-# narrow ---------------------------------------------------------------------------------------------------------------
-
-
-def test_a_declared_range_takes_the_place_of_the_codes() -> None:
-    """The sweep file says where to search, the code's default holds where it lies inside."""
-    declared = Declared(parameter=Number(name="units", min=16, max=48, integer=True, step=16))
-    assert declared.narrow(CODE) == replace(CODE, min=16, max=48, step=16)
-
-
-def test_what_a_declaration_leaves_open_is_the_codes() -> None:
-    """Kind, step and sampling that the sweep file does not name are as in the code."""
-    declared = Declared(
-        parameter=Number(name="units", min=16.0, max=48.0, integer=False), open=frozenset({"kind", "step", "sampling"})
-    )
-    assert declared.narrow(CODE) == replace(CODE, min=16, max=48)
-
-
-def test_a_default_outside_the_declared_range_is_dropped() -> None:
-    """The code's default is no default for a range that does not have it; the declaration's own one stands."""
-    declared = Declared(parameter=Number(name="units", min=40, max=64, integer=True))
-    assert declared.narrow(CODE).initial == 40
-    declared = Declared(parameter=Number(name="units", min=40, max=64, integer=True, default=48))
-    assert declared.narrow(CODE).initial == 48
+SPACE = Space(
+    [
+        real("learning_rate", 1e-5, 1e-1, sampling="log", default=1e-3),
+        repeat(integer("layers", 1, 3), [integer("units", 32, 256, step=32), choice("activation", ["relu", "no"])]),
+        choice("optimizer", {"adam": [real("beta_1", 0.8, 0.99)], "sgd": [boolean("nesterov")], "lion": []}),
+        real("decay", 0, 0.1, when={"optimizer": ["adam", "sgd"], "layers": 3}),
+        fixed("seed", 7),
+    ],
+    where=["units_0 >= units_1", "units_1 >= units_2"],
+)
+YAML = """\
+space:
+  learning_rate: {min: 1e-05, max: 0.1, default: 0.001, sampling: log}
+  layers:
+    min: 1
+    max: 3
+    repeat: {units: {min: 32, max: 256, step: 32}, activation: [relu, no]}
+  optimizer:
+    choice:
+      adam: {beta_1: {min: 0.8, max: 0.99}}
+      sgd: {nesterov: [false, true]}
+      lion:
+  decay: {min: 0.0, max: 0.1, when: {optimizer: [adam, sgd], layers: 3}}
+  seed: {fixed: 7}
+where: ["units_0 >= units_1", units_1>=units_2]
+"""
 
 
-def test_logarithmic_sampling_is_not_taken_over_where_zero_is_declared() -> None:
-    """A range from 0 has no logarithm: it stays linear, and a multiplying step stays out of it."""
-    code = Number(name="rate", min=0.1, max=10.0, integer=False, step=10, sampling=Sampling.LOG)
-    declared = Declared(
-        parameter=Number(name="rate", min=0.0, max=1.0, integer=False), open=frozenset({"step", "sampling"})
-    )
-    narrowed = declared.narrow(code)
-    assert isinstance(narrowed, Number)
-    assert (narrowed.sampling, narrowed.step) == (Sampling.LINEAR, None)
+def test_what_is_offered_is_what_is_listed() -> None:
+    """The public names, each of which there is."""
+    assert spaces.__all__ == sorted(spaces.__all__)
+    assert set(spaces.__all__) == set(spaces._FROM)  # pyright: ignore[reportPrivateUsage]
+    assert set(spaces.__all__) >= {"Space", "boolean", "choice", "fixed", "integer", "real", "repeat"}
+    assert all(callable(getattr(spaces, name)) for name in spaces.__all__)
+    assert set(spaces.__all__) <= set(dir(spaces))
+    with pytest.raises(AttributeError, match="has no attribute 'chioce'"):
+        _ = spaces.chioce
 
 
-def test_the_codes_conditions_hold_whatever_is_declared() -> None:
-    """Where a parameter is read is for the code to say."""
-    under = (Condition(parent="kind", values=("mlp",)),)
-    declared = Declared(parameter=Choice(name="units", values=(8, 16)))
-    assert declared.narrow(replace(CODE, conditions=under)) == Choice(name="units", values=(8, 16), conditions=under)
+def test_importing_the_spaces_imports_nothing_heavy() -> None:
+    """Neither Keras nor Optuna, nor NumPy."""
+    code = "import sys; from kerasweep import spaces; spaces.integer('a', 1, 2); print(*sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert not {"keras", "keras_tuner", "tensorflow", "optuna", "numpy", "ray"} & set(done.stdout.split())
 
 
-@given(parameters, st.frozensets(st.sampled_from(["kind", "step", "sampling"])))
-def test_a_declaration_reads_back_from_json(parameter: Parameter, leaves_open: frozenset[str]) -> None:
-    """What is journaled of a declaration is all of it."""
-    declared = Declared(parameter=parameter, open=leaves_open)
-    assert Declared.from_json(json.loads(json.dumps(declared.to_json()))) == declared
+# One internal form ----------------------------------------------------------------------------------------------------
 
 
-@given(parameters)
-def test_narrowing_is_done_once(parameter: Parameter) -> None:
-    """A declaration that meets its own result changes nothing more."""
-    declared = Declared(parameter=Number(name=parameter.name, min=1.0, max=2.0, integer=False))
-    narrowed = declared.narrow(parameter)
-    assert declared.narrow(narrowed) == narrowed
+def test_python_and_yaml_say_the_same() -> None:
+    """However it is written, equal spaces are equal, hash equal, and have one digest."""
+    read = Space.from_yaml(YAML)
+    assert read == SPACE
+    assert hash(read) == hash(SPACE)
+    assert read.digest == SPACE.digest
+    assert len({read, SPACE}) == 1
 
 
-# learn ----------------------------------------------------------------------------------------------------------------
+def test_the_digest_is_for_ever() -> None:
+    """It may be kept in files: it is no matter of the process or the machine."""
+    small = Space([integer("units", 32, 64), choice("activation", ["relu", "gelu"])], where=["units < 60"])
+    assert small.digest == "3b6aca19050062de4309aa9e8f51e0027e3fc2f30d14cf126c8059d7b9ffd52a"
 
 
-@given(spaces())
-def test_what_is_known_is_not_learned_twice(space: Space) -> None:
-    """To learn all of a space again leaves it as it was, order included."""
-    again = space.learn(space.parameters.values())
-    assert list(again.parameters.items()) == list(space.parameters.items())
+@pytest.mark.parametrize(
+    "other",
+    [
+        Space([integer("a", 1, 4)]),
+        Space([integer("a", 1, 3, default=2)]),
+        Space([real("a", 1, 3)]),
+        Space([choice("a", [1, 2, 3])]),
+        Space([integer("b", 1, 3)]),
+        Space([integer("a", 1, 3, sampling="linear")]),
+        Space([integer("a", 1, 3)], where=["a < 3"]),
+        Space([integer("a", 1, 3), fixed("b", 1)]),
+        Space(),
+    ],
+    ids=lambda one: repr(one)[:60],
+)
+def test_spaces_that_differ_are_not_equal(other: Space) -> None:
+    """In a bound, a default, a kind, a name, a clause."""
+    assert Space([integer("a", 1, 3)]) != other
 
 
-def test_what_is_new_comes_last() -> None:
-    """Parameters are known in the order in which they became known."""
-    first, second = Boolean(name="first"), Boolean(name="second")
-    assert names(Space().learn([first]).learn([second, first])) == ["first", "second"]
+def test_the_order_counts() -> None:
+    """Proposals depend on it."""
+    one, other = integer("a", 1, 3), boolean("b")
+    assert Space([one, other]) != Space([other, one])
 
 
-def test_learning_leaves_the_space_before_as_it_was() -> None:
-    """A space is a value."""
-    before = Space().learn([Boolean(name="first")])
-    before.learn([Boolean(name="second")])
-    assert names(before) == ["first"]
+def test_true_and_1_are_two_values() -> None:
+    """So are 1 and 1.0, and "1"."""
+    spaces_ = [Space([fixed("a", value)]) for value in (True, 1, 1.0, "1")]
+    assert len(set(spaces_)) == 4
 
 
-def test_two_branches_may_use_one_name_with_two_ranges() -> None:
-    """Both are known: they are two parameters."""
-    small, large = replace(CODE, max=16, default=None), replace(CODE, min=128, max=256, default=None)
-    assert set(Space().learn([small, large]).parameters) == {identity(small), identity(large)}
+@settings(max_examples=12)
+@given(declared_spaces())
+def test_a_space_survives_yaml(space: Space) -> None:
+    """All of it, to the last bit of a float and the type of a value; what is written is a sweep file's."""
+    text = space.to_yaml()
+    again = Space.from_yaml(text)
+    assert again == space
+    assert again.declared == space.declared
+    assert again.to_yaml() == text
 
 
-def test_what_the_code_makes_of_a_declaration_takes_its_place() -> None:
-    """Once a model has read a declared name, the declaration's own form is searched no more."""
-    declared = Declared(parameter=replace(CODE, step=None, default=None), open=frozenset({"step"}))
-    read = declared.narrow(CODE)
-    assert list(Space.of([declared]).learn([read]).parameters.values()) == [read]
+@settings(max_examples=12)
+@given(declared_spaces(), st.booleans())
+def test_a_space_survives_json(space: Space, sort_keys: bool) -> None:
+    """Whatever becomes of the order of keys, and though JSON has only text for keys."""
+    again = Space.from_json(json.loads(json.dumps(space.to_json(), sort_keys=sort_keys)))
+    assert again == space
+    assert again.declared == space.declared
+    assert again.to_yaml() == space.to_yaml() or sort_keys
 
 
-def test_a_declared_parent_that_is_read_stays_before_its_children() -> None:
-    """The form that the code made of a parent stands where the declaration stood."""
-    parent = Declared(parameter=Number(name="depth", min=1, max=3, integer=True), open=frozenset({"step"}))
-    child = Declared(parameter=Boolean(name="skip", conditions=(Condition(parent="depth", values=(2, 3)),)))
-    read = parent.narrow(Number(name="depth", min=1, max=9, integer=True, step=2, default=2))
-    assert identity(read) != identity(parent.parameter)
-    space = Space.of([parent, child]).learn([read])
-    assert names(space) == ["depth", "skip"]
-    assert set(space.walk(initial)) == {identity(read), identity(child.parameter)}
+@settings(max_examples=12)
+@given(declared_spaces(), st.integers(0, 2**32))
+def test_a_sample_has_what_is_active_and_keeps_to_where(space: Space, seed: int) -> None:
+    """Each active parameter has a value of its domain, parents come first, clauses hold."""
+    sample = space.sample(seed)
+    for one in space.declared:
+        parameter = one.parameter
+        assert (parameter.name in sample) == parameter.active(sample)
+        assert all(condition.parent in sample for condition in parameter.conditions if parameter.name in sample)
+    if space.where and "late_0" in sample:
+        assert float(sample["late_0"]) < 0.5 or sample["kind"] == "cnn" or int(sample["depth"]) <= 2
+    assert space.sample(seed) == sample
 
 
-def test_a_declared_parent_that_is_read_as_it_stands_stays_before_its_children() -> None:
-    """To hear again of what was declared changes nothing in the order."""
-    parent = Declared(parameter=Choice(name="kind", values=("a", "b")))
-    child = Declared(parameter=Boolean(name="skip", conditions=(Condition(parent="kind", values=("a",)),)))
-    assert names(Space.of([parent, child]).learn([parent.parameter])) == ["kind", "skip"]
+def test_long_spaces_are_written_in_lines() -> None:
+    """As one would by hand: short pieces on one line."""
+    assert SPACE.to_yaml().splitlines()[:6] == [
+        "space:",
+        "  learning_rate: {min: 1e-05, max: 0.1, default: 0.001, sampling: log}",
+        "  layers:",
+        "    min: 1",
+        "    max: 3",
+        '    repeat: {units: {min: 32, max: 256, step: 32}, activation: {choice: [relu, "no"]}}',
+    ]
 
 
-def test_a_declared_parameter_read_under_a_condition_comes_after_its_parent() -> None:
-    """A declaration without conditions that the code reads in one branch is drawn after what the branch hangs on."""
-    declared = Declared(parameter=Boolean(name="skip"))
-    parent = Choice(name="kind", values=("a", "b"))
-    read = declared.narrow(Boolean(name="skip", conditions=(Condition(parent="kind", values=("a",)),)))
-    assert names(Space.of([declared]).learn([parent, read])) == ["kind", "skip"]
+# Names and conditions -------------------------------------------------------------------------------------------------
 
 
-def test_two_branches_may_read_one_declared_name() -> None:
-    """The second form of a declared name is learned beside the first, not in its place."""
-    declared = Declared(parameter=replace(CODE, step=None), open=frozenset({"step"}))
-    one, other = declared.narrow(CODE), declared.narrow(replace(CODE, step=4))
-    assert set(Space.of([declared]).learn([one]).learn([other]).parameters) == {identity(one), identity(other)}
+def conditions(space: Space) -> dict[str, list[tuple[str, tuple[object, ...]]]]:
+    """Return what each parameter hangs on, by name."""
+    return {one.parameter.name: [(it.parent, it.values) for it in one.parameter.conditions] for one in space.declared}
 
 
-# walk -----------------------------------------------------------------------------------------------------------------
-
-
-@given(spaces(), st.randoms(use_true_random=False))
-def test_a_walk_draws_what_is_active_and_nothing_else(space: Space, random: Random) -> None:
-    """Each parameter whose conditions hold under the values so far gets one, in order; no other is ever drawn."""
-    drawn: list[str] = []
-
-    def draw(key: str, parameter: Parameter) -> Scalar:
-        drawn.append(key)
-        values = parameter.values if isinstance(parameter, Choice) else (0.0, 0.5, 1.0)
-        return random.choice(values)
-
-    chosen = space.walk(draw)
-    by_name = {space.parameters[key].name: value for key, value in chosen.items()}
-    active = [key for key, parameter in space.parameters.items() if parameter.active(by_name)]
-    assert list(chosen) == active
-    assert drawn == [key for key in active if not isinstance(space.parameters[key], Fixed)]
-
-
-@given(spaces())
-def test_a_walk_visits_parents_before_children(space: Space) -> None:
-    """When a parameter is drawn, the parents of its conditions have values already."""
-    seen: list[str] = []
-
-    def draw(_: str, parameter: Parameter) -> Scalar:
-        assert all(condition.parent in seen for condition in parameter.conditions)
-        seen.append(parameter.name)
-        return parameter.initial
-
-    space.walk(draw)
-    assert len(seen) == len(set(seen))
-
-
-@given(spaces(), st.data())
-def test_pinned_values_are_kept_and_not_drawn_again(space: Space, data: st.DataObject) -> None:
-    """A further pass draws only what the one before did not have; a walk with all pinned draws nothing."""
-    before = space.walk(initial)
-    pinned = {key: before[key] for key in data.draw(st.sets(st.sampled_from(sorted(before))))}
-    drawn: list[str] = []
-
-    def draw(key: str, parameter: Parameter) -> Scalar:
-        drawn.append(key)
-        return parameter.initial
-
-    after = space.walk(draw, pinned)
-    assert after == before
-    assert not pinned.keys() & set(drawn)
-
-
-def test_a_pinned_value_whose_parent_was_drawn_otherwise_is_dropped() -> None:
-    """What a pass read in a branch that is not taken any more has no value."""
-    parent = Choice(name="kind", values=("a", "b"))
-    child = Boolean(name="skip", conditions=(Condition(parent="kind", values=("a",)),))
-    space = Space().learn([parent, child])
-    assert space.walk(lambda _key, _one: "b", {identity(child): True}) == {identity(parent): "b"}
-
-
-def test_a_fixed_value_is_recorded_and_can_be_a_parent() -> None:
-    """A fixed parameter is never drawn, but has its value, and conditions may hang on it."""
-    parent = Fixed(name="kind", value="a")
-    child = Boolean(name="skip", conditions=(Condition(parent="kind", values=("a",)),))
-    space = Space().learn([parent, child])
-    assert space.walk(initial) == {identity(parent): "a", identity(child): False}
-
-
-@pytest.mark.parametrize("kind", ["a", "b"])
-def test_two_forms_of_one_name_follow_their_own_conditions(kind: str) -> None:
-    """Of two ranges under one name, the one whose branch is taken is drawn."""
-    parent = Choice(name="kind", values=("a", "b"))
-    forms = {
-        value: replace(CODE, max=high, conditions=(Condition(parent="kind", values=(value,)),))
-        for value, high in (("a", 48), ("b", 64))
+def test_a_repeated_group_is_named_as_models_name_it_in_a_loop() -> None:
+    """`units_0`, `units_1`, …; a turn is active where the count goes so far; the first ones always."""
+    space = Space([repeat(integer("layers", 1, 3), [integer("units", 8, 64)])])
+    assert conditions(space) == {
+        "layers": [],
+        "units_0": [],
+        "units_1": [("layers", (2, 3))],
+        "units_2": [("layers", (3,))],
     }
-    space = Space().learn([parent, *forms.values()])
-    chosen = space.walk(lambda _, one: kind if one.name == "kind" else one.initial)
-    assert set(chosen) == {identity(parent), identity(forms[kind])}
+
+
+def test_a_count_may_be_a_choice_or_fixed() -> None:
+    """Any whole numbers from 0."""
+    chosen = Space([repeat(choice("layers", [0, 2]), [boolean("skip")])])
+    assert conditions(chosen) == {"layers": [], "skip_0": [("layers", (2,))], "skip_1": [("layers", (2,))]}
+    always = Space([repeat(fixed("layers", 2), [boolean("skip")])])
+    assert conditions(always) == {"layers": [], "skip_0": [], "skip_1": []}
+
+
+def test_groups_and_branches_nest_to_any_depth() -> None:
+    """A group in a group has two indices; a branch in a group hangs on that turn's choice."""
+    layer = choice("kind", {"dense": [integer("units", 8, 64)], "none": []})
+    block = repeat(integer("layers", 0, 2), [layer])
+    space = Space([choice("model", {"cnn": [repeat(integer("blocks", 1, 2), [block])], "mlp": []})])
+    names = conditions(space)
+    assert names["model/cnn/kind_1_0/dense/units"] == [
+        ("model", ("cnn",)),
+        ("model/cnn/blocks", (2,)),
+        ("model/cnn/layers_1", (1, 2)),
+        ("model/cnn/kind_1_0", ("dense",)),
+    ]
+    sample = {"model": "cnn", "model/cnn/blocks": 2, "model/cnn/layers_1": 0, "model/cnn/layers_0": 1}
+    active = {name for name, parents in names.items() if all(sample.get(one) in values for one, values in parents)}
+    assert {"model/cnn/kind_0_0", "model/cnn/layers_1"} <= active
+    assert not {"model/cnn/kind_1_0", "model/cnn/kind_0_1"} & active
+
+
+def test_when_may_name_what_stands_beside_it() -> None:
+    """In a group or a branch the nearest parameter of that name is meant, else the one of that full name."""
+    block = [choice("kind", ["conv", "dense"]), integer("kernel", 1, 7, when={"kind": "conv", "wide": True})]
+    space = Space([boolean("wide"), repeat(integer("blocks", 2, 2), block), boolean("kind")])
+    assert conditions(space)["kernel_1"] == [("kind_1", ("conv",)), ("wide", (True,))]
+    branch = [choice("kind", ["a", "b"]), boolean("x", when={"kind": "a"})]
+    space = Space([choice("model", {"m": branch})])
+    assert conditions(space)["model/m/x"] == [("model", ("m",)), ("model/m/kind", ("a",))]
+
+
+def test_a_parameter_may_stand_before_what_it_hangs_on() -> None:
+    """Parents are proposed first wherever they are written; all else stays in order."""
+    space = Space([real("decay", 0, 1, when={"optimizer": "sgd"}), boolean("z"), choice("optimizer", ["sgd", "lion"])])
+    assert list(conditions(space)) == ["z", "optimizer", "decay"]
+
+
+def test_what_is_not_said_is_as_the_model_has_it() -> None:
+    """A step or a sampling that is left out is open to the code; one that is given is not."""
+    (plain,), (said,) = (Space([one]).declared for one in (real("x", 1, 2), real("x", 1, 2, sampling="linear")))
+    assert plain == Declared(
+        parameter=Number(name="x", min=1, max=2, integer=False), open=frozenset({"sampling", "step"})
+    )
+    assert said.open == {"step"}
+    (log,) = Space([integer("x", 1, 8, step=2, sampling="log")]).declared
+    assert log.parameter == Number(name="x", min=1, max=8, integer=True, step=2, sampling=Sampling.LOG)
+
+
+def test_a_fixed_count_has_no_condition_to_declare() -> None:
+    """What always holds is not said."""
+    (one,) = (it for it in Space([repeat(integer("n", 1, 1), [boolean("b")])]).declared if it.parameter.name == "b_0")
+    assert one.parameter.conditions == ()
+    assert Condition(parent="n", values=(1,)) not in one.parameter.conditions
+
+
+# Mistakes -------------------------------------------------------------------------------------------------------------
+
+MISTAKES: list[tuple[Callable[[], object], str]] = [
+    (lambda: integer("x", 3, 1), "'x' has min 3 > max 1"),
+    (lambda: integer("x", 0, 1.5), "max_value of 'x' is 1.5; expected a whole number, or use `real`"),  # pyright: ignore[reportArgumentType]
+    (lambda: integer("x", True, 3), "min_value of 'x' is True"),
+    (lambda: integer("x", 1, 10**17), "too large"),
+    (lambda: real("x", 0, 1, sampling="log"), "min must be above 0"),
+    (lambda: real("x", 0, 1, sampling="lgo"), "did you mean 'log'"),  # pyright: ignore[reportArgumentType]
+    (lambda: real("x", 0, float("inf")), "expected a number"),
+    (lambda: real("x", 0, 1, default=2), "default 2, outside 0 to 1"),
+    (lambda: integer("x", 20, 100, step=32), "steps of 32 from 20 miss max 100; the nearest max that fits is 84"),
+    (lambda: real("x", 0, 1, step=0.3), "the nearest max that fits is 0.9"),
+    (lambda: real("x", 1e-4, 0.5, step=10, sampling="log"), "the nearest max that fits is 0.1"),
+    (lambda: real("x", 0, 1, step=5), "the nearest max that fits is 5.0"),
+    (
+        lambda: integer("x", 0, 9, step=3, default=4),
+        "default 4 is not on the grid of 'x'; the nearest value on it is 3",
+    ),
+    (lambda: choice("x", []), "'x' is an empty list"),
+    (lambda: choice("x", {}), "at least one branch"),
+    (lambda: choice("x", ["a", "a"]), "lists 'a' twice"),
+    (lambda: choice("x", ["a", 1]), "mixes number and text"),
+    (lambda: choice("x", ["relu"], default="rleu"), "did you mean 'relu'"),
+    (lambda: choice("x", {0.5: []}), "branches on 0.5, a float"),
+    (lambda: choice("x", {"a": [boolean("y"), boolean("y")]}), "'y' is declared twice in 'x/a'"),
+    (lambda: fixed("x", [1]), "a value of 'x' is a list"),  # pyright: ignore[reportArgumentType]
+    (lambda: fixed("", 1), "cannot name a parameter"),
+    (lambda: repeat(real("x", 1, 3), [boolean("y")]), "'repeat' needs a count"),
+    (lambda: repeat(integer("x", -1, 3), [boolean("y")]), "'repeat' needs a count"),
+    (lambda: repeat(integer("x", 1, 101), [boolean("y")]), "whole numbers from 0 to 100"),
+    (lambda: repeat(boolean("x"), [boolean("y")]), "'repeat' needs a count"),
+    (lambda: repeat(choice("x", ["a"]), [boolean("y")]), "'repeat' needs a count"),
+    (
+        lambda: repeat(integer("x", 1, 100), [repeat(integer("y", 1, 100), [boolean("z")])]),
+        "over 2000 parameters",
+    ),
+    (lambda: Space([boolean("x"), boolean("x")]), "'x' is declared twice"),
+    (lambda: Space([repeat(integer("n", 1, 2), [boolean("x")]), boolean("x_1")]), "'x_1' is declared twice"),
+    (lambda: Space([boolean("x", when={"y": 1})]), "'x' hangs on 'y', which is not declared"),
+    (lambda: Space([boolean("units"), boolean("x", when={"unts": True})]), "did you mean 'units'"),
+    (lambda: Space([real("r", 0, 1), boolean("x", when={"r": 0.5})]), "'x' hangs on 'r', a float"),
+    (lambda: Space([integer("n", 1, 3), boolean("x", when={"n": 4})]), "'n' is never 4; it is from 1 to 3"),
+    (lambda: Space([choice("o", ["adam"]), boolean("x", when={"o": "adm"})]), "did you mean 'adam'"),
+    (lambda: Space([boolean("b"), boolean("x", when={"b": 1})]), "'b' is never 1; it is one of false, true"),
+    (lambda: Space([boolean("x", when={"x": True})]), "cyclic condition: x → x"),
+    (
+        lambda: Space([boolean("a", when={"b": True}), boolean("b", when={"c": True}), boolean("c", when={"a": True})]),
+        "cyclic condition: a → b → c → a",
+    ),
+    (lambda: Space([boolean("a", when={})]), "'when' of 'a' is a mapping; expected values by parameter"),
+    (lambda: Space([boolean("a", when={"b": []})]), "expected a value or a list of values"),
+    (lambda: Space([integer("n", 1, 3)], where="n < 3"), "expected a list of clauses"),
+    (lambda: Space([integer("n", 1, 3)], where=["n <"]), "is not understood"),
+    (lambda: Space([integer("n", 1, 3)], where=["n > 3"]), "none of 3 configurations keeps to 'n > 3'"),
+    (lambda: Space([integer("n", 1, 3)], where=["n > 'a'"]), "cannot tell whether 1 > 'a'"),
+    (lambda: Space([integer("n", 1, 3)], where=["n > 1", "n < 2"]), "keeps to all clauses together"),
+    (lambda: Space([real("a", 0, 1), real("b", 0, 1)], where=["a == b"]), "none of 10000 random configurations"),
+]
+
+
+@pytest.mark.parametrize(("make", "words"), MISTAKES, ids=[words[:50] for _, words in MISTAKES])
+def test_a_mistake_is_told_where_it_is_made(make: Callable[[], object], words: str) -> None:
+    """In one line, with what was expected."""
+    with pytest.raises(BadInput) as caught:
+        make()
+    assert words in str(caught.value)
+    assert str(caught.value).isprintable()
+
+
+PLACED = [
+    (
+        "space:\n  a: {min: 1, max: 2, when: {b: x}}\n  b: {choice: [x, y], when: {a: 1}}\n",
+        "2:33",
+        "cyclic condition: a",
+    ),
+    ("space:\n  u: {min: 20, max: 100, step: 32}\n", "2:21", "miss max 100"),
+    ("space:\n  u: {min: 16, max: 64, step: 16, default: 20}\n", "2:44", "not on the grid"),
+    ("space:\n  u: {choice: {0.5: {a: [1]}}}\n", "2:16", "branches on 0.5"),
+    ("space:\n  r: {min: 0.0, max: 1.0}\n  u: {fixed: 1, when: {r: 0.1}}\n", "3:24", "a float"),
+    ("space:\n  o: [adam, sgd]\n  u: {fixed: 1, when: {o: adm}}\n", "3:27", "did you mean 'adam'"),
+    ("space:\n  n: {min: 1, max: 2, repeat: {u: {min: 2, max: 1}}}\n", "2:41", "'u_0' has min 2 > max 1"),
+    ("space:\n  n: {min: 1, max: 2, repeat: [u]}\n", "2:31", "'repeat' of 'n' is a list"),
+    ("space:\n  n: {min: 1, max: 2, each: {u: [1]}}\n", "2:23", "did you mean 'repeat'"),
+    ("space:\n  n: {min: 1.5, max: 2, repeat: {u: [1]}}\n", "2:25", "'repeat' needs a count"),
+    ("space:\n  n: {min: 1, max: 2, repeat: {u: [1]}}\n  u_1: [2]\n", "3:3", "declared twice"),
+    ("space:\n  u: {min: 1, max: 9}\nwhere:\n  - u > 3\n  - u > 10\n", "5:5", "none of 9 configurations"),
+    ("space:\n  u: {min: 1, max: 9}\nwhere: u > 3\n", "3:8", "'where' is no list"),
+    ("space:\n  u: {min: 1, max: 9}\nwere: [u > 3]\n", "3:1", "unknown key 'were'"),
+    ("- a\n", "1:1", "expected a mapping"),
+    ("space: 3\n", "1:8", "is no mapping"),
+]
+
+
+@pytest.mark.parametrize(("text", "place", "words"), PLACED, ids=[words for _, _, words in PLACED])
+def test_a_mistake_in_yaml_has_its_place(text: str, place: str, words: str) -> None:
+    """Line and column of the very piece."""
+    with pytest.raises(BadInput) as caught:
+        Space.from_yaml(text, "here.yaml")
+    assert str(caught.value).startswith(f"here.yaml:{place}: ")
+    assert words in str(caught.value)
+
+
+def test_a_step_from_code_may_miss_its_max() -> None:
+    """From `build(hp)` KerasTuner's semantics hold: the last step below is the last value."""
+    assert Number(name="x", min=0, max=10, step=4, integer=True).grid() == (0, 4, 8)
+
+
+def test_forms_of_any_group_are_all_read() -> None:
+    """An empty group, a branch without parameters and an alias to the same group are fine."""
+    forms: dict[str, Any] = {"n": {"fixed": 2, "repeat": None}, "o": {"choice": {"a": None, "b": {}}}}
+    assert [one.parameter.name for one in declare_all(forms)] == ["n", "o"]
+    assert Known.of(declare_all(forms)).parameters

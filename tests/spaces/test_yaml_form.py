@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from kerasweep.spaces.known import Declared
 from kerasweep.spaces.parameter import Boolean, Choice, Condition, Fixed, Number, Sampling
-from kerasweep.spaces.space import Declared
 from kerasweep.spaces.yaml_form import MANY_VALUES, BadForm, declare
 
 

@@ -12,9 +12,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast, final
 
-from ..spaces.errors import did_you_mean, one_line
-from ..spaces.trial import Scalar
-from ..spaces.yaml_form import shown
+from .bad_form import shown
+from .errors import did_you_mean, one_line
+from .trial import Scalar
 from .yaml_tree import Node, Place
 
 MAX_BYTES = 1_000_000

@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, final
 
-from ..spaces.errors import BadInput, one_line
-from ..spaces.trial import Scalar
+from .errors import BadInput, one_line
+from .trial import Scalar
 
 PASSWORD = re.compile(r"(?<=//)\S+(?=@)")
 
