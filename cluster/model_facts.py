@@ -88,8 +88,8 @@ def _inputs(graph: Any, sites: CallSites) -> tuple[InputFacts, ...]:
     facts: list[InputFacts] = []
     struct: Any = getattr(graph, "_inputs_struct", None)
     # Keras flattens a dict of inputs by its sorted keys, not in its order
-    by_name = cast(Mapping[str, Any], struct) if isinstance(struct, dict) else {}
-    keys = {id(one): key for key, one in by_name.items()}
+    by_name: Mapping[str, Any] = cast(Any, struct) if isinstance(struct, dict) else {}
+    keys = {id(one): str(key) for key, one in by_name.items()}
     for tensor in graph.inputs:
         use, layer, vocabulary = input_use(graph, tensor)
         facts.append(
