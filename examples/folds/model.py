@@ -1,4 +1,4 @@
-# pyright: basic, reportAttributeAccessIssue=false, reportOperatorIssue=false
+# pyright: basic, reportArgumentType=false, reportAttributeAccessIssue=false, reportOperatorIssue=false
 """Cross-validation: how far diabetes will have progressed after a year, from ten measures of 442 patients."""
 
 import keras

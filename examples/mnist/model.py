@@ -8,9 +8,9 @@ from sklearn.model_selection import train_test_split
 
 
 def build(hp):
-    filters = hp.Int("filters", 8, 24, step=8, default=16)
+    filters = hp.Int("filters", 16, 48, step=16, default=16)
     activation = hp.Choice("activation", ["relu", "gelu"])
-    learning_rate = hp.Float("learning_rate", 3e-4, 3e-2, sampling="log", default=1e-3)
+    learning_rate = hp.Float("learning_rate", 3e-4, 5e-3, sampling="log", default=1e-3)
 
     model = keras.Sequential([keras.Input((28, 28, 1))])
     for block in range(hp.Int("blocks", 1, 3, default=2)):
@@ -18,7 +18,7 @@ def build(hp):
         model.add(layers.MaxPooling2D())
     model.add(layers.Flatten())
     model.add(layers.Dropout(hp.Float("dropout", 0.0, 0.6, step=0.1, default=0.2)))
-    model.add(layers.Dense(hp.Int("units", 32, 256, sampling="log", default=128), activation=activation))
+    model.add(layers.Dense(hp.Int("units", 64, 256, sampling="log", default=128), activation=activation))
     model.add(layers.Dense(10, activation="softmax"))
     model.compile(
         optimizer=keras.optimizers.Adam(learning_rate),

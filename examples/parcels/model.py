@@ -1,4 +1,4 @@
-# pyright: basic
+# pyright: basic, reportArgumentType=false
 """Parcels: a picture, a note and a table row each; two questions: how to handle it, and what it costs to send."""
 
 from functools import cache

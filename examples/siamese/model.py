@@ -1,4 +1,4 @@
-# pyright: basic
+# pyright: basic, reportArgumentType=false
 """A siamese network: do two pictures show the same digit? Both are seen by one and the same convolutional network."""
 
 import keras
