@@ -66,7 +66,7 @@ def default_backend() -> str:
 
 def missing(backend: str) -> str:
     """Return what to do about a backend that is not installed; an empty string where there is nothing to do."""
-    if importlib.util.find_spec(backend) is not None:
+    if backend == "tensorflow" or importlib.util.find_spec(backend) is not None:  # TensorFlow is there in any case
         return ""
     return f'{backend} is not installed; expected it from `pip install "kerasweep[{backend}]"`'
 

@@ -143,7 +143,7 @@ class Driver:
             self._signals.running = True
             with ray.prestarted_actors():
                 engine.run(self._trainable(server), self._resources(), self._scratch / "tune")
-            self._watch_tracker()  # of a sweep that ended before its first report
+            self._watch_tracker(patience_s=0)  # it delivers the rest, also of a sweep that ended before a first report
             return self._exit_code(ledger)
         except RayDied:
             raise Infrastructure(f"Ray died under {self._spec.name}; what was journaled is safe") from None
@@ -250,13 +250,13 @@ class Driver:
         engine = Engine(ledger, self._folder, slots, interrupted=lambda: self._signals.code, watch=watch)
         return engine
 
-    def _watch_tracker(self) -> None:
-        """Start the tracker, and again when it died."""
+    def _watch_tracker(self, patience_s: float = 3.0) -> None:
+        """Start the tracker, and again when it died, so many seconds after it was started last."""
         if not self._job.track:
             return
         if self._tracker is None:
             self._tracker = Tracker(self._folder)
-        self._tracker.keep_alive()
+        self._tracker.keep_alive(patience_s)
 
     def _trainable(self, server: ForkServer) -> type[Any]:
         from ..cluster.actor import trainable
@@ -297,10 +297,10 @@ class Tracker:
         self._process: subprocess.Popen[bytes] | None = None
         self._started_at = 0.0
 
-    def keep_alive(self) -> None:
-        """Start it where it does not run, at most every few seconds."""
+    def keep_alive(self, patience_s: float) -> None:
+        """Start it where it does not run, unless it was started in the last `patience_s` seconds."""
         dead = self._process is None or self._process.poll() is not None
-        if dead and time.monotonic() - self._started_at > 3.0:
+        if dead and time.monotonic() - self._started_at >= patience_s:
             self._started_at = time.monotonic()
             self._process = start_tracker(self._folder)
             threading.Thread(target=self._process.wait, name="tracker", daemon=True).start()  # no zombie, no warning

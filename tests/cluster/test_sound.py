@@ -273,7 +273,7 @@ TABLE = {
     "named inputs and outputs": Sound(two_by_two(metrics={"kind": ["accuracy"]}), named, "max val_kind_accuracy"),
     "named inputs in any order": Sound(
         built(unsorted_inputs, BINARY),
-        lambda: split({"right": rows(2), "left": rows(3)}, classes(2)),
+        lambda: tuple(({"right": rows(2), "left": rows(3)}, classes(2)) for _ in range(2)),
     ),
     "tokens": Sound(tokens(50), lambda: split(np.arange(320).reshape(64, 5) % 50, classes(3))),
     "a label for each step": Sound(

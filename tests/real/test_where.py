@@ -109,7 +109,7 @@ def tags_of(home: Path) -> list[str]:
 
 def test_what_no_round_can_satisfy_ends_the_sweep(rig: Make) -> None:
     """A clause over a late-bound parameter that it never keeps to: 50 infeasible in a row, one line, exit 1."""
-    text = SWEEP.replace("late_rate < 1e-2", "width < 0")
+    text = SWEEP.replace("late_rate < 1e-2", "width < 0").replace("parallel: 2", "parallel: 1")
     sweep = rig(MODEL.replace("width = 0", 'width = hp.Int("width", 1, 3)'), text)
     code, said = sweep.run()
     assert code == 1, said

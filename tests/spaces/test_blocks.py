@@ -82,12 +82,15 @@ def test_what_is_asked_is_under_the_blocks_name(name: str) -> None:
 @pytest.mark.parametrize("name", BLOCKS)
 def test_lowers_the_loss(name: str) -> None:
     """A few steps at the defaults lower the loss."""
+    import keras
+
     noise = [key for key in explore(name)[0] if key.endswith("dropout/rate")]
+    keras.utils.set_random_seed(0)
     model, _ = build_at(BLOCKS[name], dict.fromkeys(noise, 0.0))
     model.run_eagerly = True  # tracing takes longer than these steps
-    model.optimizer.learning_rate = 0.003
+    model.optimizer.learning_rate = 0.001
     x, y = sample(model)
-    losses = model.fit(x, y, batch_size=16, epochs=5, verbose=0).history["loss"]
+    losses = model.fit(x, y, batch_size=16, epochs=12, verbose=0).history["loss"]
     assert min(losses[-2:]) < losses[0]
 
 
