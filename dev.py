@@ -67,11 +67,15 @@ def check() -> None:
 def test() -> None:
     """Run the checks and every test; further arguments go to pytest (`-m 'not real'` is the fast layer).
 
-    Two processes: one takes the tests that are real, which share what they start, the other the fast ones meanwhile.
+    The fast tests take two processes. The real ones come alone after them: they start processes of their own.
     """
-    if not sys.argv[2:]:
-        check()
-    run(PYTHON, "-m", "pytest", *sys.argv[2:])
+    pytest, two = (PYTHON, "-m", "pytest"), ("-n", "2", "--dist", "loadgroup")
+    if sys.argv[2:]:
+        run(*pytest, *two, *sys.argv[2:])
+        return
+    check()
+    run(*pytest, *two, "-m", "not real")
+    run(*pytest, "-m", "real")
 
 
 COMMANDS = {"setup": setup, "example": example, "check": check, "test": test}

@@ -183,12 +183,20 @@ def _complain(text: str) -> None:
 
 
 def wait_for_delivery(folder: Path, patience_s: float, hurried: Callable[[], bool] = lambda: False) -> str:
-    """Wait until MLflow has all of the sweep; return what is left to do, in words, or an empty string."""
-    deadline = time.monotonic() + patience_s
+    """Wait until MLflow has all of the sweep; return what is left to do, in words, or an empty string.
+
+    Args:
+        folder: The sweep's folder.
+        patience_s: So long nothing more may be delivered before it gives up.
+        hurried: Whether to give up at once.
+    """
+    delivered, deadline = -1, 0.0
     while True:
         status = delivery_status(folder)
         if status.delivered_seq >= status.last_seq:
             return ""
+        if status.delivered_seq > delivered:
+            delivered, deadline = status.delivered_seq, time.monotonic() + patience_s
         if time.monotonic() > deadline or hurried():
             left = status.last_seq - status.delivered_seq
             return f"MLflow lacks {left} events of {folder.name}, which are safe: `kerasweep sync {folder.name}`"

@@ -228,7 +228,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run the tracker process and return its exit code."""
     options = Options.parse(argv)
     os.umask(0o077)
-    os.nice(10)
+    os.nice(5)  # training comes first, but on a busy machine MLflow still has to be imported in seconds
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(Formatter("%(asctime)s %(levelname)s %(message)s"))
     logging.basicConfig(level=logging.WARNING, handlers=[handler])
