@@ -32,6 +32,8 @@ from .live import View, last_words, view
 
 POLL_S = 0.1
 DELIVERY_S = 60.0
+INTERRUPTED_S = 8.0
+"""An interrupted command waits no longer for MLflow."""
 """The command waits at most so long for MLflow after the sweep's end."""
 
 
@@ -160,7 +162,10 @@ def _conclude(run: _Run, job: Job, history: History, console: Console) -> int:
         _complain(history.ended.why if history.closing else f"no trial of {name} succeeded; `kerasweep show {name}`")
     if history.ended.exit_code in (130, 143):
         _complain(f"{history.ended.why}; nothing is lost: `kerasweep resume {name}`")
-    behind = wait_for_delivery(Path(job.folder), 8.0 if run.signals else DELIVERY_S, lambda: run.signals > 1)
+    limit = time.monotonic() + INTERRUPTED_S
+    behind = wait_for_delivery(
+        Path(job.folder), DELIVERY_S, lambda: run.signals > 1 or (run.signals > 0 and time.monotonic() > limit)
+    )
     if behind:
         _complain(behind)
     return history.ended.exit_code or (3 if behind else 0)
