@@ -32,9 +32,9 @@ from .live import View, last_words, view
 
 POLL_S = 0.1
 DELIVERY_S = 60.0
+"""After the sweep's end the command gives MLflow up when nothing more was delivered for so long."""
 INTERRUPTED_S = 8.0
 """An interrupted command waits no longer for MLflow."""
-"""The command waits at most so long for MLflow after the sweep's end."""
 
 
 @final
