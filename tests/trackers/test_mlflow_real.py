@@ -202,7 +202,7 @@ def test_the_driver_dies_and_the_sweep_is_resumed(uri: str, sweep: Path) -> None
         one.append(*for_the_lab(first_session()[:-1], uri, name))
         wait_for(lambda: delivery_status(sweep).complete)
         assert runs_of(uri, name)["t0003"].info.status == "RUNNING"
-        assert os.getpriority(os.PRIO_PROCESS, process.pid) == 10
+        assert os.getpriority(os.PRIO_PROCESS, process.pid) == 5
     at = time.monotonic()
     finish(process)
     assert time.monotonic() - at < 5.0
