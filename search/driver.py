@@ -178,14 +178,14 @@ class Driver:
             self._mistakes = [Finding.from_json(one) for one in server.inspected(INSPECTION_S)]
             logger.info("the model and the data are looked at: %d errors", len(self._mistakes))
 
-    def _refuse_mistakes(self, ledger: Ledger) -> None:
-        """End a sweep that training cannot mend; it leaves nothing behind, since no epoch was trained.
+    def _refuse_mistakes(self, *, begun: bool) -> None:
+        """End a sweep that training cannot mend; it leaves nothing behind, since nothing has `begun`: no trial, no run.
 
         Raises:
             BadInput: there is such a mistake; the line has the first one.
         """
         found, self._mistakes = self._mistakes, []
-        if found and not any(trial.metrics for trial in ledger.history.trials.values()):
+        if found and not begun:
             self._refused = True
             more = f", and {len(found) - 1} more" if len(found) > 1 else ""
             raise BadInput(f"{found[0].line}{more}; `kerasweep plan` shows all, `--force` runs it all the same")
@@ -243,12 +243,12 @@ class Driver:
 
         def watch() -> None:
             ray.check()
-            self._refuse_mistakes(ledger)
+            self._refuse_mistakes(begun=engine.heard or self._tracker is not None)
             if engine.heard or time.monotonic() - began > TRACKER_S:
                 self._watch_tracker()
 
         engine = Engine(ledger, self._folder, slots, interrupted=lambda: self._signals.code, watch=watch)
-        return engine
+        return engine  # named, since `watch` looks at it
 
     def _watch_tracker(self, patience_s: float = 3.0) -> None:
         """Start the tracker, and again when it died, so many seconds after it was started last."""
