@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 from collections.abc import Callable
 from pathlib import Path
 
@@ -64,7 +63,6 @@ def test_a_sweep_over_folds(rig: Make) -> None:
         assert record.outcome.value == record.metrics[3]["val_accuracy"]
 
 
-@pytest.mark.skipif(importlib.util.find_spec("jax") is None, reason="the extra `jax` is not installed")
 def test_the_same_sweep_on_jax(rig: Make) -> None:
     """Keras computes with JAX in every trainer; the process that they are forked from has started none of its threads."""
     said = "\n    print('computes with', keras.backend.backend(), flush=True)\n    return model\n"
