@@ -16,7 +16,8 @@ from .finding import Finding, note
 from .hypermodel import UserModel
 from .inspection import inspect, inspect_data
 from .model_facts import model_facts
-from .training import Settings, UserCode, declared_by_name
+from .settings import Settings, declared_by_name
+from .user_code import UserCode
 
 FIRST = 32
 """So many samples are predicted where a model does not say what its outputs are like."""

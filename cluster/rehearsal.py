@@ -25,7 +25,9 @@ from .look import fit_facts, look_at
 from .loop import Report, UserLoop
 from .memory import training_size
 from .model_facts import learning_rate
-from .training import Settings, StopTraining, UserCode, clean_up, fit_arguments_of, sweep_arguments, trace_of
+from .settings import Settings, sweep_arguments, trace_of
+from .training import StopTraining, clean_up
+from .user_code import UserCode, fit_arguments_of
 
 KERAS_BATCH = 32
 """Keras's batch size where none is given."""

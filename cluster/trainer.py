@@ -24,7 +24,9 @@ from .failure import describe
 from .link import Link, LinkClosed, Message
 from .program import Program
 from .rehearsal import check, probe, refuse_unread, rehearse
-from .training import Settings, Training, UserCode, clean_up
+from .settings import Settings
+from .training import Training, clean_up
+from .user_code import UserCode
 
 BEAT_S = 1.0
 """The main thread says so often how far training is, so that a hang can be told from slow work."""

@@ -9,25 +9,22 @@ from __future__ import annotations
 import gc
 import os
 import time
-from collections.abc import Callable, Generator, Iterable, Mapping
-from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
-from pathlib import Path
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Any, cast, final
 
 from ..spaces.errors import Infeasible, one_line
 from ..spaces.hp import hyperparameters_class
-from ..spaces.known import Declared
-from ..spaces.trace import NeedsParameters, Trace, Undeclared
-from ..spaces.trial import Assignment, Json, Scalar
-from .backend import KerasSettings
-from .data import UserData
+from ..spaces.trace import NeedsParameters
+from ..spaces.trial import Assignment
 from .failure import describe
 from .folds import check_foldable, fold_arguments, fold_of_each, mean
 from .hypermodel import FitResult, UserModel, callbacks_for, fit_result
 from .link import Message
 from .loop import Report, UserLoop
 from .reporter import Fitted, reporter_class
+from .settings import Settings, sweep_arguments, trace_of
+from .user_code import UserCode, count_params, fit_arguments_of
 from .weights import BestWeights
 
 Say = Callable[[Message], None]
@@ -35,112 +32,6 @@ Say = Callable[[Message], None]
 
 class StopTraining(BaseException):
     """Ends a fit at the end of a batch; not an `Exception`, so that user code cannot swallow it."""
-
-
-@final
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Settings:
-    """What holds for all trials of a sweep: the objective, the plain `fit` arguments, the declared parameters."""
-
-    metric: str
-    maximize: bool
-    at_last: bool
-    fit: Mapping[str, Json] = field(default_factory=dict[str, Json])
-    declared: tuple[Mapping[str, Any], ...] = ()
-    undeclared: str = Undeclared.SEARCH
-    weights: str = ""
-    root: str = ""
-    seed: int = 0
-
-    @property
-    def folds(self) -> int:
-        """How many folds a trial is the mean over; 0 where it is one fit."""
-        folds = self.fit.get("folds")
-        return folds if isinstance(folds, int) else 0
-
-    def better(self, one: float, other: float) -> bool:
-        """Say whether `one` is a better objective than `other`."""
-        return one > other if self.maximize else one < other
-
-    def to_json(self) -> dict[str, Json]:
-        """Return the form in which it travels."""
-        return asdict(self)
-
-    @classmethod
-    def from_json(cls, data: Mapping[str, Any]) -> Settings:
-        """Return what `to_json` wrote."""
-        return cls(**data)
-
-
-@final
-class UserCode:
-    """The user's model or training loop, and the data, loaded once per trainer."""
-
-    def __init__(self, model: UserModel | UserLoop, data: UserData, keras: KerasSettings) -> None:
-        self.model = model
-        self.data = data
-        self.keras = keras
-        self.dtype_policy: str = keras.dtype_policy or _dtype_policy()
-
-    @classmethod
-    def of(
-        cls,
-        model: Any,
-        data: Any,
-        *,
-        loop: bool = False,
-        keras: KerasSettings | None = None,
-        cache: Path | None = None,
-    ) -> UserCode:
-        """Return the code ready to use; calls the data function, unless it is one of `hp`.
-
-        Args:
-            model: `build(hp)`, or a `keras_tuner.HyperModel` class or instance; or a training loop.
-            data: What `UserData` takes.
-            loop: Whether `model` is a training loop.
-            keras: The sweep's settings of Keras.
-            cache: A folder in which the trainers of this program on this machine share arrays.
-        """
-        made = UserLoop(model, with_data=data is not None) if loop else UserModel(model)
-        return cls(made, UserData(data, cache, (model,)), keras or KerasSettings())
-
-    def start_session(self, seed: int) -> None:
-        """Set what Keras's clearing of a session takes back: dtype policy and seeds."""
-        import keras
-
-        keras.config.set_dtype_policy(self.dtype_policy)
-        keras.utils.set_random_seed(seed % 2**32)
-
-    @contextmanager
-    def policy(self) -> Generator[None]:
-        """Build under the sweep's dtype policy, and leave the process with its own."""
-        import keras
-
-        before = keras.config.dtype_policy()
-        keras.config.set_dtype_policy(self.dtype_policy)
-        try:
-            yield
-        finally:
-            keras.config.set_dtype_policy(before)
-
-    def build(self, hp: Any) -> Any:
-        """Return the compiled model for `hp`, to be trained as the sweep says.
-
-        Raises:
-            TypeError: there is a training loop instead, which makes its own.
-        """
-        if isinstance(self.model, UserLoop):
-            raise TypeError("the sweep has a training loop, which makes its models itself; expected build(hp)")
-        model = self.model.build(hp)
-        if hasattr(model, "compile"):
-            self.keras.apply_to(model)
-        return model
-
-
-def _dtype_policy() -> str:
-    import keras
-
-    return str(cast(Any, keras.config.dtype_policy()).name)
 
 
 @final
@@ -416,43 +307,6 @@ class Fold:
             if metric in epoch and (metric not in best or self._settings.better(epoch[metric], best[metric])):
                 best = dict(epoch)
         return best or (epochs[-1] if epochs else {})
-
-
-def trace_of(settings: Settings, assigned: Mapping[str, Scalar]) -> Trace:
-    """Return the trace of a pass that begins."""
-    declared = declared_by_name(settings.declared)
-    return Trace(assigned=assigned, declared=declared, undeclared=settings.undeclared)
-
-
-def declared_by_name(forms: Iterable[Mapping[str, Any]]) -> dict[str, Declared]:
-    """Return the parameters of the sweep file by name."""
-    return {one.parameter.name: one for one in map(Declared.from_json, forms)}
-
-
-def sweep_arguments(trace: Trace, settings: Settings) -> dict[str, Any]:
-    """Return the arguments of `fit` that the sweep file gives, searched ones read from the trace."""
-    searched = {
-        name.removeprefix("fit/"): trace.read(one.parameter)
-        for name, one in trace.declared.items()
-        if name.startswith("fit/")
-    }
-    plain: dict[str, Any] = {name: value for name, value in settings.fit.items() if name != "folds"}
-    if isinstance(plain.get("class_weight"), Mapping):  # JSON has made its classes text
-        plain["class_weight"] = {int(name): weight for name, weight in plain["class_weight"].items()}
-    return {**plain, **searched}
-
-
-def fit_arguments_of(code: UserCode, hp: Any, trace: Trace, settings: Settings) -> dict[str, Any]:
-    """Return the arguments of one trial's `fit`: the sweep file's, and the data."""
-    return {**sweep_arguments(trace, settings), **code.data.arguments(hp)}
-
-
-def count_params(model: Any) -> int | None:
-    """Return how many parameters the model has; None where it is not built before `fit`."""
-    try:
-        return int(model.count_params())
-    except (AttributeError, ValueError):
-        return None
 
 
 def clean_up() -> None:

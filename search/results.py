@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, final
 
 from ..cluster.backend import VARIABLE
 from ..cluster.program import Program, snapshot
-from ..cluster.training import UserCode
+from ..cluster.user_code import UserCode
 from ..cluster.weights import load_models, load_weights
 from ..spaces.errors import BadInput, NoTrialSucceeded
 from ..spaces.hp import hyperparameters_class

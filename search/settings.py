@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from ..cluster.program import Program
-from ..cluster.training import Settings
+from ..cluster.settings import Settings
 from .objective import At, Direction
 from .spec import SweepSpec
 

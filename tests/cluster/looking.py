@@ -10,7 +10,8 @@ from typing import Any
 from kerasweep.cluster.call_sites import CallSites
 from kerasweep.cluster.finding import Finding
 from kerasweep.cluster.look import look_at
-from kerasweep.cluster.training import Settings, UserCode
+from kerasweep.cluster.settings import Settings
+from kerasweep.cluster.user_code import UserCode
 
 HERE = str(Path(__file__).parent)
 

@@ -10,7 +10,9 @@ from typing import Any
 import pytest
 
 from kerasweep.cluster.hypermodel import FitResult, UserModel, callbacks_for, fit_result
-from kerasweep.cluster.training import Settings, Training, UserCode
+from kerasweep.cluster.settings import Settings
+from kerasweep.cluster.training import Training
+from kerasweep.cluster.user_code import UserCode
 from kerasweep.spaces.hp import declared_by, hyperparameters_class
 from kerasweep.spaces.known import Declared, Known
 from kerasweep.spaces.parameter import Parameter, parameter_from_json

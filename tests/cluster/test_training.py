@@ -14,7 +14,9 @@ import pytest
 
 from kerasweep.cluster.backend import KerasSettings
 from kerasweep.cluster.rehearsal import rehearse
-from kerasweep.cluster.training import Settings, Training, UserCode
+from kerasweep.cluster.settings import Settings
+from kerasweep.cluster.training import Training
+from kerasweep.cluster.user_code import UserCode
 from kerasweep.cluster.weights import load_models
 from kerasweep.spaces.errors import BadInput
 from kerasweep.spaces.parameter import identity, parameter_from_json

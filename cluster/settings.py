@@ -1,0 +1,70 @@
+"""What holds for all trials of a sweep, as trainers are told it, and what follows from it for one pass of a model."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any, final
+
+from ..spaces.known import Declared
+from ..spaces.trace import Trace, Undeclared
+from ..spaces.trial import Json, Scalar
+
+
+@final
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """What holds for all trials of a sweep: the objective, the plain `fit` arguments, the declared parameters."""
+
+    metric: str
+    maximize: bool
+    at_last: bool
+    fit: Mapping[str, Json] = field(default_factory=dict[str, Json])
+    declared: tuple[Mapping[str, Any], ...] = ()
+    undeclared: str = Undeclared.SEARCH
+    weights: str = ""
+    root: str = ""
+    seed: int = 0
+
+    @property
+    def folds(self) -> int:
+        """How many folds a trial is the mean over; 0 where it is one fit."""
+        folds = self.fit.get("folds")
+        return folds if isinstance(folds, int) else 0
+
+    def better(self, one: float, other: float) -> bool:
+        """Say whether `one` is a better objective than `other`."""
+        return one > other if self.maximize else one < other
+
+    def to_json(self) -> dict[str, Json]:
+        """Return the form in which it travels."""
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> Settings:
+        """Return what `to_json` wrote."""
+        return cls(**data)
+
+
+def trace_of(settings: Settings, assigned: Mapping[str, Scalar]) -> Trace:
+    """Return the trace of a pass that begins."""
+    declared = declared_by_name(settings.declared)
+    return Trace(assigned=assigned, declared=declared, undeclared=settings.undeclared)
+
+
+def declared_by_name(forms: Iterable[Mapping[str, Any]]) -> dict[str, Declared]:
+    """Return the parameters of the sweep file by name."""
+    return {one.parameter.name: one for one in map(Declared.from_json, forms)}
+
+
+def sweep_arguments(trace: Trace, settings: Settings) -> dict[str, Any]:
+    """Return the arguments of `fit` that the sweep file gives, searched ones read from the trace."""
+    searched = {
+        name.removeprefix("fit/"): trace.read(one.parameter)
+        for name, one in trace.declared.items()
+        if name.startswith("fit/")
+    }
+    plain: dict[str, Any] = {name: value for name, value in settings.fit.items() if name != "folds"}
+    if isinstance(plain.get("class_weight"), Mapping):  # JSON has made its classes text
+        plain["class_weight"] = {int(name): weight for name, weight in plain["class_weight"].items()}
+    return {**plain, **searched}

@@ -1,0 +1,99 @@
+"""The user's code in a trainer: the model or the training loop, and the data, loaded once."""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, cast, final
+
+from ..spaces.trace import Trace
+from .backend import KerasSettings
+from .data import UserData
+from .hypermodel import UserModel
+from .loop import UserLoop
+from .settings import Settings, sweep_arguments
+
+
+@final
+class UserCode:
+    """The user's model or training loop, and the data, loaded once per trainer."""
+
+    def __init__(self, model: UserModel | UserLoop, data: UserData, keras: KerasSettings) -> None:
+        self.model = model
+        self.data = data
+        self.keras = keras
+        self.dtype_policy: str = keras.dtype_policy or _dtype_policy()
+
+    @classmethod
+    def of(
+        cls,
+        model: Any,
+        data: Any,
+        *,
+        loop: bool = False,
+        keras: KerasSettings | None = None,
+        cache: Path | None = None,
+    ) -> UserCode:
+        """Return the code ready to use; calls the data function, unless it is one of `hp`.
+
+        Args:
+            model: `build(hp)`, or a `keras_tuner.HyperModel` class or instance; or a training loop.
+            data: What `UserData` takes.
+            loop: Whether `model` is a training loop.
+            keras: The sweep's settings of Keras.
+            cache: A folder in which the trainers of this program on this machine share arrays.
+        """
+        made = UserLoop(model, with_data=data is not None) if loop else UserModel(model)
+        return cls(made, UserData(data, cache, (model,)), keras or KerasSettings())
+
+    def start_session(self, seed: int) -> None:
+        """Set what Keras's clearing of a session takes back: dtype policy and seeds."""
+        import keras
+
+        keras.config.set_dtype_policy(self.dtype_policy)
+        keras.utils.set_random_seed(seed % 2**32)
+
+    @contextmanager
+    def policy(self) -> Generator[None]:
+        """Build under the sweep's dtype policy, and leave the process with its own."""
+        import keras
+
+        before = keras.config.dtype_policy()
+        keras.config.set_dtype_policy(self.dtype_policy)
+        try:
+            yield
+        finally:
+            keras.config.set_dtype_policy(before)
+
+    def build(self, hp: Any) -> Any:
+        """Return the compiled model for `hp`, to be trained as the sweep says.
+
+        Raises:
+            TypeError: there is a training loop instead, which makes its own.
+        """
+        if isinstance(self.model, UserLoop):
+            raise TypeError("the sweep has a training loop, which makes its models itself; expected build(hp)")
+        model = self.model.build(hp)
+        if hasattr(model, "compile"):
+            self.keras.apply_to(model)
+        return model
+
+
+def _dtype_policy() -> str:
+    import keras
+
+    return str(cast(Any, keras.config.dtype_policy()).name)
+
+
+def fit_arguments_of(code: UserCode, hp: Any, trace: Trace, settings: Settings) -> dict[str, Any]:
+    """Return the arguments of one trial's `fit`: the sweep file's, and the data."""
+    return {**sweep_arguments(trace, settings), **code.data.arguments(hp)}
+
+
+def count_params(model: Any) -> int | None:
+    """Return how many parameters the model has; None where it is not built before `fit`."""
+    try:
+        return int(model.count_params())
+    except (AttributeError, ValueError):
+        return None
