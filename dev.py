@@ -45,7 +45,7 @@ def setup() -> None:
     print("Setting up .venv (the first time takes some minutes: TensorFlow, Ray and MLflow are large).", flush=True)
     if not PYTHON.exists():
         venv.create(VENV, with_pip=True)
-    pip = (PYTHON, "-m", "pip", "--disable-pip-version-check", "install", "--quiet")
+    pip = (PYTHON, "-m", "pip", "--disable-pip-version-check", "install", "-qq")
     run(*pip, "--require-hashes", "-r", "requirements.lock")
     run(*pip, "--no-deps", "--no-build-isolation", "-C", "editable_mode=strict", "-e", ".")
     STAMP.write_text(wanted)

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from ..spaces.errors import did_you_mean
 from .facts import ArrayFacts, InputFacts, Kind, ModelFacts, PartFacts, Shape, Use
 from .finding import Finding, error, note, warning
-from .loss_checks import shown
+from .label_checks import shown
 
 PIXELS = 16.0
 """Images whose values reach further than this, and are nowhere negative, count as not scaled."""

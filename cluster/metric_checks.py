@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from .facts import ArrayFacts, LossKind, OutputFacts
 from .finding import Finding, warning
-from .loss_checks import looks_like_classes, size
+from .label_checks import looks_like_classes, size
 
 SPARSE = ("sparsecategoricalaccuracy", "sparsetopkcategoricalaccuracy", "sparsecategoricalcrossentropy")
 ONE_HOT = ("categoricalaccuracy", "topkcategoricalaccuracy", "categoricalcrossentropy")
