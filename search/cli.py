@@ -55,13 +55,14 @@ def plan(
     limit: Annotated[
         float | None, typer.Option(metavar="SECONDS", min=0, help="Build models for at most so long (default: 30).")
     ] = None,
+    no_code: Annotated[bool, typer.Option("--no-code", help="Check the sweep file alone; import nothing of it.")] = False,
     as_json: AsJson = False,
     home: Home = None,
 ) -> None:
     """Look before spending: build models all over the space, run one batch, say what is wrong."""
     from .commands import plan_command
 
-    raise typer.Exit(plan_command(file, settings or [], home, limit_s=limit, as_json=as_json))
+    raise typer.Exit(plan_command(file, settings or [], home, limit_s=limit, code=not no_code, as_json=as_json))
 
 
 @app.command(rich_help_panel="Make")

@@ -20,7 +20,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from types import FrameType
@@ -35,6 +35,7 @@ from ..spaces.errors import BadInput, Infrastructure, KerasweepError, one_line
 from ..spaces.trial import Cause
 from ..trackers.events import AttemptEnded, Event, Noticed, SweepResumed, SweepStarted
 from ..trackers.journal import Journal, Reader
+from ..trackers.redaction import mask, redact, secrets_of
 from .engine import Engine
 from .job import SCRATCH, Job
 from .ledger import Ledger
@@ -105,6 +106,7 @@ class Driver:
         self._tracker: Tracker | None = None
         self._mistakes: list[Finding] = []
         self._refused = False
+        self._secrets = secrets_of(os.environ)
         os.environ[SCRATCH] = str(self._scratch)
 
     def run(self) -> int:
@@ -206,7 +208,7 @@ class Driver:
     def _ledger(self, journal: Journal) -> Ledger:
         with Reader(self._folder) as reader:
             past = list(reader.after(0))
-        ledger = Ledger(journal, self._spec, past)
+        ledger = Ledger(journal, self._spec, past, secrets=self._secrets)
         spec, versions = self._spec.to_json(), installed_versions()
         if not past:
             notes = [Noticed(text=note) for note in self._spec.notes]
@@ -325,7 +327,8 @@ def start_tracker(folder: Path) -> subprocess.Popen[bytes]:
 def main() -> None:
     """Read the job from standard input, run it, and say how it went on the channel and by the exit code."""
     os.umask(0o077)
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    secrets = secrets_of(os.environ)
+    _log_without(secrets)
     job = Job(**json.load(sys.stdin))
     signals = Signals()
     signals.install()
@@ -343,15 +346,28 @@ def main() -> None:
         code = interrupt.code
     except KerasweepError as error:
         logger.exception("the driver ends")
-        tell({"type": "error", "text": one_line(str(error)), "exit_code": error.exit_code})
+        tell({"type": "error", "text": one_line(mask(str(error), secrets)), "exit_code": error.exit_code})
         code = error.exit_code
     except BaseException as error:
         logger.exception("the driver failed")
-        tell({"type": "error", "text": one_line(f"{type(error).__name__}: {error}"), "exit_code": 3})
+        text = one_line(mask(f"{type(error).__name__}: {error}", secrets))
+        tell({"type": "error", "text": text, "exit_code": 3})
     finally:
         _remove_staging(job)
     sys.stderr.flush()
     os._exit(code)
+
+
+def _log_without(secrets: Sequence[str]) -> None:
+    """Write the log to standard error, the secrets masked."""
+
+    class Formatter(logging.Formatter):
+        def format(self, record: logging.LogRecord) -> str:
+            return redact(mask(super().format(record), secrets))
+
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
+    logging.basicConfig(level=logging.INFO, handlers=[handler])
 
 
 def _remove_staging(job: Job) -> None:

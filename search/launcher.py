@@ -29,6 +29,7 @@ from ..trackers.journal import Reader
 from ..trackers.status import delivery_status
 from .job import SCRATCH, Job
 from .live import View, last_words, view
+from .terminal import Terminal
 
 POLL_S = 0.1
 DELIVERY_S = 60.0
@@ -184,7 +185,7 @@ def _not_begun(run: _Run, name: str) -> int:
 
 
 def _complain(text: str) -> None:
-    Console(stderr=True).print(text, markup=False, highlight=False, soft_wrap=True)
+    Terminal(stderr=True).print(text, soft_wrap=True)
 
 
 def wait_for_delivery(folder: Path, patience_s: float, hurried: Callable[[], bool] = lambda: False) -> str:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from typing import final
 
 from ..spaces.known import Known
-from ..trackers.events import Entry, Event, TrialEnded
+from ..trackers.events import AttemptEnded, Entry, Event, Noticed, SweepClosing, SweepEnded, TrialEnded
 from ..trackers.history import History
 from ..trackers.journal import Journal
+from ..trackers.redaction import mask
 from .core import Close, Command, End, step
 from .sampler import OptunaSampler
 from .spec import SweepSpec
@@ -19,9 +21,19 @@ from .state import State
 class Ledger:
     """The journal's writing end together with all that is folded from it."""
 
-    def __init__(self, journal: Journal, spec: SweepSpec, past: Iterable[Entry] = ()) -> None:
-        """Fold the past; the same entries give the same state, sampler and history as the live run had."""
+    def __init__(
+        self, journal: Journal, spec: SweepSpec, past: Iterable[Entry] = (), *, secrets: Sequence[str] = ()
+    ) -> None:
+        """Fold the past; the same entries give the same state, sampler and history as the live run had.
+
+        Args:
+            journal: Where events are written.
+            spec: The sweep.
+            past: What is journaled.
+            secrets: Texts that are masked in messages before these are journaled.
+        """
         self.journal = journal
+        self._secrets = secrets
         self.spec = spec
         self.state = State(rules=spec.rules())
         self.history = History()
@@ -55,7 +67,7 @@ class Ledger:
         waiting = list(events)
         count = len(waiting)
         for event in waiting:
-            commands = self._fold(self.journal.append_soon(event))
+            commands = self._fold(self.journal.append_soon(masked(event, self._secrets)))
             waiting.extend(self._consequences(commands))
         return len(waiting) > count
 
@@ -80,3 +92,19 @@ class Ledger:
         events = self._consequences(commands)
         if events:
             self.record(*events)
+
+
+def masked(event: Event, secrets: Sequence[str]) -> Event:
+    """Return the event with none of the secrets in its messages, which may quote what the user's code has seen."""
+    match event:
+        case TrialEnded(outcome=outcome):
+            reason, traceback = mask(outcome.reason, secrets), mask(outcome.traceback, secrets)
+            return replace(event, outcome=replace(outcome, reason=reason, traceback=traceback))
+        case AttemptEnded(why=why, traceback=traceback):
+            return replace(event, why=mask(why, secrets), traceback=mask(traceback, secrets))
+        case SweepClosing(why=why) | SweepEnded(why=why):
+            return replace(event, why=mask(why, secrets))
+        case Noticed(text=text):
+            return replace(event, text=mask(text, secrets))
+        case _:
+            return event

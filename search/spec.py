@@ -11,6 +11,7 @@ from ..spaces.constraints import Constraints
 from ..spaces.known import Declared
 from ..spaces.trace import Undeclared
 from ..spaces.trial import Cause, Json
+from . import tracking_uri
 from .objective import At, Direction, Objective
 from .state import Rules
 from .stop import NeverStop, StopRule, SuccessiveHalving
@@ -131,10 +132,12 @@ class SweepSpec:
     @property
     def notes(self) -> tuple[str, ...]:
         """What the user should know of the specification, though nothing is wrong with it."""
+        notes = tracking_uri.notes(self.track.uri)
         if self.search.stop == "none" or self.rungs:
-            return ()
+            return notes
         first = self.search.min_epochs
         return (
+            *notes,
             f"stop: {self.search.stop} never judges: its first rung is epoch {first}, a trial has {self.max_epochs}",
         )
 

@@ -291,7 +291,7 @@ def test_an_override_may_hold_a_whole_form(folder: Path) -> None:
 @pytest.mark.parametrize(
     ("setting", "words"),
     [
-        ("fit.epochs=3.0", "'fit.epochs' is 3.0; expected a whole number, 1 or more"),
+        ("fit.epochs=3.0", "'fit.epochs' is 3.0; expected a whole number from 1 to 1000000"),
         ("fit.epochs", "expected `key=value`"),
         ("=3", "expected `key=value`"),
         ("fit..epochs=3", "expected `key=value`"),
@@ -314,7 +314,7 @@ def test_a_mistake_in_an_override_names_the_override(folder: Path, setting: str,
 # Mistakes ---------------------------------------------------------------------------------------------------------------------
 
 CODE = "expected `file.py:name` or `package.module:name`"
-WHOLE = "expected a whole number, 1 or more"
+WHOLE = "expected a whole number from 1 to 1000000"
 MISTAKES = [
     ("name: digits-mlp", "nmae: x", "1:1", "unknown key 'nmae'; expected one of name, model,"),
     ("name: digits-mlp", "nmae: x", "1:1", "(did you mean 'name'?)"),
@@ -405,7 +405,7 @@ MISTAKES = [
     ("asha", "ahsa", "14:30", "(did you mean 'asha'?)"),
     ("asha", "{rule: ahsa}", "14:37", "expected asha or none (did you mean 'asha'?)"),
     ("asha", "{rule: asha, facter: 3}", "14:43", "unknown key 'facter' in 'search.stop'"),
-    ("asha", "{rule: asha, factor: 1}", "14:51", "a whole number, 2 or more"),
+    ("asha", "{rule: asha, factor: 1}", "14:51", "a whole number from 2 to 1000000"),
     ("asha", "{min_epochs: 1}", "14:30", "'search.stop.rule' is missing; expected asha or none"),
     ("seed: 7", "seed: -1", "14:42", "from 0 to 4294967295"),
     ("trials: 200, hours: 4", "", "15:9", "the sweep has no end; expected `budget: {trials: 50}`"),
@@ -430,9 +430,9 @@ MISTAKES = [
     ("parallel: 2", "---", "17:1", "a second document begins here"),
     ("cpu: 1", "cpu: 0", "17:18", f"'resources.cpu' is 0; {WHOLE}"),
     ("cpu: 1", "cpu: 1.5", "17:18", f"'resources.cpu' is 1.5; {WHOLE}"),
-    ("gpu: 0.5", "gpu: -1", "17:26", "expected a number, 0 or more"),
+    ("gpu: 0.5", "gpu: -1", "17:26", "expected a number from 0 to 1000"),
     ("lost: 3", "lots: 3", "18:9", "expected one of lost, crash, oom, hang, error (did you mean 'lost'?)"),
-    ("lost: 3", "lost: -3", "18:15", "expected a whole number, 0 or more"),
+    ("lost: 3", "lost: -3", "18:15", "expected a whole number from 0 to 1000"),
     ("http://localhost:5000", "sqlite://mlflow.db", "19:14", "three slashes"),
     ("http://localhost:5000", "sqlite:///:memory:", "19:14", "expected a file"),
     ("experiment: digits", "experiment: ''", "19:51", "expected a name"),
@@ -492,7 +492,7 @@ def test_aliases_cannot_nest_without_end() -> None:
 @pytest.mark.usefixtures("folder")
 def test_a_huge_file_is_not_read() -> None:
     """Beyond a megabyte it is no sweep file."""
-    assert fault("#" * (MAX_BYTES + 1)) == "sweep.yaml: too large; expected at most 1 MB"
+    assert fault("#" * (MAX_BYTES + 1)) == "sweep.yaml:1:1: too large; expected at most 1 MB"
 
 
 def test_a_missing_file_has_a_near_match(folder: Path) -> None:
