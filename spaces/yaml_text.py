@@ -58,7 +58,7 @@ def parse(text: str, source: str) -> Node:
 
     text = text.removeprefix("\ufeff")
     try:
-        events = cast(Iterator[Any], YAML(typ="rt", pure=True).parse(text))
+        events = cast(Iterator[Any], YAML(typ="safe", pure=True).parse(text))
         return _Reader(events, source).document()
     except MarkedYAMLError as error:
         mark = cast(Any, error.problem_mark or error.context_mark)
