@@ -68,6 +68,7 @@ def run_command(file: Path, settings: Sequence[str], home: Path | None, *, detac
 def resume_command(name: str, settings: Sequence[str], home: Path | None, *, detach: bool) -> int:
     """Go on with a sweep."""
     folder = sweeps.find(sweeps.home_folder(home), name)
+    sweeps.check_own(folder)
     holder = Lock.holder(folder / "journal.lock")
     if holder is not None:
         raise SweepHeld(
