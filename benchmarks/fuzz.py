@@ -45,7 +45,9 @@ def main() -> None:
                 failures += 1
                 kept.mkdir(exist_ok=True)
                 (kept / f"{given.seed}-{case.seed}.yaml").write_bytes(case.data)
-                print(f"seed {given.seed}, case {case.seed}, --set {case.settings!r:.200}: {type(error).__name__} {error!s:.600}")
+                print(
+                    f"seed {given.seed}, case {case.seed}, --set {case.settings!r:.200}: {type(error).__name__} {error!s:.600}"
+                )
                 continue
             slowest = max(slowest, (seconds, case.seed))
     print(

@@ -42,7 +42,7 @@ def _problem(file: Any, most_bytes: int) -> str:
             if objects > MOST_OBJECTS:
                 return f"has over {MOST_OBJECTS} groups and arrays"
             if not isinstance(group.get(name, getlink=True), h5py.HardLink):
-                return f"links to something else at {group.name.rstrip("/")}/{name!s:.60}"
+                return f"links to something else at {group.name.rstrip('/')}/{name!s:.60}"
             one = group[name]
             if isinstance(one, h5py.Group):
                 groups.append(one)

@@ -52,7 +52,9 @@ class Door:
         owner = owner_of(scope.get("client"), self._connections)
         if owner not in (os.getuid(), 0):
             return "this server is another user's"
-        route = str(scope["path"]).lower().partition("/mlflow-artifacts/")[0]  # a folder of artifacts is called anything
+        route = (
+            str(scope["path"]).lower().partition("/mlflow-artifacts/")[0]
+        )  # a folder of artifacts is called anything
         if any(part in CLOSED for part in route.split("/")):
             return "this server is for experiments only"
         origin = next((value.decode("latin-1") for name, value in scope["headers"] if name == b"origin"), None)

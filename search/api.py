@@ -33,16 +33,25 @@ from .objective import Objective
 from .origin import origin_of
 from .results import Result
 from .sampler import SAMPLERS
-from .spec import Budget, Limits, Resources, Retry, Search, SweepSpec, Track
+from .spec import Budget, Limits, Resources, Retry, Search, SweepSpec, Track, max_epochs
+from .stop_form import stop_forms
 from .sweepfile import check_loop, fit_arguments, keras_settings, searched_space
-from .sweepform import NAME, BudgetForm, Form, KerasForm, LimitsForm, ParallelForm, ResourcesForm, RetryForm, read_form
+from .sweepform import (
+    NAME,
+    AnyForm,
+    BudgetForm,
+    KerasForm,
+    LimitsForm,
+    ParallelForm,
+    ResourcesForm,
+    RetryForm,
+    read_form,
+)
 from .terminal import Terminal
 from .watcher import watching
 
 if TYPE_CHECKING:
     import keras_tuner
-
-STOPS = ("none", "asha")
 
 
 def sweep(
@@ -62,7 +71,7 @@ def sweep(
     undeclared: str = "search",
     keras: Mapping[str, Any] | None = None,
     sampler: str = "tpe",
-    stop: str = "none",
+    stop: str | Mapping[str, Any] | Sequence[str | Mapping[str, Any]] = "none",
     seed: int | None = None,
     parallel: int | None = None,
     resources: Mapping[str, float] | None = None,
@@ -100,7 +109,8 @@ def sweep(
         keras: `{"backend": "jax", "dtype_policy": "mixed_float16", "jit_compile": True, "steps_per_execution": 8,
             "deterministic": True}`, for every trial alike.
         sampler: `tpe` or `random`.
-        stop: `asha` or `none`.
+        stop: When trials end early: `none`, `auto`, `asha`, `hyperband`, `median`, `patience`, `threshold`,
+            `divergence`, a mapping such as `{"rule": "asha", "min_epochs": 2, "factor": 3}`, or a list of these.
         seed: Seed of the search and, by trial, of Keras; a random one if None.
         parallel: Trials at a time; as many as fit if None.
         resources: `{"cpu": 1, "gpu": 0}` for each trial.
@@ -142,7 +152,7 @@ def sweep(
         where=_where(space, where),
         search=Search(
             sampler=_one_of("sampler", sampler, SAMPLERS),
-            stop=_one_of("stop", stop, STOPS),
+            stop=_stop(stop, plain, trials),
             seed=random.randrange(2**31) if seed is None else seed,
         ),
         parallel=_section(ParallelForm, "parallel", {"parallel": parallel}).parallel,
@@ -214,7 +224,7 @@ def _budget(trials: int | None, hours: float | None) -> Budget:
     return Budget(**_section(BudgetForm, "budget", {"trials": trials, "hours": hours}).model_dump())
 
 
-def _section(form: type[Form], word: str, given: Mapping[str, Any] | None) -> Form:
+def _section(form: type[AnyForm], word: str, given: Mapping[str, Any] | None) -> AnyForm:
     """Return a section of the specification; whole numbers may come as floats, and as NumPy's."""
     plain = {name: value.item() if hasattr(value, "item") else value for name, value in (given or {}).items()}
     whole = {name: int(value) for name, value in plain.items() if isinstance(value, float) and value.is_integer()}
@@ -239,6 +249,14 @@ def _fit(values: Mapping[str, Any]) -> tuple[dict[str, Json], list[Declared]]:
         return fit_arguments({"epochs": 1, **values})
     except BadForm as fault:
         raise BadInput(f"fit: {fault}") from None
+
+
+def _stop(rules: object, fit: Mapping[str, Json], trials: int | None) -> tuple[Mapping[str, Any], ...]:
+    given = list(cast(Sequence[object], rules)) if isinstance(rules, tuple) else rules
+    try:
+        return stop_forms(given, max_epochs=max_epochs(fit), trials=trials)
+    except BadForm as fault:
+        raise BadInput(str(fault).replace("search.stop", "stop")) from None
 
 
 def _declared(space: Space | Mapping[str, Any] | None) -> Sequence[Declared]:

@@ -55,7 +55,9 @@ def plan(
     limit: Annotated[
         float | None, typer.Option(metavar="SECONDS", min=0, help="Build models for at most so long (default: 30).")
     ] = None,
-    no_code: Annotated[bool, typer.Option("--no-code", help="Check the sweep file alone; import nothing of it.")] = False,
+    no_code: Annotated[
+        bool, typer.Option("--no-code", help="Check the sweep file alone; import nothing of it.")
+    ] = False,
     as_json: AsJson = False,
     home: Home = None,
 ) -> None:
@@ -180,7 +182,9 @@ def remove(
 def doctor(
     sweep: Annotated[str | None, typer.Argument(metavar="[SWEEP]", help="Look at this sweep's tracker, too.")] = None,
     fix: Annotated[bool, typer.Option("--fix", help="Mend what can be mended without a risk.")] = False,
-    quick: Annotated[bool, typer.Option("--quick", help="Leave out what takes seconds: TensorFlow, Ray, MLflow.")] = False,
+    quick: Annotated[
+        bool, typer.Option("--quick", help="Leave out what takes seconds: TensorFlow, Ray, MLflow.")
+    ] = False,
     as_json: AsJson = False,
     home: Home = None,
 ) -> None:

@@ -55,7 +55,9 @@ def check_own(folder: Path) -> None:
         raise BadInput(f"{folder} belongs to another user, whose code it would run; copy it, if you trust that")
     for part in PARTS:
         if (folder / part).is_symlink():
-            raise BadInput(f"{folder / part} is a symbolic link, which Kerasweep never makes; put the thing itself there")
+            raise BadInput(
+                f"{folder / part} is a symbolic link, which Kerasweep never makes; put the thing itself there"
+            )
 
 
 def read(folder: Path) -> History:

@@ -61,16 +61,144 @@ where: |
 )
 SPELLS = (
     *("!!python/object/apply:os.system ['touch pwned']", "!!binary aGk=", "!!set {a}", "!x", "! ", "!<tag:x>"),
-    *("&a", "*a", "*nobody", "<<: *a", "<<", "? ", ": ", "- ", "---", "...", "%YAML 1.1\n---", "%TAG ! x:\n---", "|", ">-"),
-    *("{", "}", "[", "]", "{{{{", "]]]]", "'", '"', '"\\x00"', '"\\ud800"', '"\\U0010ffff"', '"\\UFFFFFFFF"', "#", "\\", "`", "@"),
-    *("1e999", "-1e999", "1e-999", ".inf", "-.INF", ".nan", "9" * 18, "9" * 19, "9" * 400, "-0", "0x" + "f" * 40, "0o777"),
-    *("1_000", "010", "1:30", "0b1", "1e9", "1000000000", "2000000", "3.0", "-1", "0", "0.0", "5e-324", "1.7976931348623157e308"),
-    *("null", "~", "yes", "no", "True", "2026-11-22", "''", "[]", "{}", "[[]]", "{a: {}}", "{min: 1, max: 0}", "{fixed: 1}"),
-    *("../../etc/passwd", "/etc/passwd:build", "model.py:os.system", "os:system", "con", "nul.py:x", "~/model.py:build", "$(id)"),
-    *("\x00", "\x1b[31m", "\x1b]0;x\x07", "\x07", "\x85", "\u2028", "\u202e", "\u200f", "\u2066", "\ufeff", "\ufffe", "\u0301", "🎲"),
-    *("[red]", "[/]", "[link=x]y[/link]", "=cmd()", "<script>", "%s%n", "{0.__class__}", "__import__('os')", "lambda: 0"),
-    *("http://u:hunter2@h", "http://[::1", "http://h:99999999", "sqlite://", "sqlite:////", "file:///", "postgresql://u:hunter2@h/d"),
-    *("min", "max", "step", "repeat", "when", "choice", "default", "sampling", "space", "where", "fit", "folds", "p['x']"),
+    *(
+        "&a",
+        "*a",
+        "*nobody",
+        "<<: *a",
+        "<<",
+        "? ",
+        ": ",
+        "- ",
+        "---",
+        "...",
+        "%YAML 1.1\n---",
+        "%TAG ! x:\n---",
+        "|",
+        ">-",
+    ),
+    *(
+        "{",
+        "}",
+        "[",
+        "]",
+        "{{{{",
+        "]]]]",
+        "'",
+        '"',
+        '"\\x00"',
+        '"\\ud800"',
+        '"\\U0010ffff"',
+        '"\\UFFFFFFFF"',
+        "#",
+        "\\",
+        "`",
+        "@",
+    ),
+    *(
+        "1e999",
+        "-1e999",
+        "1e-999",
+        ".inf",
+        "-.INF",
+        ".nan",
+        "9" * 18,
+        "9" * 19,
+        "9" * 400,
+        "-0",
+        "0x" + "f" * 40,
+        "0o777",
+    ),
+    *(
+        "1_000",
+        "010",
+        "1:30",
+        "0b1",
+        "1e9",
+        "1000000000",
+        "2000000",
+        "3.0",
+        "-1",
+        "0",
+        "0.0",
+        "5e-324",
+        "1.7976931348623157e308",
+    ),
+    *(
+        "null",
+        "~",
+        "yes",
+        "no",
+        "True",
+        "2026-11-22",
+        "''",
+        "[]",
+        "{}",
+        "[[]]",
+        "{a: {}}",
+        "{min: 1, max: 0}",
+        "{fixed: 1}",
+    ),
+    *(
+        "../../etc/passwd",
+        "/etc/passwd:build",
+        "model.py:os.system",
+        "os:system",
+        "con",
+        "nul.py:x",
+        "~/model.py:build",
+        "$(id)",
+    ),
+    *(
+        "\x00",
+        "\x1b[31m",
+        "\x1b]0;x\x07",
+        "\x07",
+        "\x85",
+        "\u2028",
+        "\u202e",
+        "\u200f",
+        "\u2066",
+        "\ufeff",
+        "\ufffe",
+        "\u0301",
+        "🎲",
+    ),
+    *(
+        "[red]",
+        "[/]",
+        "[link=x]y[/link]",
+        "=cmd()",
+        "<script>",
+        "%s%n",
+        "{0.__class__}",
+        "__import__('os')",
+        "lambda: 0",
+    ),
+    *(
+        "http://u:hunter2@h",
+        "http://[::1",
+        "http://h:99999999",
+        "sqlite://",
+        "sqlite:////",
+        "file:///",
+        "postgresql://u:hunter2@h/d",
+    ),
+    *(
+        "min",
+        "max",
+        "step",
+        "repeat",
+        "when",
+        "choice",
+        "default",
+        "sampling",
+        "space",
+        "where",
+        "fit",
+        "folds",
+        "p['x']",
+    ),
 )
 WORD = re.compile(r"[\w./-]+|[^\w\s]|\s+")
 
@@ -102,7 +230,9 @@ def cases(count: int, seed: int) -> Iterator[Case]:
 
 def _setting(draw: random.Random) -> str:
     """Return what a hurried or hostile hand gives `--set`."""
-    key = draw.choice(("name", "fit.epochs", "budget.trials", "space.units", "where", "track.uri", "a..b", "", "x", "fit.epochs.z"))
+    key = draw.choice(
+        ("name", "fit.epochs", "budget.trials", "space.units", "where", "track.uri", "a..b", "", "x", "fit.epochs.z")
+    )
     value = draw.choice((draw.choice(SPELLS), _nested(draw), json.dumps(_value(draw), ensure_ascii=False)))
     text = f"{key}{draw.choice(('=', '=', '=', ''))}{value}".replace("\0", "")  # which no argument can hold
     return text.encode(errors="replace").decode()
@@ -191,10 +321,28 @@ def _value(draw: random.Random) -> Any:
     plain: tuple[Any, ...] = (
         *(None, True, False, 0, -1, 1, 10**9, 10**17, 10**30, 1e308, -1e-308, "", " ", "x" * 10_000, [], {}),
         *([[1, 2], [3]], [1, "1", True], ["a", "a"], list(range(300)), {"min": 0, "max": 10**12, "step": 1}),
-        *({"min": 1, "max": 100, "repeat": {"a": {"min": 1, "max": 100, "repeat": {"b": [1, 2]}}}}, {"choice": {"a": {"b": None}}}),
-        *({"min": 1e-300, "max": 1e300, "sampling": "log"}, {"min": 0, "max": 1, "sampling": "log"}, {"fixed": {"a": 1}}),
-        *({"min": 1, "max": 9, "when": {"units": [1]}}, {"choice": [1, 2], "when": {"space": 1}}, ["1 < 2"] * 50, ["1 +" * 500]),
-        *(["(" * 300 + "1" + ")" * 300], ["not " * 400 + "1"], ["9 ** 9 ** 9 ** 9 > units"], ["units * 'a' > 1"], ["units.__class__ == 1"]),
+        *(
+            {"min": 1, "max": 100, "repeat": {"a": {"min": 1, "max": 100, "repeat": {"b": [1, 2]}}}},
+            {"choice": {"a": {"b": None}}},
+        ),
+        *(
+            {"min": 1e-300, "max": 1e300, "sampling": "log"},
+            {"min": 0, "max": 1, "sampling": "log"},
+            {"fixed": {"a": 1}},
+        ),
+        *(
+            {"min": 1, "max": 9, "when": {"units": [1]}},
+            {"choice": [1, 2], "when": {"space": 1}},
+            ["1 < 2"] * 50,
+            ["1 +" * 500],
+        ),
+        *(
+            ["(" * 300 + "1" + ")" * 300],
+            ["not " * 400 + "1"],
+            ["9 ** 9 ** 9 ** 9 > units"],
+            ["units * 'a' > 1"],
+            ["units.__class__ == 1"],
+        ),
     )
     return draw.choice((*plain, draw.choice(SPELLS)))
 
@@ -225,7 +373,9 @@ def _nested(draw: random.Random) -> str:
         case 2:
             return "{" + ", ".join(f"k{n}: {n}" for n in range(draw.choice((100, 9_000, 12_000)))) + "}"
         case _:
-            return draw.choice(("x", "9", "-", "'", "&a ", "a: ", "\n", "\t", "#")) * draw.choice((1_000, 100_000, 1_100_000))
+            return draw.choice(("x", "9", "-", "'", "&a ", "a: ", "\n", "\t", "#")) * draw.choice(
+                (1_000, 100_000, 1_100_000)
+            )
 
 
 def _deep(draw: random.Random, text: str) -> str:
