@@ -34,10 +34,10 @@ from ..cluster.slot import SlotSetup
 from ..spaces.errors import BadInput, Infrastructure, KerasweepError, one_line
 from ..spaces.trial import Cause
 from ..trackers.events import AttemptEnded, Event, Noticed, SweepResumed, SweepStarted
-from ..trackers.journal import Journal, Reader
+from ..trackers.journal import Journal, Lock, Reader
 from ..trackers.redaction import mask, redact, secrets_of
 from .engine import Engine
-from .job import SCRATCH, Job
+from .job import ALIVE, SCRATCH, Job
 from .ledger import Ledger
 from .origin import installed_versions
 from .settings import settings_of
@@ -125,7 +125,9 @@ class Driver:
         server = ForkServer(self._scratch, program, warm=slots, cpu=cpu, gpu=gpu, log=log, settings=looks)
         ray = RaySession(self._scratch / "ray", slots=slots)
         journal: Journal | None = None
+        alive = Lock(self._scratch / ALIVE)
         try:
+            alive.acquire()
             for name in ("optuna", "ray.tune", "ray.tune.search", "ray.tune.schedulers"):  # while TensorFlow is, too
                 importlib.import_module(name)
             logger.info("Optuna and Ray Tune are imported")
@@ -159,6 +161,7 @@ class Driver:
             self._tell({"type": "ended"})
             ray.close()
             os.environ.pop(SCRATCH, None)
+            alive.release()
             shutil.rmtree(self._scratch, ignore_errors=True)
 
     # Before -----------------------------------------------------------------------------------------------------------

@@ -61,7 +61,7 @@ def launch(job: Job, console: Console, *, detach: bool = False) -> int:
             history = _follow(run, job, shown, detach=detach)
     finally:
         if run.process.poll() is not None:
-            _clean_up(Path(job.scratch))
+            clean_up(Path(job.scratch))
             shutil.rmtree(job.staging, ignore_errors=True) if job.staging else None
     if detach and run.process.poll() is None:
         console.print(f"{Path(job.folder).name} runs in the background; `kerasweep show {Path(job.folder).name}`")
@@ -209,7 +209,7 @@ def wait_for_delivery(folder: Path, patience_s: float, hurried: Callable[[], boo
         time.sleep(0.1)
 
 
-def _clean_up(scratch: Path) -> None:
+def clean_up(scratch: Path) -> None:
     """End what a driver that was killed left of its Ray, found by the scratch folder in its environment; remove that."""
     for process in psutil.process_iter():
         with suppress(psutil.Error):  # of another user, or gone by now
