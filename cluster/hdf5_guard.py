@@ -11,7 +11,7 @@ from typing import Any
 
 from ..spaces.errors import Infrastructure
 
-MOST_OBJECTS = 100_000
+MOST_OBJECTS = 20_000
 
 
 def check_hdf5(path: Path, most_bytes: int) -> None:
@@ -35,8 +35,13 @@ def _problem(file: Any, most_bytes: int) -> str:
     import h5py
 
     groups, objects, size = [file], 0, 0
+    seen: set[int] = set()
     while groups:
         group = groups.pop()
+        place = h5py.h5o.get_info(group.id).addr
+        if place in seen:
+            return f"has the group {group.name!s:.60} at two places"
+        seen.add(place)
         for name in group:
             objects += 1
             if objects > MOST_OBJECTS:

@@ -125,8 +125,6 @@ def load_models(folder: Path, number: int) -> dict[str, Any]:
         Infrastructure: none are kept, or a file is not the one that was written.
         BadInput: one could only be kept as weights.
     """
-    import keras
-
     about_path = folder / str(number) / "weights.json"
     about: dict[str, Any] = json.loads(about_path.read_text()) if about_path.exists() else {}
     if "models" not in about:
@@ -140,13 +138,15 @@ def load_models(folder: Path, number: int) -> dict[str, Any]:
         check_place(path)
         if path.parent != folder / str(number):
             raise Infrastructure(f"{about_path} names a file outside its folder; it is not what Kerasweep wrote")
-        if not path.exists() or sha256(path) != file["sha256"]:
+        if not path.is_file() or sha256(path) != file["sha256"]:
             raise Infrastructure(f"{path} is damaged or gone; the weights are lost")
         if path.suffix != ".keras":
             raise BadInput(
                 f"{name!r} is a model that Keras cannot save whole; make it as your loop does, then "
                 f"model.load_weights({str(path)!r})"
             )
+        import keras
+
         models[name] = keras.saving.load_model(path, safe_mode=True)
     return models
 

@@ -33,7 +33,8 @@ def redact(text: str) -> str:
     return _WELL_KNOWN.sub(MASK, text)
 
 
-_SECRET_NAME = re.compile(r"(?i)passw|pwd$|pwd_|secret|token|credential|api_?key|access_?key|private_?key|(^|_)key$")
+_SECRET_NAME = re.compile(r"(?i)passw|pwd$|pwd_|secret|token|credential|api_?key|access_?key|private_?key|(^|[_/])key$")
+_SECRET_PARAMETER = re.compile(r"(?i)(?:passw(?:or)?d|passwd|pwd|secret|token|credentials?|(?:api|access|private)_?key)$")
 _SHORT = 6
 """A shorter value is likely to be a word that stands elsewhere too."""
 
@@ -42,6 +43,11 @@ def secrets_of(environ: Mapping[str, str]) -> tuple[str, ...]:
     """Return the values that an environment keeps under names of secrets, longest first, also as an address has them."""
     values = {value for name, value in environ.items() if _SECRET_NAME.search(name) and _is_secret(value)}
     return tuple(sorted({*values, *map(quote, values)}, key=lambda one: (-len(one), one)))
+
+
+def names_secret(name: str) -> bool:
+    """Say whether a parameter of this name is itself a secret; `tokenizer` and `token_file` are none."""
+    return _SECRET_PARAMETER.search(name) is not None
 
 
 def mask(text: str, secrets: Iterable[str]) -> str:
