@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import resource
 import sys
 import tempfile
 import time
@@ -21,6 +22,7 @@ from tests.security.mutations import MODEL, cases
 from tests.security.test_fuzzed_files import check
 
 SLOW_S = 1.0
+MOST_BYTES = 2_000_000_000
 
 
 def main() -> None:
@@ -29,6 +31,7 @@ def main() -> None:
     parser.add_argument("--cases", type=int, default=10_000)
     parser.add_argument("--seed", type=int, default=1)
     given = parser.parse_args()
+    resource.setrlimit(resource.RLIMIT_AS, (MOST_BYTES, MOST_BYTES))
     kept = Path.cwd() / "fuzz-failures"
     failures, slowest = 0, (0.0, -1)
     began = time.monotonic()

@@ -15,7 +15,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, final
 
-from ..spaces.errors import BadInput, Infrastructure
+from ..spaces.errors import BadInput, Infrastructure, one_line
 from ..spaces.trial import Assignment
 
 FILE = "weights.npz"
@@ -147,7 +147,13 @@ def load_models(folder: Path, number: int) -> dict[str, Any]:
             )
         import keras
 
-        models[name] = keras.saving.load_model(path, safe_mode=True)
+        try:
+            models[name] = keras.saving.load_model(path, safe_mode=True)
+        except (ValueError, TypeError, OSError) as error:
+            raise BadInput(
+                f"Keras does not load {name!r} safely: {one_line(str(error), 200)}; "
+                f"make it as your loop does, the weights are in {path}"
+            ) from error
     return models
 
 

@@ -26,7 +26,7 @@ from .origin import origin_of
 from .settings import code_of
 from .spec import SweepSpec
 from .terminal import Terminal
-from .tracking_uri import check_uri
+from .tracking_uri import check_uri, check_version
 
 STOP_S = 15.0
 GPU_DEVICES = ("nvidia[0-9]*", "kfd", "dxg")
@@ -199,6 +199,7 @@ def check_tracker(uri: str, home: Path) -> None:
             raise Infrastructure(
                 f"nobody answers at the tracker {uri} ({error}); start it, or leave `track.uri` out for a local mlflow.db"
             ) from error
+        check_version(uri)
     elif parts.scheme == "sqlite":
         path = Path(parts.path.removeprefix("/") if parts.path.startswith("//") else parts.path)
         folder = path if path.exists() else path.parent

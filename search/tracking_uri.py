@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import http.client
 import ipaddress
 import re
 from collections.abc import Mapping
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from ..spaces.errors import BadInput
+from ..spaces.errors import BadInput, one_line
 
 SECRET = re.compile(r"(?i)//[^/?#]*@|[?&;][^=&#]*(?:passw(?:or)?d|pwd|secret|token|api_?key)[^=&#]*=")
 """A user before the host, or a password in the query."""
 CREDENTIALS = ("MLFLOW_TRACKING_USERNAME", "MLFLOW_TRACKING_PASSWORD", "MLFLOW_TRACKING_TOKEN")
+OLDEST = (3, 10)
+"""Of servers; before it CVE-2026-2614 (files read) and CVE-2026-2651 (uploads overwritten) are open."""
 MEND = "give them in the environment, as MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD"
 
 
@@ -60,6 +63,36 @@ def notes(uri: str) -> tuple[str, ...]:
     if not goes_in_clear(uri):
         return ()
     return (f"track: {uri} is plain http: whoever is on the way can read and change what is recorded; https is safe",)
+
+
+def check_version(uri: str, timeout_s: float = 1.5) -> None:
+    """Refuse an MLflow server with holes that are known and closed in later ones; one that does not say is let pass.
+
+    Raises:
+        BadInput: it says that it is older than `OLDEST`.
+    """
+    said = _version_of(uri, timeout_s)
+    found = re.match(r"(\d+)\.(\d+)", said)
+    if found is not None and (int(found[1]), int(found[2])) < OLDEST:
+        raise BadInput(
+            f"the MLflow server at {uri} is version {one_line(said, 20)}, in which files of its machine can be read and "
+            f"overwritten from outside; upgrade it to {'.'.join(map(str, OLDEST))} or newer"
+        )
+
+
+def _version_of(uri: str, timeout_s: float) -> str:
+    """Return what the server says at `/version`, at most a few characters of it; no redirect is followed."""
+    parts = urlsplit(uri)
+    kind = http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
+    connection = kind(parts.hostname or "", parts.port, timeout=timeout_s)
+    try:
+        connection.request("GET", f"{parts.path.rstrip('/')}/version")
+        answer = connection.getresponse()
+        return answer.read(100).decode("ascii", "replace") if answer.status == http.client.OK else ""
+    except (OSError, http.client.HTTPException, ValueError):
+        return ""
+    finally:
+        connection.close()
 
 
 def _is_here(host: str) -> bool:
