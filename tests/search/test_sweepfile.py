@@ -434,7 +434,7 @@ MISTAKES = [
     ("step: 32", "when: {learning_rate: 0.01}", "8:37", "hangs on 'learning_rate', a float"),
     ("step: 32", "when: {units: 32}", "8:44", "cyclic condition: units → units"),
     ("step: 32", "repeat: {x: [1]}", "8:30", "'repeat' needs a count"),
-    ("search:", "where: [units < 32]\nsearch:", "14:9", "none of 10000 random configurations keeps to 'units < 32'"),
+    ("search:", "where: [units < 32]\nsearch:", "14:9", "none of 16 configurations keeps to 'units < 32'"),
     ("search:", "where: [units <]\nsearch:", "14:9", "where: 'units <' is not understood"),
     ("search:", "where: units > 3\nsearch:", "14:8", "'where' is no list; expected clauses"),
     ("search:", "where: [units > 64, untis > 64]\nsearch:", "14:21", "no code names it (did you mean 'units'?)"),
