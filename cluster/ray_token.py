@@ -8,6 +8,7 @@ import secrets
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
+from typing import Any, cast
 
 from ..spaces.errors import Infrastructure
 
@@ -36,6 +37,22 @@ def ensure_token(environ: Mapping[str, str]) -> None:
             logger.warning("others could read Ray's token %s; its mode is 0600 now", path)
     except OSError as error:
         raise Infrastructure(f"Ray's token {path} cannot be kept private: {error.strerror}; mend its folder") from error
+
+
+def require_token() -> None:
+    """Have the Ray that this process is about to start ask for the token; Ray has read its settings when imported.
+
+    Raises:
+        Infrastructure: the token cannot be written.
+    """
+    ensure_token(os.environ)
+    os.environ.update(MODE)
+    with suppress(ImportError, AttributeError):  # private, so a newer Ray may have other names; its own default is a token
+        from ray import _raylet
+
+        library = cast(Any, _raylet)
+        library.Config.initialize("")
+        library.AuthenticationTokenLoader.instance().reset_cache()
 
 
 def _default(environ: Mapping[str, str]) -> Path:
