@@ -53,13 +53,13 @@ class State(StrEnum):
 @final
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Check:
-    """One finding; `mend` is a command or a thing to do, `fix` does it where that cannot hurt."""
+    """One finding; `mend` is a command or a thing to do, `fix` does it where that cannot hurt, and says whether it did."""
 
     name: str
     state: State
     said: str
     mend: str = ""
-    fix: Callable[[], None] | None = None
+    fix: Callable[[], bool] | None = None
 
     def to_json(self) -> dict[str, Json]:
         """Return the plain form."""

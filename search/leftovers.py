@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import suppress
 from pathlib import Path
 
 import psutil
@@ -60,9 +61,10 @@ def _slots(temporary: Path) -> Iterator[Check]:
 
 
 def _removable(said: str, scratch: Sequence[Path]) -> Check:
-    def remove() -> None:
+    def remove() -> bool:
         for path in scratch:
             clean_up(path)
+        return not any(path.exists() for path in scratch)
 
     return Check(name="leftovers", state=State.NOTE, said=said, mend="kerasweep doctor --fix", fix=remove)
 
@@ -146,9 +148,7 @@ def _sweeps(home: Path) -> Iterator[Check]:
             )
 
 
-def _deliver(name: str, home: Path) -> None:
+def _deliver(name: str, home: Path) -> bool:
     """Bring MLflow up to date: runs of a sweep without a driver are shown as killed."""
-    from .commands import sync_command
-
-    with suppress(KerasweepError):
-        sync_command(name, home)
+    command = [sys.executable, "-P", "-m", "kerasweep", "sync", name, "--dir", str(home)]
+    return subprocess.run(command, capture_output=True, check=False).returncode == 0  # noqa: S603

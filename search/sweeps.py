@@ -108,10 +108,11 @@ def unstage(staging: Path) -> None:
         return
 
 
-def remove_stale(folder: Path) -> None:
+def remove_stale(folder: Path) -> bool:
     """Remove what was prepared and never begun, or begun to be removed, by a command that is long dead."""
     for path in stale(folder):
         shutil.rmtree(path, ignore_errors=True)
+    return not stale(folder)
 
 
 def stale(folder: Path) -> list[Path]:

@@ -169,7 +169,9 @@ def orphan(scratch: Path) -> int:
     """Start a process that is marked with a scratch folder and has lost its parent; return its id."""
     program = (
         "import os, subprocess, sys\n"
-        f"one = subprocess.Popen(['sleep', '300'], env={{**os.environ, {SCRATCH!r}: {str(scratch)!r}}}, start_new_session=True)\n"
+        f"marked = {{**os.environ, {SCRATCH!r}: {str(scratch)!r}}}\n"
+        "nowhere = {name: subprocess.DEVNULL for name in ('stdin', 'stdout', 'stderr')}\n"
+        "one = subprocess.Popen(['sleep', '60'], env=marked, start_new_session=True, **nowhere)\n"
         "print(one.pid, flush=True)\n"
         "os._exit(0)\n"
     )
@@ -190,7 +192,7 @@ def test_orphans_of_a_dead_driver_are_ended_and_those_of_a_living_one_are_not(ho
     """Only what has lost its driver is touched."""
     dead, alive = aged(tmp_path / "tmp" / "ks-dead"), aged(tmp_path / "tmp" / "ks-alive")
     pid = orphan(dead)
-    child = subprocess.Popen(["sleep", "300"], env={**os.environ, SCRATCH: str(alive)})  # this process is its driver
+    child = subprocess.Popen(["sleep", "60"], env={**os.environ, SCRATCH: str(alive)})  # this process is its driver
     try:
         said = {one.said for one in leftovers(home, tmp_path / "tmp") if str(tmp_path) in one.said}
         assert said == {f"1 process of a sweep whose driver is gone ({dead})"}
@@ -224,7 +226,7 @@ def test_sweeps_that_nobody_drives_or_delivers_are_named_with_the_command(home: 
 
 def test_folders_that_were_never_begun_are_swept_up(home: Path) -> None:
     """Those of a `run` and of an `rm` that were killed."""
-    made(home, "kept")
+    (home / "sweeps" / "kept").mkdir(parents=True)
     (home / "sweeps" / ".gone-x-1234").mkdir()
     old = home / "sweeps" / ".new-y-1234"
     old.mkdir()

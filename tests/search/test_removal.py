@@ -56,7 +56,7 @@ def test_without_a_yes_it_stays(sweep: Path, monkeypatch: pytest.MonkeyPatch) ->
         assert command("rm", "mine").code == 0
         assert sweep.exists() != answer
     assert "1 trials" in asked[0]
-    assert "MLflow lacks 4 events of it, `kerasweep sync mine` delivers them. Remove it?" in asked[0]
+    assert "MLflow lacks 5 events of it, `kerasweep sync mine` delivers them. Remove it?" in asked[0]
 
 
 @pytest.mark.parametrize("lock", ["journal.lock", "tracker.lock"])
