@@ -83,7 +83,8 @@ def _marked() -> dict[str, list[psutil.Process]]:
     found: dict[str, list[psutil.Process]] = {}
     for process in psutil.process_iter():
         try:
-            scratch = "" if process.pid == os.getpid() else process.environ().get(SCRATCH, "")
+            mine = process.pid != os.getpid() and process.uids().real == os.geteuid()
+            scratch = process.environ().get(SCRATCH, "") if mine else ""
         except (psutil.Error, OSError):  # of another user, or gone by now
             continue
         if scratch:

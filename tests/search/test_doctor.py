@@ -13,6 +13,7 @@ from collections import namedtuple
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 
 from kerasweep.search import checks, doctor
@@ -26,6 +27,7 @@ from ..security.command import command
 from .specs import spec
 from ..test_packaging import locked
 
+every = psutil.process_iter
 Usage = namedtuple("Usage", "total used free")
 
 
@@ -35,9 +37,18 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (tmp_path / "home").mkdir()
     (tmp_path / "tmp").mkdir()
     monkeypatch.setattr(doctor.tempfile, "gettempdir", lambda: str(tmp_path / "tmp"))
+    monkeypatch.setattr(psutil, "process_iter", lambda: (one for one in every() if is_of(tmp_path, one)))
     monkeypatch.chdir(tmp_path / "home")
     monkeypatch.delenv("KERASWEEP_DIR", raising=False)
     return tmp_path / "home"
+
+
+def is_of(folder: Path, process: psutil.Process) -> bool:
+    """Say whether a process is one of the test's: other sweeps may run on this machine."""
+    try:
+        return process.environ().get(SCRATCH, "").startswith(str(folder))
+    except psutil.Error:
+        return False
 
 
 def examined(*words: str) -> tuple[int, dict[str, list[dict[str, str]]]]:
