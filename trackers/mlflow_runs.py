@@ -14,7 +14,7 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any, TypeVar, final
 
-from .journal import filesystem_of
+from .filesystem import filesystem_of
 from .redaction import redact
 from .runs import PARENT, SWEEP_ID, TRIAL_KEY, Found, Item, Param, Point, Refused, RunGone, Status, Tag, Unreachable
 
