@@ -32,12 +32,10 @@ from ..cluster.program import Program, write_sources
 from ..cluster.ray_session import Capacity, RayDied, RaySession
 from ..cluster.slot import SlotSetup
 from ..spaces.errors import BadInput, Infrastructure, KerasweepError, one_line
-from ..spaces.trial import Cause
-from ..trackers.events import AttemptEnded, Event, Noticed, SweepResumed, SweepStarted
-from ..trackers.journal import Journal, Reader
+from ..trackers.journal import Journal
 from .engine import Engine
 from .job import SCRATCH, Job
-from .ledger import Ledger
+from .ledger import Ledger, begin
 from .origin import installed_versions
 from .settings import settings_of
 from .spec import SweepSpec
@@ -136,7 +134,8 @@ class Driver:
             slots = self._slots(capacity)
             journal = self._open_journal(program)
             self._tell({"type": "started", "folder": str(self._folder)})
-            ledger = self._ledger(journal)
+            origin = dict(self._job.origin or {})
+            ledger = begin(journal, self._spec, versions=installed_versions(), origin=origin)
             if looks is not None:
                 threading.Thread(target=self._inspect, args=(server,), name="inspection", daemon=True).start()
             engine = self._engine(ledger, slots, ray)
@@ -202,22 +201,6 @@ class Driver:
         except OSError as error:
             raise BadInput(f"the sweep name {self._spec.name!r} is already used: {self._folder} exists") from error
         return Journal(self._folder)
-
-    def _ledger(self, journal: Journal) -> Ledger:
-        with Reader(self._folder) as reader:
-            past = list(reader.after(0))
-        ledger = Ledger(journal, self._spec, past)
-        spec, versions = self._spec.to_json(), installed_versions()
-        if not past:
-            notes = [Noticed(text=note) for note in self._spec.notes]
-            ledger.record(SweepStarted(spec=spec, versions=versions, origin=dict(self._job.origin or {})), *notes)
-            return ledger
-        lost: list[Event] = [
-            AttemptEnded(trial=live.number, attempt=live.attempt, cause=Cause.INTERRUPTED, why="its driver ended")
-            for live in ledger.state.placed
-        ]
-        ledger.record(SweepResumed(spec=spec, versions=versions), *lost)
-        return ledger
 
     def _slots(self, capacity: Capacity) -> int:
         """Return how many trials run at a time.

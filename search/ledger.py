@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import final
 
 from ..spaces.known import Known
-from ..trackers.events import Entry, Event, TrialEnded
+from ..spaces.trial import Cause
+from ..trackers.events import AttemptEnded, Entry, Event, Noticed, SweepResumed, SweepStarted, TrialEnded
 from ..trackers.history import History
-from ..trackers.journal import Journal
+from ..trackers.journal import Journal, Reader
 from .core import Close, Command, End, step
 from .sampler import OptunaSampler
 from .spec import SweepSpec
@@ -80,3 +81,23 @@ class Ledger:
         events = self._consequences(commands)
         if events:
             self.record(*events)
+
+
+def begin(journal: Journal, spec: SweepSpec, *, versions: Mapping[str, str], origin: Mapping[str, str]) -> Ledger:
+    """Start the sweep of an empty journal, or take over the one that is there from the driver before.
+
+    Survives: a kill -9 at any point; whoever begins next finds a sweep that has begun, or an empty journal.
+    """
+    with Reader(journal.path.parent) as reader:
+        past = list(reader.after())
+    ledger = Ledger(journal, spec, past)
+    if not past:
+        notes = [Noticed(text=note) for note in spec.notes]
+        ledger.record(SweepStarted(spec=spec.to_json(), versions=versions, origin=origin), *notes)
+        return ledger
+    lost: list[Event] = [
+        AttemptEnded(trial=live.number, attempt=live.attempt, cause=Cause.INTERRUPTED, why="its driver ended")
+        for live in ledger.state.placed
+    ]
+    ledger.record(SweepResumed(spec=spec.to_json(), versions=versions), *lost)
+    return ledger

@@ -37,6 +37,7 @@ HELD_S = 60.0
 """So long the writer waits for another program that has locked the file."""
 
 _BUSY_S = 1.0
+_SCHEMA = "CREATE TABLE events (seq INTEGER PRIMARY KEY, at REAL, kind TEXT, trial INTEGER, body TEXT, crc INTEGER)"
 _CHUNK = 1_000
 _COLUMNS = "seq, at, kind, trial, body, crc"
 _Row = tuple[int, float, str, int | None, str, int]
@@ -113,9 +114,7 @@ def _create(path: Path, connect: Connect) -> None:
     try:
         db.execute(f"PRAGMA application_id = {APPLICATION_ID}")
         db.execute(f"PRAGMA user_version = {FORMAT}")
-        db.execute(
-            "CREATE TABLE events (seq INTEGER PRIMARY KEY, at REAL, kind TEXT, trial INTEGER, body TEXT, crc INTEGER)"
-        )
+        db.execute(_SCHEMA)
         (mode,) = db.execute("PRAGMA journal_mode = WAL").fetchone()
     finally:
         db.close()
@@ -303,6 +302,12 @@ class Reader:
         # A folder that cannot be written has no place for the log's index; without a log none is needed.
         how = "immutable=1" if not os.access(folder, os.W_OK) and not log.exists() else "mode=ro"
         self._db = sqlite3.connect(f"{self.path.resolve().as_uri()}?{how}", uri=True, timeout=10.0)
+        try:
+            if self._rows("SELECT sql FROM sqlite_master", ()) != [(_SCHEMA,)]:  # it would look empty, and sound
+                raise _damaged(self.path, "is damaged in its schema")
+        except BaseException:
+            self._db.close()
+            raise
 
     def after(self, seq: int = 0, limit: int = -1) -> Iterator[Entry]:
         """Yield the journaled events that follow number `seq`, in order.

@@ -431,7 +431,7 @@ def test_a_file_that_is_no_journal_is_refused(tmp_path: Path, opens: Callable[[P
     """An empty file, a text, another program's database: refused, and left as it is."""
     path = tmp_path / "journal.db"
     path.write_bytes(content)
-    with pytest.raises(Infrastructure, match="is not a Kerasweep journal.*left as it is"):
+    with pytest.raises(Infrastructure, match=r"is not a Kerasweep journal.*left as it is"):
         opens(tmp_path)
     assert path.read_bytes() == content
 
