@@ -27,8 +27,6 @@ from .place import join
 
 EVERY_S = 60.0
 """A copy begins at most so often."""
-LAST_S = 10.0
-"""At its end a sweep waits no longer for its last copy."""
 KEPT = 2
 
 logger = logging.getLogger(__name__)
@@ -81,7 +79,7 @@ class Copier:
             self._copied, self._began_at = ended, self._clock()
             self._start()
 
-    def finish(self, patience_s: float = LAST_S) -> None:
+    def finish(self, patience_s: float) -> None:
         """Copy once more, now; what has not arrived by then is told."""
         deadline = time.monotonic() + patience_s
         if self._thread is not None:

@@ -33,6 +33,8 @@ from ..cluster.ray_session import Capacity, RayDied, RaySession
 from ..cluster.slot import SlotSetup
 from ..spaces.errors import BadInput, Infrastructure, KerasweepError, one_line
 from ..trackers.journal import Journal
+from . import sweeps
+from .copies import Copier
 from .engine import Engine
 from .job import SCRATCH, Job
 from .ledger import Ledger, begin
@@ -48,6 +50,8 @@ EVENT_S = 0.02
 """A chunk of reports covers at least so many seconds per slot, so that the driver (5 ms an event) keeps up."""
 TRACKER_S = 30.0
 """The tracker starts once a trial has reported (its imports would delay that), at the latest after so many seconds."""
+LAST_COPY_S, HURRIED_COPY_S = 10.0, 3.0
+"""A sweep's last copy to its storage may take so long; less when it was interrupted."""
 Tell = Callable[[Mapping[str, Any]], None]
 
 
@@ -121,6 +125,7 @@ class Driver:
         server = ForkServer(self._scratch, program, warm=slots, cpu=cpu, gpu=gpu, log=log, settings=looks)
         ray = RaySession(self._scratch / "ray", slots=slots)
         journal: Journal | None = None
+        copier: Copier | None = None
         try:
             for name in ("optuna", "ray.tune", "ray.tune.search", "ray.tune.schedulers"):  # while TensorFlow is, too
                 importlib.import_module(name)
@@ -138,7 +143,9 @@ class Driver:
             ledger = begin(journal, self._spec, versions=installed_versions(), origin=origin)
             if looks is not None:
                 threading.Thread(target=self._inspect, args=(server,), name="inspection", daemon=True).start()
-            engine = self._engine(ledger, slots, ray)
+            if self._spec.storage:
+                copier = Copier(self._folder, self._spec.storage, notice=ledger.notice)
+            engine = self._engine(ledger, slots, ray, copier)
             self._signals.running = True
             with ray.prestarted_actors():
                 engine.run(self._trainable(server), self._resources(), self._scratch / "tune")
@@ -148,15 +155,19 @@ class Driver:
             raise Infrastructure(f"Ray died under {self._spec.name}; what was journaled is safe") from None
         finally:
             self._signals.running = True
-            if journal is not None:
-                journal.close()
-            if self._refused:
-                shutil.rmtree(self._folder, ignore_errors=True)
-            server.close()
-            self._tell({"type": "ended"})
-            ray.close()
-            os.environ.pop(SCRATCH, None)
-            shutil.rmtree(self._scratch, ignore_errors=True)
+            try:
+                if copier is not None and not self._refused:
+                    copier.finish(HURRIED_COPY_S if self._signals.code else LAST_COPY_S)
+                if journal is not None:
+                    journal.close()
+            finally:
+                if self._refused:
+                    shutil.rmtree(self._folder, ignore_errors=True)
+                server.close()
+                self._tell({"type": "ended"})
+                ray.close()
+                os.environ.pop(SCRATCH, None)
+                shutil.rmtree(self._scratch, ignore_errors=True)
 
     # Before -----------------------------------------------------------------------------------------------------------
 
@@ -197,7 +208,7 @@ class Driver:
         (staging / "sweep.json").write_text(json.dumps(self._job.spec, indent=1))
         write_sources(program.sources, staging / "code")
         try:
-            staging.rename(self._folder)
+            sweeps.settle(staging, self._folder)
         except OSError as error:
             raise BadInput(f"the sweep name {self._spec.name!r} is already used: {self._folder} exists") from error
         return Journal(self._folder)
@@ -220,7 +231,7 @@ class Driver:
 
     # During -------------------------------------------------------------------------------------------------------------
 
-    def _engine(self, ledger: Ledger, slots: int, ray: RaySession) -> Engine:
+    def _engine(self, ledger: Ledger, slots: int, ray: RaySession, copier: Copier | None) -> Engine:
         self._chunk_s = max(1.0, slots * EVENT_S)
         began = time.monotonic()
 
@@ -229,6 +240,8 @@ class Driver:
             self._refuse_mistakes(begun=engine.heard or self._tracker is not None)
             if engine.heard or time.monotonic() - began > TRACKER_S:
                 self._watch_tracker()
+            if copier is not None:
+                copier.look(sum(ledger.state.ended.values()))
 
         engine = Engine(ledger, self._folder, slots, interrupted=lambda: self._signals.code, watch=watch)
         return engine  # named, since `watch` looks at it

@@ -7,9 +7,11 @@ from typing import final
 
 from ..spaces.known import Known
 from ..spaces.trial import Cause
-from ..trackers.events import AttemptEnded, Entry, Event, Noticed, SweepResumed, SweepStarted, TrialEnded
+from ..trackers.events import AttemptEnded, Entry, Event, Noticed, SweepRestored, SweepResumed, SweepStarted, TrialEnded
 from ..trackers.history import History
 from ..trackers.journal import Journal, Reader
+from ..trackers.status import delivery_status
+from ..trackers.tracker_db import forget
 from .core import Close, Command, End, step
 from .sampler import OptunaSampler
 from .spec import SweepSpec
@@ -51,6 +53,10 @@ class Ledger:
             self.journal.append()
         return followed
 
+    def notice(self, text: str) -> None:
+        """Journal, within a second, something that the user should read once."""
+        self.record_soon(Noticed(text=text))
+
     def _follow(self, events: Iterable[Event]) -> bool:
         """Fold events and those that follow from them; say whether there were any that follow."""
         waiting = list(events)
@@ -88,8 +94,13 @@ def begin(journal: Journal, spec: SweepSpec, *, versions: Mapping[str, str], ori
 
     Survives: a kill -9 at any point; whoever begins next finds a sweep that has begun, or an empty journal.
     """
-    with Reader(journal.path.parent) as reader:
+    folder = journal.path.parent
+    if journal.seq and delivery_status(folder).delivered_seq > journal.seq:
+        journal.append(SweepRestored(why="MLflow has had more than the journal has: its end was lost"))
+    with Reader(folder) as reader:
         past = list(reader.after())
+    if past and isinstance(past[-1].event, SweepRestored):
+        forget(folder)
     ledger = Ledger(journal, spec, past)
     if not past:
         notes = [Noticed(text=note) for note in spec.notes]

@@ -41,6 +41,7 @@ from kerasweep.trackers.events import (
     RoundEnded,
     SweepClosing,
     SweepEnded,
+    SweepRestored,
     SweepResumed,
     SweepStarted,
     Timed,
@@ -204,6 +205,8 @@ def check_transitions(journaled: Sequence[Entry]) -> None:
                 at_work = True
             case SweepResumed():
                 at_work, closed = True, False
+            case SweepRestored():
+                at_work = False
             case SweepEnded():
                 assert at_work, f"the sweep ended twice: {where}"
                 assert not any(life.running for life in lives.values()), f"it ended over running trials: {where}"

@@ -10,6 +10,7 @@ from typing import TypeVar
 
 from kerasweep.trackers.runs import (
     PARENT,
+    RESTORED,
     SWEEP_ID,
     TRIAL_KEY,
     Found,
@@ -109,6 +110,7 @@ class FakeRuns:
                     parent=run.tags.get(PARENT),
                     started_ms=run.started_ms,
                     status=run.status,
+                    restored=int(run.tags.get(RESTORED, 0)),
                 )
                 for key, run in reversed(self.live.items())
                 if run.tags[SWEEP_ID] == sweep_id

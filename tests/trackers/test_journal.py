@@ -35,6 +35,7 @@ from kerasweep.trackers.events import (
     RoundEnded,
     SweepClosing,
     SweepEnded,
+    SweepRestored,
     SweepResumed,
     SweepStarted,
     Timed,
@@ -128,6 +129,7 @@ def test_every_event_reads_back_as_it_was_written(event: Event) -> None:
 SAMPLES: tuple[Event, ...] = (
     SweepStarted(spec={"name": "digits"}),
     SweepResumed(spec={"name": "digits"}),
+    SweepRestored(why="from a copy"),
     SweepClosing(why="done", cancel=True, exit_code=130),
     SweepEnded(why="budget", exit_code=0),
     TrialAsked(trial=1, seed=2, params={"x": 1}, history_seq=3),
