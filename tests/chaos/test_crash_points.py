@@ -13,6 +13,9 @@ import pytest
 
 from kerasweep.search.spec import Search
 from kerasweep.spaces.errors import Infrastructure
+from kerasweep.trackers.events import SweepRestored
+from kerasweep.trackers.journal import Journal
+from kerasweep.trackers.status import delivery_status
 
 from ..trackers.fakes import Killed
 from .invariants import check, entries, in_fake
@@ -93,13 +96,14 @@ def test_after_a_power_cut_the_memo_may_be_older_than_the_journal(home: Path, un
     for index, (_, world) in enumerate(taken):
         if index % 3 and not LONG:
             continue
+        cut = world.moved(home / "cut" / str(index))
         for name in ("tracker.db", "tracker.db-wal"):
-            (world.folder / name).unlink(missing_ok=True)
+            (cut.folder / name).unlink(missing_ok=True)
             older = taken[index // 2][1].folder / name
             if index % 2 and older.exists():
-                shutil.copy(older, world.folder)
-        world.run()
-        sound(world, undisturbed)
+                shutil.copy(older, cut.folder)
+        cut.run()
+        sound(cut, undisturbed)
 
 
 def resumed_until_done(home: Path, world: World) -> int:
@@ -196,3 +200,43 @@ def test_the_disk_may_be_full_at_any_commit(home: Path, undisturbed: Path) -> No
         world.touch = lambda _: None
         world.run()
         sound(world, undisturbed)
+
+
+# The machine ----------------------------------------------------------------------------------------------------------
+
+
+def test_a_sweep_goes_on_from_an_older_copy_of_its_journal(home: Path, undisturbed: Path) -> None:
+    """The machine is lost at any point, MLflow has had more than the copy: no run, no metric is there twice."""
+    taken = photographs(home, World(home / "whole"))
+    for index, (_, world) in enumerate(taken):
+        older = taken[index * 2 // 3][1].folder
+        if not entries(older) or (index % 3 and not LONG):
+            continue
+        elsewhere = world.moved(home / "elsewhere" / str(index))
+        for path in elsewhere.folder.iterdir():
+            path.unlink()
+        for name in ("journal.db", "journal.db-wal"):
+            shutil.copy(older / name, elsewhere.folder)
+        with Journal(elsewhere.folder, clock=elsewhere.clock) as journal:
+            journal.append(SweepRestored(why="a copy"))
+        elsewhere.clock.now += 1000.0
+        elsewhere.run()
+        sound(elsewhere, undisturbed)
+
+
+def test_a_journal_that_lost_its_end_is_told_from_what_mlflow_had(home: Path, undisturbed: Path) -> None:
+    """A disk that lied about its synchronization: memo and MLflow are ahead, what they have of open trials is redone."""
+    taken, ahead = photographs(home, World(home / "whole")), 0
+    for index, (_, world) in enumerate(taken):
+        older = taken[index * 2 // 3][1].folder
+        if not entries(older) or (index % 2 and not LONG):
+            continue
+        cut = world.moved(home / "cut" / str(index))
+        for name in ("journal.db", "journal.db-wal"):
+            shutil.copy(older / name, cut.folder)
+        status = delivery_status(cut.folder)
+        if status.delivered_seq > status.last_seq:
+            ahead += 1
+            cut.run()
+            sound(cut, undisturbed)
+    assert ahead > 3
