@@ -21,6 +21,7 @@ from ..trackers.fakes import Killed
 from .invariants import check, entries, in_fake
 from .world import TRIALS, World, all_points, kill_at, small
 
+pytestmark = pytest.mark.usefixtures("quiet")
 LONG = "KERASWEEP_CHAOS" in os.environ
 """Nightly: two kills in one sweep, all of them; otherwise a few pairs, whose seed is printed on failure."""
 
