@@ -27,6 +27,7 @@ from ..spaces.trace import Undeclared
 from ..spaces.trial import Json
 from ..spaces.yaml_form import BadForm, shown
 from . import sweeps
+from .amend import check_kept
 from .commands import check_machine, check_tracker
 from .driver import Driver
 from .job import Job
@@ -196,8 +197,7 @@ def _as_before(spec: SweepSpec, folder: Path) -> SweepSpec:
     from dataclasses import replace
 
     before = SweepSpec.from_json(sweeps.read(folder).spec)
-    if before.objective != spec.objective:
-        raise BadInput(f"{spec.name} searches for {before.objective}; a resumed sweep keeps that, got {spec.objective}")
+    check_kept(before, spec)
     return replace(spec, search=replace(spec.search, seed=before.search.seed))
 
 

@@ -7,7 +7,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from importlib.metadata import entry_points
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -92,10 +92,10 @@ def resume_command(name: str, settings: Sequence[str], home: Path | None, *, det
         return 0
     check_machine(spec)
     stored = snapshot(folder / "code")
-    edited = _edited(spec, stored)
+    edited = [*_edited(spec, stored), *_edited_file(folder, history.origin)]
     if edited:
         Console(stderr=True).print(
-            f"{', '.join(edited[:5])} changed since {name} began; it goes on with the code it began with ({folder / 'code'})",
+            f"{', '.join(edited[:5])} changed since {name} began; it goes on as it began ({folder})",
             soft_wrap=True,
         )
     program = code_of(spec, stored)
@@ -224,6 +224,15 @@ def _check_scheme(uri: str, scheme: str) -> None:
 def _edited(spec: SweepSpec, stored: dict[str, str]) -> list[str]:
     folder = Path(spec.folder)
     return [name for name, text in stored.items() if not _same(folder / name, text)]
+
+
+def _edited_file(folder: Path, origin: Mapping[str, str]) -> list[str]:
+    """Return the name of the sweep file where it has changed."""
+    file = Path(origin.get("mlflow.source.name", ""))
+    try:
+        return [] if file.read_bytes() == (folder / "sweep.yaml").read_bytes() else [file.name]
+    except OSError:  # it is not where it was, or the sweep was started from Python
+        return []
 
 
 def _same(path: Path, text: str) -> bool:

@@ -31,7 +31,7 @@ from ..cluster.forkserver import ForkServer
 from ..cluster.program import Program, write_sources
 from ..cluster.ray_session import Capacity, RayDied, RaySession
 from ..cluster.slot import SlotSetup
-from ..spaces.errors import BadInput, Infrastructure, KerasweepError, one_line
+from ..spaces.errors import BadInput, Infrastructure, KerasweepError, lacking, one_line
 from ..trackers.journal import Journal
 from . import sweeps
 from .copies import Copier
@@ -343,7 +343,8 @@ def main() -> None:
         code = error.exit_code
     except BaseException as error:
         logger.exception("the driver failed")
-        tell({"type": "error", "text": one_line(f"{type(error).__name__}: {error}"), "exit_code": 3})
+        text = lacking(error) if isinstance(error, ImportError) else f"{type(error).__name__}: {error}"
+        tell({"type": "error", "text": one_line(text), "exit_code": 3})
     finally:
         _remove_staging(job)
     sys.stderr.flush()

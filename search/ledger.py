@@ -110,5 +110,10 @@ def begin(journal: Journal, spec: SweepSpec, *, versions: Mapping[str, str], ori
         AttemptEnded(trial=live.number, attempt=live.attempt, cause=Cause.INTERRUPTED, why="its driver ended")
         for live in ledger.state.placed
     ]
-    ledger.record(SweepResumed(spec=spec.to_json(), versions=versions), *lost)
+    known = ledger.history.versions
+    changed = [
+        f"{name} was {known[name]}, is {versions[name]}" for name in known if versions.get(name, "") != known[name]
+    ]
+    notes = [Noticed(text=f"resumed with other versions: {', '.join(changed)}")] if changed and versions else []
+    ledger.record(SweepResumed(spec=spec.to_json(), versions=versions), *lost, *notes)
     return ledger

@@ -325,16 +325,24 @@ class Reader:
         if not self.path.exists():
             raise BadInput(f"no sweep in {folder}; `kerasweep list` shows those there are")
         check_format(self.path)
-        log = self.path.with_name("journal.db-wal")
-        # A folder that cannot be written has no place for the log's index; without a log none is needed.
-        how = "immutable=1" if not os.access(folder, os.W_OK) and not log.exists() else "mode=ro"
-        self._db = sqlite3.connect(f"{self.path.resolve().as_uri()}?{how}", uri=True, timeout=10.0)
+        self._db = sqlite3.connect(f"{self.path.resolve().as_uri()}?{self._how(folder)}", uri=True, timeout=10.0)
         try:
             if self._rows("SELECT sql FROM sqlite_master", ()) != [(_SCHEMA,)]:  # it would look empty, and sound
                 raise _damaged(self.path, "is damaged in its schema")
         except BaseException:
             self._db.close()
             raise
+
+    def _how(self, folder: Path) -> str:
+        """Return how to open the file; a folder that cannot be written has no place for the index of a log."""
+        if os.access(folder, os.W_OK, effective_ids=os.access in os.supports_effective_ids):
+            return "mode=ro"
+        log, index = (self.path.with_name(f"journal.db-{end}") for end in ("wal", "shm"))
+        if not log.exists() or not log.stat().st_size:
+            return "immutable=1"
+        if not index.exists():
+            raise BadInput(f"{folder} cannot be written, and its driver was killed; copy it to where you can write")
+        return "mode=ro"
 
     def after(self, seq: int = 0, limit: int = -1) -> Iterator[Entry]:
         """Yield the journaled events that follow number `seq`, in order.

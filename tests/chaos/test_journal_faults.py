@@ -377,3 +377,96 @@ def test_a_steady_clock_counts_seconds() -> None:
     assert clock() - before == pytest.approx(time.monotonic() - began, abs=0.05)
     clock.not_before(before + 100)
     assert clock() >= before + 100
+
+
+# Folders --------------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def read_only(home: Path, sweep: Path) -> Iterator[Path]:
+    """Return the folder of a sweep in which nothing can be written, also not by root."""
+    home.chmod(0o755)
+    (home / "sweeps").chmod(0o755)
+    for path in sweep.iterdir():
+        path.chmod(0o444)
+    sweep.chmod(0o555)
+    root = os.geteuid() == 0
+    if root:
+        os.seteuid(65534)
+    yield sweep
+    if root:
+        os.seteuid(0)
+    sweep.chmod(0o755)
+
+
+def test_a_sweep_that_cannot_be_written_is_shown_but_not_resumed(
+    read_only: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Exit code 2 and the mend; what is there is read without a file beside it."""
+    before = sorted(read_only.iterdir())
+    monkeypatch.setattr("sys.argv", ["kerasweep", "show", "small"])
+    with pytest.raises(SystemExit) as shown:
+        cli.main()
+    assert shown.value.code in (None, 0)
+    assert "acc" in capsys.readouterr().out
+    with pytest.raises(BadInput, match=r"cannot write in .*: Permission denied; make it writable, or copy it"):
+        Journal(read_only)
+    assert sorted(read_only.iterdir()) == before
+
+
+def test_a_killed_sweep_in_a_read_only_folder_says_what_to_do(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its log cannot be read there."""
+    with Journal(home) as journal:
+        journal.append(Noticed(text="in the log"))
+        copy = home / "copy"
+        copy.mkdir()
+        for name in ("journal.db", "journal.db-wal"):
+            shutil.copy(home / name, copy)
+    monkeypatch.setattr(os, "access", lambda *_, **__: False)
+    with pytest.raises(BadInput, match="copy it to where you can write"):
+        Reader(copy)
+
+
+@pytest.mark.usefixtures("quiet")
+@pytest.mark.parametrize("name", ["with spaces", "ümläut-日本", "a'b\"c", "per%20cent", "que?ry#hash", "new\nline"])
+def test_a_folder_may_have_any_name_and_stand_behind_a_link(home: Path, name: str) -> None:
+    """Journal, memo and lock work in it, also by way of a symbolic link, and after a move."""
+    world = World(home / name / "sweep")
+    (home / "link").symlink_to(home / name)
+    world.folder = home / "link" / "sweep"
+    with world.driver() as driver:
+        driver.turn()
+        with pytest.raises(SweepHeld):
+            Journal(home / name / "sweep")
+    (home / name).rename(home / "moved")
+    world.folder = home / "moved" / "sweep"
+    world.run()
+    check(world.folder, trials=TRIALS, runs=in_fake(world.mlflow), processes=list)
+
+
+# Libraries ------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("error", "words"),
+    [
+        (ModuleNotFoundError("No module named 'ray.tune'", name="ray.tune"), "ray is not installed"),
+        (ImportError("cannot import name 'Runs'", name="mlflow"), "mlflow is not the version that kerasweep needs"),
+    ],
+)
+def test_a_library_that_is_missing_or_too_old_is_one_line(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], error: ImportError, words: str
+) -> None:
+    """Exit code 3, which library, and the command that mends it; no traceback."""
+
+    def broken(*_: object) -> None:
+        raise error
+
+    monkeypatch.setattr("kerasweep.search.reading.list_command", broken)
+    monkeypatch.setattr(
+        "kerasweep.search.cli.app", lambda: __import__("kerasweep.search.reading", fromlist=["x"]).list_command()
+    )
+    code, said = command(monkeypatch, capsys, "list")
+    assert code == 3
+    assert words in said
+    assert "pip install" in said
