@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, is_dataclass, replace
@@ -52,6 +53,7 @@ def check_kept(before: SweepSpec, after: SweepSpec) -> None:
     Raises:
         BadInput: it differs; the line has each difference.
     """
+    before, after = (SweepSpec.from_json(json.loads(json.dumps(one.to_json()))) for one in (before, after))
     found = [_changed(name, getattr(before, name), getattr(after, name)) for name in KEPT]
     was, now = ({one.parameter.name: one for one in spec.declared} for spec in (before, after))
     found += [_changed(f"space.{name}", was.get(name), now.get(name)) for name in {**was, **now}]

@@ -47,7 +47,7 @@ def small(**changes: Any) -> SweepSpec:
     given: dict[str, Any] = {
         "budget": Budget(trials=TRIALS),
         "fit": {"epochs": EPOCHS},
-        "search": Search(sampler="random", stop="asha", seed=3),
+        "search": Search(sampler="random", stop=({"rule": "asha"},), seed=3),
         **changes,
     }
     return spec(**given)

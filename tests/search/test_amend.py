@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from typing import Any
 
@@ -10,7 +11,7 @@ import pytest
 from kerasweep.cluster.backend import KerasSettings
 from kerasweep.search.amend import AMENDABLE, amended, check_kept
 from kerasweep.search.objective import Direction, Objective
-from kerasweep.search.spec import Budget, Limits, Retry, Search, Track
+from kerasweep.search.spec import Budget, Limits, Retry, Search, SweepSpec, Track
 from kerasweep.spaces.errors import BadInput
 from kerasweep.spaces.known import Declared
 from kerasweep.spaces.parameter import Number
@@ -111,7 +112,7 @@ def test_budgets_places_and_limits_do_not_change_what_is_searched(changes: dict[
         ({"declared": (Declared(parameter=replace(X, max=2.0)),)}, r"space\.x was .*'max': 1\.0.*, is .*'max': 2\.0"),
         ({"where": ("x < 0.5",)}, r"where was \(\), is \('x < 0\.5',\)"),
         ({"search": Search(sampler="random")}, r"search was .*'tpe'.*, is .*'random'"),
-        ({"search": Search(stop="asha")}, "search was"),
+        ({"search": Search(stop=({"rule": "asha"},))}, "search was"),
         ({"keras": KerasSettings(backend="jax")}, "keras was"),
         ({"undeclared": "default"}, "undeclared was 'search', is 'default'"),
         ({"model": "other.py:build"}, r"model was 'model\.py:build', is 'other\.py:build'"),
@@ -124,6 +125,18 @@ def test_what_decides_a_trial_is_kept(changes: dict[str, Any], message: str) -> 
         check_kept(spec(), spec(**changes))
     assert "\n" not in str(caught.value)
     assert "give the new sweep another name" in str(caught.value)
+
+
+def test_a_specification_is_the_same_after_a_journal_kept_it() -> None:
+    """Tuples have become lists, numbers and names are what they were."""
+    whole = spec(
+        where=("x < 0.5",),
+        search=Search(stop=({"rule": "asha", "min_epochs": 2},)),
+        fit={"epochs": 3, "class_weight": {"0": 2.0}},
+        declared=(Declared(parameter=X, open=frozenset({"step"})), Declared(parameter=Y)),
+    )
+    kept = SweepSpec.from_json(json.loads(json.dumps(whole.to_json())))
+    check_kept(kept, whole)
 
 
 def test_all_differences_are_named() -> None:
