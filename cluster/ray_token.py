@@ -47,7 +47,9 @@ def require_token() -> None:
     """
     ensure_token(os.environ)
     os.environ.update(MODE)
-    with suppress(ImportError, AttributeError):  # private, so a newer Ray may have other names; its own default is a token
+    with suppress(
+        ImportError, AttributeError
+    ):  # private, so a newer Ray may have other names; its own default is a token
         from ray import _raylet
 
         library = cast(Any, _raylet)

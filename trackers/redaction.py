@@ -34,7 +34,9 @@ def redact(text: str) -> str:
 
 
 _SECRET_NAME = re.compile(r"(?i)passw|pwd$|pwd_|secret|token|credential|api_?key|access_?key|private_?key|(^|[_/])key$")
-_SECRET_PARAMETER = re.compile(r"(?i)(?:passw(?:or)?d|passwd|pwd|secret|token|credentials?|(?:api|access|private)_?key)$")
+_SECRET_PARAMETER = re.compile(
+    r"(?i)(?:passw(?:or)?d|passwd|pwd|secret|token|credentials?|(?:api|access|private)_?key)$"
+)
 _SHORT = 6
 """A shorter value is likely to be a word that stands elsewhere too."""
 

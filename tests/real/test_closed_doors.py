@@ -23,7 +23,14 @@ pytestmark = pytest.mark.real
 Make = Callable[..., Rig]
 
 SECRETS = ("MY_API_KEY", "AWS_SECRET_ACCESS_KEY", "MLFLOW_TRACKING_USERNAME", "MLFLOW_TRACKING_PASSWORD", "PGPASSWORD")
-PICKLES = ("evil.pkl", "tuner.pkl", "checkpoints/evil.pkl", "code/evil.pkl", "logs/searcher-state.pkl", "checkpoints/0/evil.pkl")
+PICKLES = (
+    "evil.pkl",
+    "tuner.pkl",
+    "checkpoints/evil.pkl",
+    "code/evil.pkl",
+    "logs/searcher-state.pkl",
+    "checkpoints/0/evil.pkl",
+)
 SPY = """
 import os
 import sys
@@ -121,7 +128,7 @@ def canaries(monkeypatch: pytest.MonkeyPatch) -> Canaries:
 @pytest.fixture
 def temporary(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """Give all processes a temporary folder of their own, with a path short enough for Ray's sockets, and a new home."""
-    folder = Path(tempfile.mkdtemp(prefix="k", dir="/tmp"))  # noqa: S108
+    folder = Path(tempfile.mkdtemp(prefix="k", dir="/tmp"))
     (folder / "home").mkdir()
     monkeypatch.setenv("TMPDIR", str(folder))
     monkeypatch.setenv("HOME", str(folder / "home"))
@@ -167,7 +174,11 @@ def observed(watch: Watch, *words: str) -> str:
     roles: set[str] = set()
     while launcher.poll() is None:
         watch.look()
-        roles |= {role for role in ("driver", "tracker", "forkserver", "trainer", "actor", "raylet") if role not in roles and watch.sweep.processes(role)}
+        roles |= {
+            role
+            for role in ("driver", "tracker", "forkserver", "trainer", "actor", "raylet")
+            if role not in roles and watch.sweep.processes(role)
+        }
         time.sleep(0.5)
     code, text = watch.sweep.finish()
     assert code == 0, text
@@ -253,7 +264,9 @@ def test_a_secret_that_the_code_quotes_stops_at_the_journal(rig: Make, canaries:
 @pytest.mark.usefixtures("temporary")
 def test_a_secret_that_the_code_quotes_at_its_import_is_masked(rig: Make, canaries: Canaries) -> None:
     """The sweep is refused in one line without it, and leaves nothing."""
-    sweep = rig("import os\nraise ValueError('no login with ' + os.environ['MY_API_KEY'])\ndef build(hp): ...\ndef load(): ...\n")
+    sweep = rig(
+        "import os\nraise ValueError('no login with ' + os.environ['MY_API_KEY'])\ndef build(hp): ...\ndef load(): ...\n"
+    )
     code, text = sweep.run()
     assert (code, "no login with ***" in text) == (2, True), text
     assert not canaries.found(text.encode())

@@ -24,8 +24,8 @@ from kerasweep.trackers.events import Event, SweepEnded, SweepStarted
 from kerasweep.trackers.journal import Journal, Lock
 
 from ..security.command import command
-from .specs import spec
 from ..test_packaging import locked
+from .specs import spec
 
 every = psutil.process_iter
 Usage = namedtuple("Usage", "total used free")
@@ -146,7 +146,9 @@ def test_a_clock_that_the_disk_does_not_share(monkeypatch: pytest.MonkeyPatch) -
         st_uid = 0
         st_mtime = time.time() + 3600
 
-    monkeypatch.setattr(checks.os, "stat", lambda path, *a, **k: Later if "kerasweep-doctor" in str(path) else real(path, *a, **k))
+    monkeypatch.setattr(
+        checks.os, "stat", lambda path, *a, **k: Later if "kerasweep-doctor" in str(path) else real(path, *a, **k)
+    )
     _, found = examined()
     assert (found["clock"][0]["state"], "+3600 s off" in found["clock"][0]["said"]) == ("note", True), found["clock"]
 
@@ -231,7 +233,11 @@ def test_sweeps_that_nobody_drives_or_delivers_are_named_with_the_command(home: 
     finally:
         running.release()
     mends = {one["mend"]: one["state"] for one in found["sweep"]}
-    assert mends == {"kerasweep resume lost": "note", "kerasweep sync undelivered": "note", "kerasweep rm damaged": "bad"}
+    assert mends == {
+        "kerasweep resume lost": "note",
+        "kerasweep sync undelivered": "note",
+        "kerasweep rm damaged": "bad",
+    }
     assert code == 1
 
 
@@ -251,7 +257,11 @@ def test_folders_that_were_never_begun_are_swept_up(home: Path) -> None:
 
 def test_a_probe_that_crashes_is_a_finding(monkeypatch: pytest.MonkeyPatch) -> None:
     """A library that takes its process down is named with how it ended, and its last words."""
-    crash = [sys.executable, "-c", "import os, sys; print('Illegal instruction', file=sys.stderr); sys.stderr.flush(); os.abort()"]
+    crash = [
+        sys.executable,
+        "-c",
+        "import os, sys; print('Illegal instruction', file=sys.stderr); sys.stderr.flush(); os.abort()",
+    ]
     real = subprocess.run
     monkeypatch.setattr(doctor.subprocess, "run", lambda _, **rest: real(crash, **rest))
     one = doctor._probed("tensorflow")

@@ -81,7 +81,11 @@ def test_a_mark_is_written_as_it_is_read(tmp_path: Path) -> None:
     """In one piece, past Python's buffers."""
     program = "from kerasweep.cluster.trial_log import mark; mark(12, 3); print('x'); mark(13, 1)"
     done = subprocess.run(
-        [sys.executable, "-c", program], capture_output=True, text=True, check=True, env={**os.environ, "PYTHONUNBUFFERED": "1"}
+        [sys.executable, "-c", program],
+        capture_output=True,
+        text=True,
+        check=True,
+        env={**os.environ, "PYTHONUNBUFFERED": "1"},
     )
     lines = done.stdout.splitlines()
     assert [bool(MARK.fullmatch(line)) for line in lines] == [True, False, True]

@@ -23,7 +23,9 @@ def sweep(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     folder = tmp_path / "sweeps" / "mine"
     (folder / "logs").mkdir(parents=True)
     with Journal(folder) as journal:
-        journal.append(SweepStarted(spec=spec(name="mine").to_json()), *completed(0, 0.5), SweepEnded(why="x", exit_code=0))
+        journal.append(
+            SweepStarted(spec=spec(name="mine").to_json()), *completed(0, 0.5), SweepEnded(why="x", exit_code=0)
+        )
     return folder
 
 

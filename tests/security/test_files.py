@@ -133,7 +133,12 @@ def endless(file: Any) -> None:
 
 FORGED = [
     *((external_link, "links to something else"), (soft_link, "links to something else")),
-    *((external_values, "in another file"), (virtual_values, "in another file"), (bomb, "unpacked"), (endless, "at two places")),
+    *(
+        (external_values, "in another file"),
+        (virtual_values, "in another file"),
+        (bomb, "unpacked"),
+        (endless, "at two places"),
+    ),
 ]
 
 
@@ -175,9 +180,26 @@ def test_a_journal_is_private_under_any_umask(tmp_path: Path) -> None:
 # Absurd numbers -------------------------------------------------------------------------------------------------------
 
 ABSURD = (
-    *("fit.epochs=1000000000", "budget.trials=2000000", "budget.hours=1e300", "parallel=100000", "resources.cpu=99999999"),
-    *("resources.gpu=1e9", "retry.lost=1000000000", "limits.trial_s=1e300", "limits.silence_s=1e18", "fit.batch_size=1000000000"),
-    *("fit.folds=100000", "fit.steps_per_epoch=10000000", "space.x={min: 0, max: 100000000, step: 1}", "fit.epochs=[1, 2000000000]"),
+    *(
+        "fit.epochs=1000000000",
+        "budget.trials=2000000",
+        "budget.hours=1e300",
+        "parallel=100000",
+        "resources.cpu=99999999",
+    ),
+    *(
+        "resources.gpu=1e9",
+        "retry.lost=1000000000",
+        "limits.trial_s=1e300",
+        "limits.silence_s=1e18",
+        "fit.batch_size=1000000000",
+    ),
+    *(
+        "fit.folds=100000",
+        "fit.steps_per_epoch=10000000",
+        "space.x={min: 0, max: 100000000, step: 1}",
+        "fit.epochs=[1, 2000000000]",
+    ),
     *("search.stop={rule: asha, factor: 1000000000000}", "space.n={min: 1, max: 1000, repeat: {x: [1, 2]}}"),
     "space.n={min: 1, max: 99, repeat: {m: {min: 1, max: 99, repeat: {x: [1, 2]}}}}",
 )
@@ -192,7 +214,9 @@ def test_an_absurd_number_is_refused_at_once(setting: str, tmp_path: Path) -> No
         load(tmp_path / "sweep.yaml", [setting])
 
 
-@pytest.mark.parametrize("setting", ["budget.trials=2000000", "parallel=1000000", "retry.crash=1000000", "limits.trial_s=1e300"])
+@pytest.mark.parametrize(
+    "setting", ["budget.trials=2000000", "parallel=1000000", "retry.crash=1000000", "limits.trial_s=1e300"]
+)
 def test_an_absurd_number_is_refused_when_a_sweep_is_resumed(setting: str) -> None:
     """`resume --set` has the same bounds."""
     with pytest.raises(BadInput, match=r"--set .*expected"):

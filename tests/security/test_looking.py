@@ -21,7 +21,16 @@ LOOKS = (
     *(["list"], ["show", "mine"], ["show", "mine", "0"], ["best", "mine"], ["logs", "mine"], ["logs", "mine", "0"]),
     *(["plan", "--no-code", "sweep.yaml"], ["plan", "--no-code", "sweep.yaml", "--set", "budget.trials=9"]),
 )
-PLANTED = ("model.py", "sitecustomize.py", "keras.py", "yaml.py", "json.py", "conftest.py", "rich/__init__.py", "mine.pth")
+PLANTED = (
+    "model.py",
+    "sitecustomize.py",
+    "keras.py",
+    "yaml.py",
+    "json.py",
+    "conftest.py",
+    "rich/__init__.py",
+    "mine.pth",
+)
 
 
 @pytest.fixture
@@ -79,9 +88,13 @@ def test_no_shell_reads_a_name() -> None:
     """No call asks for a shell; the one shell there is runs a constant, with the words as its arguments."""
     asks = [place for place, call in calls() for one in call.keywords if one.arg == "shell"]
     shells = [
-        place for place, call in calls() if any(isinstance(one, ast.Constant) and one.value == "/bin/sh" for one in ast.walk(call))
+        place
+        for place, call in calls()
+        if any(isinstance(one, ast.Constant) and one.value == "/bin/sh" for one in ast.walk(call))
     ]
-    forbidden = [place for place, call in calls() if ast.unparse(call.func) in ("os.system", "os.popen", "eval", "exec")]
+    forbidden = [
+        place for place, call in calls() if ast.unparse(call.func) in ("os.system", "os.popen", "eval", "exec")
+    ]
     assert asks == []
     assert forbidden == []
     assert {place.partition(":")[0] for place in shells} == {"cluster/mlflow_server.py"}
@@ -89,11 +102,19 @@ def test_no_shell_reads_a_name() -> None:
 
 def test_nothing_unpickles_but_the_program_that_python_sent() -> None:
     """Row 8: `cloudpickle.loads` stands in one place, and what it reads came over a socket from the user's own process."""
-    found = [place for place, call in calls() if ast.unparse(call.func).endswith(("pickle.loads", "pickle.load", "joblib.load", "marshal.loads"))]
+    found = [
+        place
+        for place, call in calls()
+        if ast.unparse(call.func).endswith(("pickle.loads", "pickle.load", "joblib.load", "marshal.loads"))
+    ]
     assert [place.partition(":")[0] for place in found] == ["cluster/program.py"]
     arrays = [call for _, call in calls() if ast.unparse(call.func) in ("np.load", "numpy.load")]
     assert arrays
-    assert all(any(one.arg == "allow_pickle" and ast.unparse(one.value) == "False" for one in call.keywords) for call in arrays)
+    assert all(
+        any(one.arg == "allow_pickle" and ast.unparse(one.value) == "False" for one in call.keywords) for call in arrays
+    )
     models = [call for _, call in calls() if ast.unparse(call.func).endswith("load_model")]
     assert models
-    assert all(any(one.arg == "safe_mode" and ast.unparse(one.value) == "True" for one in call.keywords) for call in models)
+    assert all(
+        any(one.arg == "safe_mode" and ast.unparse(one.value) == "True" for one in call.keywords) for call in models
+    )

@@ -26,8 +26,39 @@ from .command import command
 NAMES = st.one_of(
     st.sampled_from(
         [
-            *("../x", "..", ".", "", "/", "/etc", "a/../b", "a//b", "~", "~root", "con", "nul", "a\0b", "x" * 300, "\u202egpj"),
-            *("-rf", "--help", "$(id)", "`id`", ";id", "a b", "a\nb", ".hidden", "café", "a:b", "%2e%2e", "..%2f", "\\..\\x", "*"),
+            *(
+                "../x",
+                "..",
+                ".",
+                "",
+                "/",
+                "/etc",
+                "a/../b",
+                "a//b",
+                "~",
+                "~root",
+                "con",
+                "nul",
+                "a\0b",
+                "x" * 300,
+                "\u202egpj",
+            ),
+            *(
+                "-rf",
+                "--help",
+                "$(id)",
+                "`id`",
+                ";id",
+                "a b",
+                "a\nb",
+                ".hidden",
+                "café",
+                "a:b",
+                "%2e%2e",
+                "..%2f",
+                "\\..\\x",
+                "*",
+            ),
         ]
     ),
     st.text(max_size=300),
@@ -83,7 +114,9 @@ def test_the_name_of_a_sweep_is_a_plain_word_or_refused(home: Path, name: str) -
 
 
 @pytest.mark.parametrize("name", ["x" * 5_000, "con", "../mine", "$(touch pwned)", "a\nb", "\x1b[31m"])
-@pytest.mark.parametrize("words", [["show"], ["best"], ["logs"], ["stop"], ["sync"], ["resume"], ["rm", "--yes"], ["ui"]])
+@pytest.mark.parametrize(
+    "words", [["show"], ["best"], ["logs"], ["stop"], ["sync"], ["resume"], ["rm", "--yes"], ["ui"]]
+)
 def test_a_strange_name_is_one_line(
     words: list[str], name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -24,4 +24,6 @@ def test_the_tests_of_a_row_exist(number: str, tests: str) -> None:
     assert names
     for file, name in names:
         tree = ast.parse((ROOT / file).read_text())
-        assert name in {node.name for node in tree.body if isinstance(node, ast.FunctionDef)}, f"row {number}: {file}::{name}"
+        assert name in {node.name for node in tree.body if isinstance(node, ast.FunctionDef)}, (
+            f"row {number}: {file}::{name}"
+        )

@@ -14,16 +14,31 @@ from kerasweep.search.tracking_uri import check_uri, goes_in_clear, notes
 from kerasweep.spaces.errors import BadInput
 from kerasweep.spaces.trial import Cause, Outcome, OutcomeKind
 from kerasweep.trackers.events import AttemptEnded, Event, Noticed, SweepClosing, SweepEnded, TrialEnded, encode
-from kerasweep.trackers.mirror import params
 from kerasweep.trackers.history import History
+from kerasweep.trackers.mirror import params
 from kerasweep.trackers.redaction import mask, secrets_of
 
 from ..search.specs import begun, entries
 
 SECRET = "S3CRET/with+signs"
 SECRET_NAMES = (
-    *("MY_API_KEY", "AWS_SECRET_ACCESS_KEY", "MLFLOW_TRACKING_PASSWORD", "MLFLOW_TRACKING_TOKEN", "HF_TOKEN", "PGPASSWORD"),
-    *("OPENAI_API_KEY", "WANDB_API_KEY", "SSH_PRIVATE_KEY", "DB_PWD", "AZURE_CLIENT_SECRET", "GOOGLE_CREDENTIALS", "KEY"),
+    *(
+        "MY_API_KEY",
+        "AWS_SECRET_ACCESS_KEY",
+        "MLFLOW_TRACKING_PASSWORD",
+        "MLFLOW_TRACKING_TOKEN",
+        "HF_TOKEN",
+        "PGPASSWORD",
+    ),
+    *(
+        "OPENAI_API_KEY",
+        "WANDB_API_KEY",
+        "SSH_PRIVATE_KEY",
+        "DB_PWD",
+        "AZURE_CLIENT_SECRET",
+        "GOOGLE_CREDENTIALS",
+        "KEY",
+    ),
 )
 PLAIN = {
     "PATH": "/usr/bin:/bin",
@@ -60,7 +75,9 @@ def test_no_secret_is_left_wherever_it_stands(secret: str, before: str, after: s
 @pytest.mark.parametrize(
     "event",
     [
-        TrialEnded(trial=0, attempt=1, outcome=Outcome(kind=OutcomeKind.FAILED, reason=SECRET, traceback=f"x {SECRET} y")),
+        TrialEnded(
+            trial=0, attempt=1, outcome=Outcome(kind=OutcomeKind.FAILED, reason=SECRET, traceback=f"x {SECRET} y")
+        ),
         AttemptEnded(trial=0, attempt=1, cause=Cause.CRASH, why=SECRET, traceback=SECRET),
         SweepClosing(why=SECRET),
         SweepEnded(why=SECRET, exit_code=1),
@@ -76,7 +93,14 @@ def test_no_message_reaches_the_journal_with_a_secret_in_it(event: Event) -> Non
 
 def test_a_text_under_the_name_of_a_secret_is_masked_in_mlflow() -> None:
     """A number is not: `key_dim` and `max_token` are sizes."""
-    plain = {"tokenizer": "bert", "token_file": "t.txt", "key_dim": 64, "max_tokens": 128, "activation": "relu", "token": 3}
+    plain = {
+        "tokenizer": "bert",
+        "token_file": "t.txt",
+        "key_dim": 64,
+        "max_tokens": 128,
+        "activation": "relu",
+        "token": 3,
+    }
     values = {**plain, "api_key": "S3CRET", "db/password": "S3CRET"}
     record = History.of(entries(begun(0, values))).trials[0]
     shown = {one.key: one.value for one in params(record)}
@@ -86,11 +110,21 @@ def test_a_text_under_the_name_of_a_secret_is_masked_in_mlflow() -> None:
 # Addresses ------------------------------------------------------------------------------------------------------------
 
 WITH_SECRETS = (
-    *("http://ada:hunter2@h", "https://hunter2@h/x", "postgresql://ada:hunter2@h/d", "postgresql+psycopg2://h/d?password=hunter2"),
+    *(
+        "http://ada:hunter2@h",
+        "https://hunter2@h/x",
+        "postgresql://ada:hunter2@h/d",
+        "postgresql+psycopg2://h/d?password=hunter2",
+    ),
     *("postgresql://h/d?user=ada&PassWord=hunter2", "https://h/?token=hunter2", "mysql://h/d?ssl=1;passwd=hunter2"),
     *("https://h/?api_key=hunter2", "mssql://h?UID=ada&PWD=hunter2", "http://ada:hun%40ter2@h", "http://:hunter2@h"),
 )
-WITHOUT = ("http://localhost:5000", "https://h/mail?to=ada@example.org", "sqlite:////home/a@b/mlflow.db", "databricks://profile")
+WITHOUT = (
+    "http://localhost:5000",
+    "https://h/mail?to=ada@example.org",
+    "sqlite:////home/a@b/mlflow.db",
+    "databricks://profile",
+)
 
 
 @pytest.mark.parametrize("uri", WITH_SECRETS)
@@ -120,8 +154,18 @@ def test_an_address_without_one_is_taken(uri: str) -> None:
 @pytest.mark.parametrize(
     ("uri", "clear"),
     [
-        *(("http://10.0.0.7:5000", True), ("http://mlflow.lab", True), ("http://[2001:db8::1]:80", True), ("HTTP://h", True)),
-        *(("http://localhost:5000", False), ("http://127.0.0.1:1", False), ("http://127.8.8.8", False), ("http://[::1]", False)),
+        *(
+            ("http://10.0.0.7:5000", True),
+            ("http://mlflow.lab", True),
+            ("http://[2001:db8::1]:80", True),
+            ("HTTP://h", True),
+        ),
+        *(
+            ("http://localhost:5000", False),
+            ("http://127.0.0.1:1", False),
+            ("http://127.8.8.8", False),
+            ("http://[::1]", False),
+        ),
         *(("http://a.localhost", False), ("https://mlflow.lab", False), ("sqlite:///x.db", False), ("http://[", False)),
         ("http://localhost.evil.com", True),
     ],

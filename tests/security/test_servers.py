@@ -83,7 +83,15 @@ def test_what_is_not_for_experiments_is_not_there(door: Door, word: str) -> None
 
 
 @pytest.mark.parametrize(
-    "origin", ["http://evil.com", f"https://127.0.0.1:{PORT}", "http://localhost:1234", "null", f"http://localhost:{PORT}.evil.com", ""]
+    "origin",
+    [
+        "http://evil.com",
+        f"https://127.0.0.1:{PORT}",
+        "http://localhost:1234",
+        "null",
+        f"http://localhost:{PORT}.evil.com",
+        "",
+    ],
 )
 @pytest.mark.parametrize("method", ["POST", "PUT", "PATCH", "DELETE"])
 def test_a_page_of_another_origin_cannot_write(door: Door, origin: str, method: str) -> None:
@@ -123,7 +131,7 @@ class Answering(BaseHTTPRequestHandler):
     said: ClassVar[bytes] = b""
     status: ClassVar[int] = 200
 
-    def do_GET(self) -> None:  # noqa: N802
+    def do_GET(self) -> None:
         """Answer."""
         self.send_response(self.status)
         self.send_header("Location", "http://127.0.0.1:1/")
@@ -154,7 +162,10 @@ def test_an_old_server_is_refused(server: str, said: bytes, monkeypatch: pytest.
     assert str(caught.value).isprintable()
 
 
-@pytest.mark.parametrize(("status", "said"), [(200, b"3.10.0"), (200, b"3.17.2"), (200, b"10.0"), (200, b"<html>"), (404, b"1.0"), (302, b"")])
+@pytest.mark.parametrize(
+    ("status", "said"),
+    [(200, b"3.10.0"), (200, b"3.17.2"), (200, b"10.0"), (200, b"<html>"), (404, b"1.0"), (302, b"")],
+)
 def test_a_new_server_and_one_that_does_not_say_are_let_pass(
     server: str, status: int, said: bytes, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -26,7 +26,14 @@ from .command import command
 
 EVIL = "\x1b]0;owned\x07[red]x[/red]\x9b31m\u202etxt.exe\u2066 [link=http://evil]y[/link] :smiley: \r\x08"
 """A window's title, markup of rich, a C1 control, two marks of direction, a link, an emoji's name, an overwritten line."""
-COMMANDS = (["list"], ["show", "evil"], ["show", "evil", "0"], ["show", "evil", "1"], ["best", "evil"], ["logs", "evil"])
+COMMANDS = (
+    ["list"],
+    ["show", "evil"],
+    ["show", "evil", "0"],
+    ["show", "evil", "1"],
+    ["best", "evil"],
+    ["logs", "evil"],
+)
 
 
 def happened() -> list[Event]:
@@ -38,7 +45,9 @@ def happened() -> list[Event]:
         TrialEnded(trial=0, attempt=1, outcome=Outcome(kind=OutcomeKind.COMPLETED, value=0.5, epoch=1)),
         *begun(1),
         TrialEnded(
-            trial=1, attempt=1, outcome=Outcome(kind=OutcomeKind.FAILED, reason=f"ValueError: {EVIL}", traceback=f"All:\n{EVIL}")
+            trial=1,
+            attempt=1,
+            outcome=Outcome(kind=OutcomeKind.FAILED, reason=f"ValueError: {EVIL}", traceback=f"All:\n{EVIL}"),
         ),
         Noticed(text=EVIL),
         *begun(2, {EVIL: EVIL}),
@@ -139,7 +148,11 @@ def test_what_can_be_printed_stays(text: str) -> None:
 
 def test_the_note_in_mlflow_has_no_links_and_no_tags_but_its_own() -> None:
     """A value is shown as it is: no picture is fetched, no script runs, no column is added."""
-    evil = {"x": "![p](http://evil/p.png)", "y": "[z](javascript:alert(1))", "z": "<img src=x onerror=alert(1)>|a|b|&lt;"}
+    evil = {
+        "x": "![p](http://evil/p.png)",
+        "y": "[z](javascript:alert(1))",
+        "z": "<img src=x onerror=alert(1)>|a|b|&lt;",
+    }
     events = [
         SweepStarted(spec=spec().to_json()),
         *begun(0, evil),

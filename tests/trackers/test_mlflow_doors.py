@@ -14,7 +14,15 @@ pytestmark = pytest.mark.real
 
 API = "/api/2.0/mlflow/experiments/search"
 CREATE = "/ajax-api/2.0/mlflow/experiments/create"
-EVIL_HOSTS = ("evil.com", "evil.com:{port}", "127.0.0.1", "127.0.0.1:1", "10.0.0.7:{port}", "localhost.evil.com:{port}", "")
+EVIL_HOSTS = (
+    "evil.com",
+    "evil.com:{port}",
+    "127.0.0.1",
+    "127.0.0.1:1",
+    "10.0.0.7:{port}",
+    "localhost.evil.com:{port}",
+    "",
+)
 EVIL_ORIGINS = ("http://evil.com", "http://localhost:1234", "null", "https://127.0.0.1:{port}", "file://")
 CLOSED = (
     *("/ajax-api/3.0/mlflow/assistant/config", "/ajax-api/3.0/mlflow/assistant/message", "/ajax-api/3.0/jobs/1"),
@@ -47,7 +55,11 @@ def test_the_page_works(server: str) -> None:
 @pytest.mark.parametrize("host", EVIL_HOSTS)
 def test_a_wrong_host_gets_nowhere(server: str, host: str) -> None:
     """DNS rebinding: the browser names the host that the page came from."""
-    for method, path, body in (("GET", "/", None), ("POST", API, {"max_results": 1}), ("POST", CREATE, {"name": "theirs"})):
+    for method, path, body in (
+        ("GET", "/", None),
+        ("POST", API, {"max_results": 1}),
+        ("POST", CREATE, {"name": "theirs"}),
+    ):
         assert ask(server, method, path, body, Host=host)[0] == 403
     assert b"theirs" not in ask(server, "POST", API, {"max_results": 100})[1]
 
@@ -77,7 +89,10 @@ def test_it_listens_on_loopback_and_runs_no_jobs(server: str, server_state: Path
     leader = psutil.Process(about["pid"])
     family = [leader, *leader.children(recursive=True)]
     listening = {
-        one.laddr[:2] for each in family for one in each.net_connections(kind="inet") if one.status == psutil.CONN_LISTEN
+        one.laddr[:2]
+        for each in family
+        for one in each.net_connections(kind="inet")
+        if one.status == psutil.CONN_LISTEN
     }
     assert listening == {("127.0.0.1", about["port"])}
     assert len(family) <= 4
