@@ -58,4 +58,5 @@ def _logs(folder: Path) -> list[Path]:
 def _lines(path: Path) -> Iterator[str]:
     with path.open(encoding="utf-8", errors="replace", newline="\n") as file:
         for line in file:
-            yield line.rstrip("\n").rpartition("\r")[2]  # of a progress bar what it came to
+            parts = [part for part in line.rstrip("\n").split("\r") if part]
+            yield parts[-1] if parts else ""  # of a progress bar what it came to

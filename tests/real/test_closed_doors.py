@@ -190,9 +190,8 @@ def check_files(sweep: Rig, canaries: Canaries, temporary: Path, watch: Watch) -
     """Assert that what stays on the disk is private, and holds no canary but in the sweep's copies."""
     folder = sweep.folder
     assert stat.S_IMODE(folder.stat().st_mode) == 0o700
-    inside = [path for path in (folder, *folder.rglob("*"))]
-    assert [path for path in inside if path.lstat().st_mode & 0o077] == []
-    database = [path for path in sweep.home.glob("mlflow.db*")]
+    assert [path for path in (folder, *folder.rglob("*")) if path.lstat().st_mode & 0o077] == []
+    database = list(sweep.home.glob("mlflow.db*"))
     assert database
     assert [path for path in database if path.stat().st_mode & 0o077] == []
     assert [canaries.found(path.read_bytes()) for path in database] == [[] for _ in database]

@@ -210,7 +210,7 @@ def test_an_absurd_number_is_refused_at_once(setting: str, tmp_path: Path) -> No
     """What would fill the memory or never end is a mistake in the file, with what is expected."""
     (tmp_path / "model.py").write_text("def build(hp): ...\n")
     (tmp_path / "sweep.yaml").write_text(LEAST)
-    with pytest.raises(BadInput, match="expected|over|too large|needs a count"):
+    with pytest.raises(BadInput, match=r"expected|over|too large|needs a count"):
         load(tmp_path / "sweep.yaml", [setting])
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -67,12 +68,13 @@ def test_the_watch_would_see_it(home: Path) -> None:
     """The hook is no decoration: running the model is noticed, and so are a process and a file."""
     with watched(str(home)) as done:
         with pytest.raises(SystemExit, match="user code ran"):
-            exec(compile(MODEL, str(home / "model.py"), "exec"), {})
+            exec(compile(MODEL, str(home / "model.py"), "exec"), {})  # noqa: S102
         (home / "new").write_text("x")
         (home / "new").unlink()
     assert [event for event, _ in done] == ["exec", "open", "os.remove"]
 
 
+@cache
 def calls() -> list[tuple[str, ast.Call]]:
     """Return all calls in the product, each with its file."""
     paths = [path for folder in FOLDERS for path in sorted((ROOT / folder).glob("*.py"))]

@@ -21,7 +21,7 @@ def lambda_layer(path: Path, mark: Path) -> None:
     import keras
 
     code = f"__import__('pathlib').Path({str(mark)!r}).touch()"
-    model: Any = keras.Sequential([keras.Input((2,)), keras.layers.Lambda(eval(f"lambda x: ({code}, x)[1]"))])
+    model: Any = keras.Sequential([keras.Input((2,)), keras.layers.Lambda(eval(f"lambda x: ({code}, x)[1]"))])  # noqa: S307
     mark.unlink(missing_ok=True)  # the model was called once, here
     model.save(path)
 
@@ -57,15 +57,12 @@ def legacy_format(path: Path, mark: Path) -> None:
 @pytest.mark.parametrize("forge", [lambda_layer, other_module, legacy_format])
 def test_a_model_that_carries_code_is_not_loaded(forge: Callable[[Path, Path], None], tmp_path: Path) -> None:
     """Though its hash is right: Keras is asked for its safe mode."""
-    import keras
-
     folder, mark = tmp_path / "0", tmp_path / "owned"
     folder.mkdir()
     forge(folder / "model.keras", mark)
     about = {"epoch": 1, "models": {"model": {"file": "model.keras", "sha256": sha256(folder / "model.keras")}}}
     (folder / "weights.json").write_text(json.dumps(about))
     with pytest.raises((BadInput, Infrastructure)) as caught:
-        model: Any = load_models(tmp_path, 0)["model"]
-        model(keras.ops.zeros((1, 2)))
+        load_models(tmp_path, 0)
     assert not mark.exists()
     assert "\n" not in str(caught.value)

@@ -256,5 +256,5 @@ def test_a_description_cannot_name_a_model_elsewhere(name: str, tmp_path: Path) 
     """The file that `weights.json` names is beside it."""
     folder = tmp_path / "checkpoints"
     kept(folder, [np.ones(1)], models={"model": {"file": name, "sha256": "0" * 64}})
-    with pytest.raises(KerasweepError, match="outside its folder|damaged or gone|symbolic link"):
+    with pytest.raises(KerasweepError, match=r"outside its folder|damaged or gone|symbolic link"):
         load_models(folder, 0)

@@ -20,7 +20,7 @@ from kerasweep.trackers.redaction import mask, secrets_of
 
 from ..search.specs import begun, entries
 
-SECRET = "S3CRET/with+signs"
+SECRET = "S3CRET/with+signs"  # noqa: S105
 SECRET_NAMES = (
     *(
         "MY_API_KEY",
@@ -139,7 +139,7 @@ def test_an_address_with_a_password_is_refused_and_not_repeated(
     Path("b.yaml").write_text(f"{least}track: {{uri: '{uri}'}}\n")
     calls = (lambda: check_uri(uri, {}), lambda: load("a.yaml", [f"track.uri={uri}"]), lambda: load("b.yaml"))
     for call in calls:
-        with pytest.raises(BadInput, match="holds a user or a password; .* MLFLOW_TRACKING_PASSWORD") as caught:
+        with pytest.raises(BadInput, match=r"holds a user or a password; .* MLFLOW_TRACKING_PASSWORD") as caught:
             call()
         assert "hunter2" not in str(caught.value)
         assert "ter2" not in str(caught.value)
