@@ -246,10 +246,12 @@ def _keras(values: Mapping[str, Any], fit: Mapping[str, Any], *, loop: bool) -> 
 
 
 def _fit(values: Mapping[str, Any]) -> tuple[dict[str, Json], list[Declared]]:
+    """Return the arguments of `fit`; epochs that nobody gave are Keras's affair, or that of the user's own `fit`."""
     try:
-        return fit_arguments({"epochs": 1, **values})
+        plain, declared = fit_arguments({"epochs": 1, **values})
     except BadForm as fault:
         raise BadInput(f"fit: {fault}") from None
+    return plain if "epochs" in values else {name: one for name, one in plain.items() if name != "epochs"}, declared
 
 
 def _declared(space: Space | Mapping[str, Any] | None) -> Sequence[Declared]:

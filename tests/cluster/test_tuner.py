@@ -95,7 +95,7 @@ def test_a_loop_that_calls_the_hooks(tmp_path: Path) -> None:
                 self.on_batch_end(trial, model, 0, logs={"loss": loss})
                 self.on_epoch_end(trial, model, epoch, logs={"val_accuracy": rate + epoch})
 
-    oracle = keras_tuner.oracles.RandomSearch(keras_tuner.Objective("val_accuracy", "max"), max_trials=2)
+    oracle = keras_tuner.oracles.RandomSearchOracle(keras_tuner.Objective("val_accuracy", "max"), max_trials=2)
     data = {"samples": (X, Y), "rounds": 2}
     said = train(Loop(oracle, build), data, with_settings(weights=str(tmp_path)), loop=True)
     assert [one["metrics"] for one in of_type(said, "report")] == [{"val_accuracy": 0.1}, {"val_accuracy": 1.1}]
