@@ -71,7 +71,7 @@ if __name__ == "__main__":
         "top": [one.value for one in result.top(3)],
         "retrained": {name: value == hp.values[name] for name, value in result.best.params.items()},
         "new": sorted(set(hp.values) - set(result.best.params)),
-        "trained": again > 0,
+        "trained": bool(again > 0),
     }))
 '''
 
