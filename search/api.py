@@ -35,9 +35,9 @@ from .objective import Objective
 from .origin import origin_of
 from .results import Result
 from .sampler import SAMPLERS
-from .spec import Budget, Limits, Resources, Retry, Search, SweepSpec, Track
+from .spec import Budget, Checkpointing, Keep, Limits, Resources, Retry, Search, SweepSpec, Track
 from .sweepfile import check_loop, fit_arguments, keras_settings, searched_space
-from .sweepform import NAME, KerasForm, read_form
+from .sweepform import NAME, CheckpointForm, KeepForm, KerasForm, read_form
 from .watcher import watching
 
 if TYPE_CHECKING:
@@ -69,6 +69,8 @@ def sweep(
     resources: Mapping[str, float] | None = None,
     retry: Mapping[str, int] | None = None,
     limits: Mapping[str, float] | None = None,
+    checkpoint: bool | Mapping[str, float] = True,
+    keep: Mapping[str, int] | None = None,
     track: str | None = None,
     experiment: str | None = None,
     directory: str | Path | None = None,
@@ -107,6 +109,9 @@ def sweep(
         resources: `{"cpu": 1, "gpu": 0}` for each trial.
         retry: `{"lost": 5, "crash": 2, "oom": 1, "hang": 0, "error": 0}`.
         limits: `{"trial_s": …, "silence_s": 1800, "memory_gb": …}`.
+        checkpoint: `{"every_s": 10, "share": 0.02}`: seconds between two checkpoints of a running trial, and the most of
+            its time that they may cost; False for none.
+        keep: `{"best": 3}`: the weights of so many best trials stay on the disk.
         track: MLflow tracking URI; `mlflow.db` in `directory` if None.
         experiment: MLflow experiment; the sweep's name if None.
         directory: The folder that holds `sweeps/`; KERASWEEP_DIR or the current one if None.
@@ -150,6 +155,8 @@ def sweep(
         resources=_section(Resources, "resources", resources),
         retry=_section(Retry, "retry", retry),
         limits=_section(Limits, "limits", limits),
+        checkpoint=_checkpointing(checkpoint),
+        keep=_keep(keep),
         track=Track(uri=track or f"sqlite:///{home / 'mlflow.db'}", experiment=experiment or chosen),
     )
     check_where(spec.constraints, Known.of(spec.declared), ("where",))
@@ -221,6 +228,21 @@ def _section(kind: Any, word: str, given: Mapping[str, float] | None) -> Any:
     except TypeError as error:
         valid = ", ".join(kind.__dataclass_fields__)
         raise BadInput(f"{word}: {error}; it has {valid}") from None
+
+
+def _checkpointing(given: bool | Mapping[str, float]) -> Checkpointing:
+    try:
+        data = given if isinstance(given, bool) else dict(given)
+        return Checkpointing(**read_form(CheckpointForm, data, ("checkpoint",)).model_dump())
+    except BadForm as fault:
+        raise BadInput(str(fault)) from None
+
+
+def _keep(given: Mapping[str, int] | None) -> Keep:
+    try:
+        return Keep(**read_form(KeepForm, dict(given or {}), ("keep",)).model_dump())
+    except BadForm as fault:
+        raise BadInput(str(fault)) from None
 
 
 def _keras(values: Mapping[str, Any], fit: Mapping[str, Any], *, loop: bool) -> KerasSettings:

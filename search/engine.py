@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any, final
 
 from ..cluster.actor import ASSIGNMENT
+from ..cluster.checkpointing import place_of_trial
 from ..cluster.ray_session import RayDied
 from ..spaces.errors import Infrastructure
 from ..spaces.parameter import parameter_from_json
@@ -35,7 +36,7 @@ from ..trackers.events import (
     TrialAsked,
     TrialEnded,
 )
-from .core import KEPT, Ask, End, Finish, SlotFree, Start, Tick, completed, step
+from .core import Ask, End, Finish, SlotFree, Start, Tick, completed, step
 from .inbox import take
 from .ledger import Ledger
 from .sampler import derived_seed
@@ -69,6 +70,7 @@ class Engine:
         """
         self._ledger = ledger
         self._folder = folder
+        self._checkpoints = str(folder / "checkpoints")
         self._slots = slots
         self._interrupted = interrupted
         self._watch = watch
@@ -190,7 +192,9 @@ class Engine:
             seed=live.seed,
             params=live.params,
             rungs=self._ledger.spec.rungs,
-            keep_above=best[-1].value if len(best) >= KEPT else None,
+            keep_above=best[-1].value if len(best) >= self._ledger.state.rules.keep else None,
+            resume_from=place_of_trial(self._checkpoints, live.number) if live.attempt > 1 else "",
+            reported=live.epoch,
         )
         return {ASSIGNMENT: json.dumps(assignment.to_json())}
 

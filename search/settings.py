@@ -11,7 +11,7 @@ from .spec import SweepSpec
 
 
 def settings_of(spec: SweepSpec, weights: str) -> Settings:
-    """Return the settings of the sweep's trials; `weights` is the folder for the best ones' weights."""
+    """Return the settings of the sweep's trials; `weights` is the folder for best weights and checkpoints, if any."""
     return Settings(
         metric=spec.objective.metric,
         maximize=spec.objective.direction is Direction.MAX,
@@ -20,6 +20,9 @@ def settings_of(spec: SweepSpec, weights: str) -> Settings:
         declared=tuple(one.to_json() for one in spec.declared),
         undeclared=spec.undeclared,
         weights=weights,
+        checkpoints=weights if spec.checkpoint.enabled else "",
+        checkpoint_every_s=spec.checkpoint.every_s,
+        checkpoint_share=spec.checkpoint.share,
         root=spec.folder,
         seed=spec.search.seed,
     )

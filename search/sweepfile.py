@@ -22,7 +22,7 @@ from .mentions import mentions
 from .objective import At, Direction, Objective
 from .override import override
 from .reference import locate
-from .spec import Budget, Limits, Resources, Retry, Search, SweepSpec, Track
+from .spec import Budget, Checkpointing, Keep, Limits, Resources, Retry, Search, SweepSpec, Track
 from .sweepform import (
     NAME,
     BudgetForm,
@@ -99,6 +99,8 @@ def _spec(form: SweepForm, keys: set[object], path: Path, home: Path) -> SweepSp
         resources=Resources(**form.resources.model_dump()),
         retry=Retry(**form.retry.model_dump()),
         limits=Limits(**form.limits.model_dump()),
+        checkpoint=Checkpointing(**form.checkpoint.model_dump()),
+        keep=Keep(**form.keep.model_dump()),
         track=_track(form.track, name, home),
     )
     if spec.where:
