@@ -109,12 +109,16 @@ class CheckpointStore:
         """
         for part in checkpoint.parts.values():
             digest, left = hashlib.sha256(), part.bytes
-            with self.files.open(part.file) as file:
-                while left and (chunk := file.read(min(left, CHUNK_BYTES))):
-                    digest.update(chunk)
-                    left -= len(chunk)
-                if left or file.read(1) or digest.hexdigest() != part.sha256:
-                    raise Damaged(f"{part.file} is not what was written")
+            try:
+                with self.files.open(part.file) as file:
+                    while left and (chunk := file.read(min(left, CHUNK_BYTES))):
+                        digest.update(chunk)
+                        left -= len(chunk)
+                    whole = not left and not file.read(1)
+            except FileNotFoundError as error:
+                raise Damaged(f"{part.file} is gone") from error
+            if not whole or digest.hexdigest() != part.sha256:
+                raise Damaged(f"{part.file} is not what was written")
 
     def _prune(self) -> None:
         """Remove what neither the newest checkpoints need nor a later attempt has written; manifests first."""

@@ -7,6 +7,7 @@ augmentation) and skips an optimizer that is not built: both are seen to here.
 from __future__ import annotations
 
 import importlib
+import json
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -60,9 +61,8 @@ def take(model: Any, callbacks: Sequence[Any], before: Sequence[Mapping[str, Any
         for name, optimizer in _optimizers(model).items()
         if optimizer.built
     }
-    build = model.get_build_config()
     plain_state: dict[str, Json] = {
-        "build": build if is_plain(build) else None,
+        "build": json.loads(json.dumps(model.get_build_config())),
         "optimizers": optimizers,
         "callbacks": changed,
         "seeds": len(_seeds(model)),

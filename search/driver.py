@@ -39,7 +39,7 @@ from .engine import Engine
 from .job import SCRATCH, Job
 from .ledger import Ledger
 from .origin import installed_versions
-from .settings import settings_of
+from .settings import checkpoints_of, settings_of
 from .spec import SweepSpec
 
 logger = logging.getLogger(__name__)
@@ -262,7 +262,7 @@ class Driver:
         from ..cluster.actor import trainable
 
         spec, limits = self._spec, self._spec.limits
-        settings = settings_of(spec, str(self._folder / "checkpoints"))
+        settings = settings_of(spec, checkpoints_of(spec, self._folder))
         return trainable(
             SlotSetup(
                 program=self._job.program,

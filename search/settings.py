@@ -3,11 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 
 from ..cluster.program import Program
 from ..cluster.settings import Settings
 from .objective import At, Direction
 from .spec import SweepSpec
+
+
+def checkpoints_of(spec: SweepSpec, folder: Path) -> str:
+    """Return the place of a sweep's checkpoints and best weights; `folder` is the sweep's."""
+    del spec
+    return str(folder / "checkpoints")
 
 
 def settings_of(spec: SweepSpec, weights: str) -> Settings:
