@@ -181,7 +181,10 @@ class Training:
         if checkpoints is not None and not self._settings.folds:
             checkpointed(prepared.model, self, checkpoints)
         if not model.has_own_fit:
-            arguments = self._code.data.for_keras(arguments)
+            seed, shared = self._assignment.seed, not self._settings.folds
+            resumed = checkpoints.resumed if shared and checkpoints is not None else None
+            epoch = 0 if resumed is None else resumed.fit_epoch
+            arguments = self._code.data.for_keras(arguments, prepared.model, seed=seed, epoch=epoch, shared=shared)
         returned = model.fit(hp, prepared.model, arguments)
         return fit_result(returned, self._settings.metric, self._settings.better)
 

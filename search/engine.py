@@ -193,7 +193,7 @@ class Engine:
             round=live.round,
             seed=live.seed,
             params=live.params,
-            rungs=self._ledger.spec.rungs,
+            rungs=self._ledger.spec.rungs(live.number),
             keep_above=best[-1].value if len(best) >= self._ledger.state.rules.keep else None,
             resume_from=place_of_trial(self._checkpoints, live.number) if live.attempt > 1 else "",
             reported=live.epoch,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -23,9 +24,7 @@ from kerasweep.spaces.trial import Assignment
     every_s=st.floats(1.0, 60.0),
     share=st.floats(0.005, 0.2),
 )
-def test_checkpoints_cost_their_share_at_most(
-    costs: list[float], epoch_s: float, every_s: float, share: float
-) -> None:
+def test_checkpoints_cost_their_share_at_most(costs: list[float], epoch_s: float, every_s: float, share: float) -> None:
     """However costs, epochs and settings are, but for the costs since the last that was measured."""
     now, spent, last = 0.0, 0.0, 0.0
     cadence, left = Cadence(every_s, share, now), list(costs)
@@ -41,7 +40,7 @@ def test_checkpoints_cost_their_share_at_most(
         if not left:
             break
     assert began[0] >= every_s
-    assert all(later - sooner >= every_s for sooner, later in zip(began, began[1:], strict=False))
+    assert all(later - sooner >= every_s for sooner, later in pairwise(began))
 
 
 def test_the_first_checkpoint_of_a_large_model_waits() -> None:
