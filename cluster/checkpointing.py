@@ -1,28 +1,23 @@
-"""The checkpoints of one attempt: when one is due, how it is taken between two epochs, what a resumed fit begins with."""
+"""The checkpoints of one attempt: when one is due, how it is written beside training, what a later attempt begins with."""
 
 from __future__ import annotations
 
 import io
 import json
-import math
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol, cast, final
+from typing import Any, Protocol, final
 
 from ..spaces.errors import one_line
 from ..spaces.trial import Assignment, Json
 from .checkpoint import Damaged, identity_of
 from .checkpoint_files import Files, files_at, join
 from .checkpoint_store import CheckpointStore
-from .fit_state import CannotResume, FitState, held_by, is_plain, put_back, take
+from .fit_state import FitState, take
 from .weights import Best
-
-if TYPE_CHECKING:
-    import keras
 
 BYTES_A_SECOND = 100e6
 """What the first checkpoint is expected to cost, before one was measured: less than any disk's cache takes."""
@@ -48,6 +43,10 @@ class Cadence:
     def took(self, cost_s: float, now: float) -> None:
         """Take in that one was made, and what it cost training."""
         self._cost_s, self._since = cost_s, now
+
+    def took_also(self, cost_s: float) -> None:
+        """Take in what writing it has cost since."""
+        self._cost_s = (self._cost_s or 0.0) + cost_s
 
 
 @final
@@ -228,8 +227,8 @@ class Checkpoints:
         best: Best | None,
         drafts: Mapping[str, tuple[str, Path]],
     ) -> None:
-        """Write what was taken; on a thread of its own."""
-        store = self._opened()
+        """Write what was taken; on a thread of its own, whose work counts as cost, too."""
+        store, before_s = self._opened(), time.thread_time()
         try:
             made = dict(drafts)
             made["fit"] = ("fit.json", _draft(store.files, "fit.json", json.dumps(plain).encode()))
@@ -239,6 +238,7 @@ class Checkpoints:
             store.commit(epoch, made)
         except (OSError, Damaged) as error:
             self._complain(f"no checkpoint was written: {one_line(str(error))}; training goes on")
+        self._cadence.took_also(time.thread_time() - before_s)
 
     def close(self) -> None:
         """Wait for a write that is under way, and remove what is not needed."""
@@ -290,7 +290,7 @@ def _packed(arrays: Mapping[str, Any]) -> bytes:
     import numpy as np
 
     packed = io.BytesIO()
-    np.savez(packed, **cast("dict[str, Any]", dict(arrays)))
+    np.savez(packed, **dict(arrays))
     return packed.getvalue()
 
 
@@ -298,114 +298,3 @@ def _draft(files: Files, name: str, data: bytes) -> Path:
     path = files.draft(name)
     path.write_bytes(data)
     return path
-
-
-# In a fit ----------------------------------------------------------------------------------------------------------------
-
-
-def checkpointed(model: Any, trial: Trial, checkpoints: Checkpoints) -> None:
-    """Have the first `fit` of a model begin where the last attempt was, and take checkpoints between its epochs.
-
-    Whoever calls `model.fit` next, the hypermodel's own `fit` perhaps, passes through here; our callback comes after
-    all of theirs, since their counters are part of the state. A later `fit` of the same trial has no checkpoints: an
-    attempt would not find its way there.
-    """
-    import keras
-
-    fit: Callable[..., Any] = model.fit
-
-    def first_fit(*args: Any, **kwargs: Any) -> Any:
-        del model.fit
-        callbacks: Any = kwargs.get("callbacks")
-        if len(args) > _BEFORE_CALLBACKS or isinstance(callbacks, cast(Any, keras.callbacks).CallbackList):
-            if checkpoints.resumed is not None:
-                raise CannotResume("its callbacks cannot be told")
-            return fit(*args, **kwargs)
-        given = list(cast("Sequence[Any]", callbacks)) if isinstance(callbacks, list | tuple) else [callbacks]
-        own = [one for one in given if one is not None]
-        kwargs["callbacks"] = [*own, checkpointer_class()(trial, checkpoints, own)]
-        if checkpoints.resumed is not None:
-            kwargs["initial_epoch"] = checkpoints.resumed.fit_epoch
-        try:
-            return fit(*args, **kwargs)
-        finally:
-            checkpoints.active = False
-
-    if isinstance(model, keras.Model):
-        cast(Any, model).fit = first_fit
-
-
-_BEFORE_CALLBACKS = 5
-"""`fit(x, y, batch_size, epochs, verbose, callbacks, …)`"""
-
-
-@cache
-def checkpointer_class() -> Callable[[Trial, Checkpoints, Sequence[Any]], keras.callbacks.Callback]:
-    """Return the callback's class; importing Keras is left to the trainer."""
-    import keras
-
-    class Checkpointer(keras.callbacks.Callback):
-        """The last callback of a fit: what it sees is what the next epoch begins with."""
-
-        def __init__(self, trial: Trial, checkpoints: Checkpoints, others: Sequence[Any]) -> None:
-            super().__init__()
-            self._trial = trial
-            self._checkpoints = checkpoints
-            self._others = others
-            self._before: list[dict[str, Any]] = []
-            self._size = 0
-            self._awaited = checkpoints.resumed
-
-        def __deepcopy__(self, memo: dict[int, Any]) -> Checkpointer:
-            """Stay the same object in a copied list of callbacks: the trial is one."""
-            return self
-
-        def on_train_begin(self, logs: Any = None) -> None:
-            model, resumed = self.model, self._checkpoints.resumed
-            self._before = [held_by(one) for one in self._others]
-            if resumed is not None and resumed.weights is not None:
-                state = FitState(plain=resumed.plain, arrays=resumed.arrays)
-                put_back(model, self._others, state, resumed.weights)
-                if resumed.plain["history"] is not None and _history(model) is not None:
-                    _history(model).history = resumed.plain["history"]["history"]
-            self._checkpoints.active = True
-
-        def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
-            resumed, self._awaited = self._awaited, None
-            if resumed is None:
-                return
-            if epoch != resumed.fit_epoch:
-                raise CannotResume(f"its fit begins with epoch {epoch}, whatever it is told")
-            if resumed.plain["history"] is not None and _history(self.model) is not None:
-                _history(self.model).epoch[:0] = resumed.plain["history"]["epoch"]
-
-        def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
-            saving, self._size = self._trial.saving, self._size or _bytes_of(self.model)
-            over = self.model.stop_training or epoch + 1 >= int(cast(Any, self.params)["epochs"])
-            if saving or (not over and self._checkpoints.due(self._size)):
-                following = int(cast(Any, self.params)["epochs"]) if over else epoch + 1
-                then: dict[str, Json] = {"fit_epoch": following, "history": self._past(epoch, logs)}
-                self._checkpoints.take_fit(self.model, self._others, self._before, then)
-            self._checkpoints.active = not saving  # nothing more to wait for
-            self._trial.check_stop()
-
-        def _past(self, epoch: int, logs: Any) -> Json:
-            """Return Keras's History with this epoch, which it takes in after all other callbacks."""
-            past = _history(self.model)
-            if past is None or past in self._others:
-                return None
-            history = {name: [*past.history.get(name, ()), value] for name, value in (logs or {}).items()}
-            history = {**past.history, **history}
-            return {"epoch": [*past.epoch, epoch], "history": history} if is_plain(history) else None
-
-    return Checkpointer
-
-
-def _history(model: Any) -> Any:
-    return getattr(model, "history", None)
-
-
-def _bytes_of(model: Any) -> int:
-    optimizer: Any = getattr(model, "optimizer", None)
-    variables = [*model.variables, *(() if optimizer is None else optimizer.variables)]
-    return 4 * sum(math.prod(one.shape) for one in variables)

@@ -51,7 +51,7 @@ def take(model: Any, callbacks: Sequence[Any], before: Sequence[Mapping[str, Any
         for name, value in held_by(callback).items():
             if _is_arrays(value):
                 arrays |= {f"callback.{index}.{name}.{at}": _copied(one) for at, one in enumerate(_listed(value))}
-                plain[name] = {"arrays": len(value) if isinstance(value, list) else None}
+                plain[name] = {"arrays": len(_listed(value)) if isinstance(value, list) else None}
             elif name not in first or first[name] != value:
                 plain[name] = {"op": _op_name(value)} if callable(value) else {"value": value}
         changed.append({"class": type(callback).__name__, "state": plain})
@@ -179,8 +179,9 @@ def _optimizers(model: Any) -> dict[str, Any]:
     """Return the model's optimizer, and those of a training step of its own."""
     import keras
 
-    kind: Any = keras.optimizers.Optimizer
-    return {name: one for name, one in vars(model).items() if isinstance(one, kind)}
+    kind = cast("type[object]", keras.optimizers.Optimizer)
+    held = cast("dict[str, Any]", vars(model))
+    return {name: one for name, one in held.items() if isinstance(one, kind)}
 
 
 def _trained_by(optimizer: Any) -> Sequence[Any]:

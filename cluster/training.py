@@ -17,7 +17,8 @@ from ..spaces.errors import Infeasible, one_line
 from ..spaces.hp import hyperparameters_class
 from ..spaces.trace import NeedsParameters
 from ..spaces.trial import Assignment
-from .checkpointing import Checkpoints, checkpointed, place_of_trial
+from .checkpointer import checkpointed
+from .checkpointing import Checkpoints, place_of_trial
 from .failure import describe
 from .fit_state import CannotResume
 from .folds import check_foldable, fold_arguments, fold_of_each, mean
@@ -28,6 +29,7 @@ from .reporter import Fitted, reporter_class
 from .settings import Settings, sweep_arguments, trace_of
 from .user_code import UserCode, count_params, fit_arguments_of
 from .weights import Best, BestWeights
+from .weights_place import write_weights
 
 PATIENCE_S = 3.0
 """A trial that is to go on later trains so long at most until an epoch ends, where it can be saved."""
@@ -347,7 +349,7 @@ class Training:
         if not self._settings.weights:
             return
         try:
-            self.weights.write(self._settings.weights, self._assignment)
+            write_weights(self.weights, self._settings.weights, self._assignment)
         except Exception as error:  # a full disk costs the weights, not the trial
             self.say({"type": "notice", "text": f"the weights were not kept: {one_line(str(error))}"})
 

@@ -13,8 +13,8 @@ from .spec import SweepSpec
 
 def checkpoints_of(spec: SweepSpec, folder: Path) -> str:
     """Return the place of a sweep's checkpoints and best weights; `folder` is the sweep's."""
-    del spec
-    return str(folder / "checkpoints")
+    storage: str = getattr(spec, "storage", "")
+    return f"{storage.rstrip('/')}/{spec.name}/checkpoints" if storage else str(folder / "checkpoints")
 
 
 def settings_of(spec: SweepSpec, weights: str) -> Settings:

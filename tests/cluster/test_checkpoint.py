@@ -23,7 +23,7 @@ DATA = ONE.encode()
 
 def assignment(**changes: Any) -> Assignment:
     """Return an attempt of trial 4."""
-    told = {"number": 4, "attempt": 1, "round": 0, "seed": 7, "params": {"x": 0.5, "y": True}}
+    told: dict[str, Any] = {"number": 4, "attempt": 1, "round": 0, "seed": 7, "params": {"x": 0.5, "y": True}}
     return Assignment(**{**told, **changes})
 
 

@@ -302,7 +302,8 @@ class Forgetful:
 @pytest.mark.parametrize("lost", ["000009-1-model.bin", "000009-1.json"])
 def test_what_reads_otherwise_than_it_was_written_costs_nothing_older(tmp_path: Path, lost: str) -> None:
     """A new checkpoint is verified before anything else is removed."""
-    store = CheckpointStore(Forgetful(LocalFiles(tmp_path), lost), TRIAL, 1)
+    files: Any = Forgetful(LocalFiles(tmp_path), lost)
+    store = CheckpointStore(files, TRIAL, 1)
     for epoch in (3, 5):
         commit(store, epoch)
     with pytest.raises(Damaged):

@@ -139,7 +139,7 @@ def test_what_cannot_be_written_is_told_once(tmp_path: Path) -> None:
     ours = checkpoints(trial, tmp_path)
     for _ in range(3):
         trial.fold()
-        ours.after_fold([{}] * trial.epoch)
+        ours.after_fold([{"loss": 0.5}] * trial.epoch)
         time.sleep(0.001)
     ours.close()
     (text,) = trial.told

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
@@ -31,8 +31,7 @@ def left(root: str) -> dict[int, set[str]]:
     """Return the files that are left, by trial."""
     import fsspec
 
-    system: Any
-    system, path = fsspec.core.url_to_fs(root)
+    system, path = cast("tuple[Any, str]", fsspec.core.url_to_fs(root))
     found: dict[int, set[str]] = {}
     for one in system.find(path):
         number, _, name = one.removeprefix(path).strip("/").partition("/")

@@ -75,8 +75,11 @@ class Trial:
         seen = Attempt()
         place = place_of_trial(str(self.folder), 0)
 
+        def began(epoch: int, logs: Any) -> None:
+            seen.began.append(epoch + 1)
+
         def data(hp: Any) -> Any:
-            note = keras.callbacks.LambdaCallback(on_epoch_begin=lambda epoch, logs: seen.began.append(epoch + 1))
+            note = keras.callbacks.LambdaCallback(on_epoch_begin=began)
             (x, y), held = self.data
             return {"x": x, "y": y, "validation_data": held, "callbacks": lambda: [*self.callbacks(), note]}
 
@@ -190,8 +193,7 @@ def schedule(hp: Any) -> Any:
 
     from kerasweep.spaces import schedule
 
-    keras_hp: Any = hp
-    rate = schedule(keras_hp, 0.05, steps=EPOCHS * 5, names=("cosine",), warmup=True)
+    rate: Any = schedule(hp, 0.05, steps=EPOCHS * 5, names=("cosine",), warmup=True)
     return compiled(network(), keras.optimizers.RMSprop(rate))
 
 
@@ -484,9 +486,12 @@ def test_a_fit_that_ignores_where_it_should_begin_begins_anew(tmp_path: Path) ->
             return self.inner(x, training=training)
 
         def fit(self, *args: Any, **kwargs: Any) -> Any:
-            return super().fit(*args, **{**kwargs, "initial_epoch": 0, "shuffle": False})
+            return cast(Any, super()).fit(*args, **{**kwargs, "initial_epoch": 0, "shuffle": False})
 
-    trial = Trial(lambda hp: compiled(Stubborn(), "adam"), tmp_path / "killed")
+    def stubborn(hp: Any) -> Any:
+        return compiled(Stubborn(), "adam")
+
+    trial = Trial(stubborn, tmp_path / "killed")
     whole = undisturbed(trial, tmp_path)
     first = trial.attempt(kill_at=KILLED_AT)
     second = trial.attempt()
