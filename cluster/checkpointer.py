@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from functools import cache
 from typing import TYPE_CHECKING, Any, cast
 
+from ..spaces.errors import one_line
 from ..spaces.trial import Json
 from .checkpointing import Checkpoints, Trial
 from .fit_state import CannotResume, FitState, held_by, is_plain, put_back
@@ -40,6 +41,7 @@ def checkpointed(model: Any, trial: Trial, checkpoints: Checkpoints) -> None:
         kwargs["callbacks"] = [*own, checkpointer_class()(trial, checkpoints, own)]
         if checkpoints.resumed is not None:
             kwargs["initial_epoch"] = checkpoints.resumed.fit_epoch
+            _build(model, args[0] if args else kwargs.get("x"))
         try:
             return fit(*args, **kwargs)
         finally:
@@ -118,6 +120,29 @@ def checkpointer_class() -> Callable[[Trial, Checkpoints, Sequence[Any]], keras.
             return {"epoch": [*past.epoch, epoch], "history": history} if is_plain(history) else None
 
     return Checkpointer
+
+
+def _build(model: Any, x: Any) -> None:
+    """Build a model that leaves it to its first batch, by a batch that is read once more; a generator has none to spare.
+
+    Args:
+        model: Of the user's `build`.
+        x: What is fitted: arrays, a dataset, batches by index.
+    """
+    import keras
+
+    if model.built:
+        return
+    if hasattr(x, "take"):
+        batch = next(iter(x.take(1)), None)
+    elif isinstance(x, cast("type[Any]", keras.utils.PyDataset)):
+        batch = x[0]
+    else:
+        batch = None if hasattr(x, "__next__") else cast(Any, keras.tree).map_structure(lambda one: one[:1], x)
+    try:
+        model(batch[0] if isinstance(batch, tuple) and batch is not x else batch)
+    except Exception as error:  # whatever the user's layers raise
+        raise CannotResume(f"the model cannot be built before its first batch: {one_line(str(error))}") from error
 
 
 def _history(model: Any) -> Any:

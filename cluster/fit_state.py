@@ -7,7 +7,6 @@ augmentation) and skips an optimizer that is not built: both are seen to here.
 from __future__ import annotations
 
 import importlib
-import json
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -62,7 +61,6 @@ def take(model: Any, callbacks: Sequence[Any], before: Sequence[Mapping[str, Any
         if optimizer.built
     }
     plain_state: dict[str, Json] = {
-        "build": json.loads(json.dumps(model.get_build_config())),
         "optimizers": optimizers,
         "callbacks": changed,
         "seeds": len(_seeds(model)),
@@ -74,7 +72,7 @@ def put_back(model: Any, callbacks: Sequence[Any], state: FitState, weights: Pat
     """Give a fit that begins the state of the one that was taken.
 
     Args:
-        model: Of the same `build`, compiled; built now where Keras would leave that to the first batch.
+        model: Of the same `build`, compiled and built.
         callbacks: Of the fit, in their order, after their `on_train_begin`.
         state: As `take` returned it.
         weights: The file that `take` wrote.
@@ -83,8 +81,6 @@ def put_back(model: Any, callbacks: Sequence[Any], state: FitState, weights: Pat
         CannotResume: the model, its optimizers or the callbacks are others; they may be half changed.
     """
     plain = cast("Mapping[str, Any]", state.plain)
-    if not model.built and plain["build"]:
-        _or_else(lambda: model.build_from_config(plain["build"]), "the model cannot be built")
     _build_optimizers(model, plain["optimizers"])
     with warnings.catch_warnings():
         warnings.filterwarnings("error", message="Skipping")  # Keras only warns of what it leaves out

@@ -264,8 +264,12 @@ class Training:
         Raises:
             StopTraining: it was.
         """
-        if self.stopping and time.time() >= self._save_by:
+        if self.stopping and not self._is_about_to_be_saved:
             raise StopTraining
+
+    @property
+    def _is_about_to_be_saved(self) -> bool:
+        return self._checkpoints is not None and self._checkpoints.active and time.time() < self._save_by
 
     def _made_checkpoints(self) -> Checkpoints | None:
         settings, assignment = self._settings, self._assignment
