@@ -78,7 +78,7 @@ def checkpointer_class() -> Callable[[Trial, Checkpoints, Sequence[Any]], keras.
 
         @property
         def _fitted(self) -> Any:
-            return self.model
+            return cast(Any, self).model
 
         def on_train_begin(self, logs: Any = None) -> None:
             model, resumed = self._fitted, self._checkpoints.resumed
@@ -138,11 +138,15 @@ def _build(model: Any, x: Any) -> None:
     elif isinstance(x, cast("type[Any]", keras.utils.PyDataset)):
         batch = x[0]
     else:
-        batch = None if hasattr(x, "__next__") else cast(Any, keras.tree).map_structure(lambda one: one[:1], x)
+        batch = None if hasattr(x, "__next__") else cast(Any, keras.tree).map_structure(_first, x)
     try:
         model(batch[0] if isinstance(batch, tuple) and batch is not x else batch)
     except Exception as error:  # whatever the user's layers raise
         raise CannotResume(f"the model cannot be built before its first batch: {one_line(str(error))}") from error
+
+
+def _first(array: Any) -> Any:
+    return array[:1]
 
 
 def _history(model: Any) -> Any:
