@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, cast
 from ..spaces.errors import one_line
 from ..spaces.trial import Json
 from .checkpointing import Checkpoints, Trial
-from .fit_state import CannotResume, FitState, held_by, is_plain, put_back
+from .fit_state import CannotResume, FitState, held_by, put_back
 
 if TYPE_CHECKING:
     import keras
@@ -114,10 +114,11 @@ def checkpointer_class() -> Callable[[Trial, Checkpoints, Sequence[Any]], keras.
             past = _history(self._fitted)
             if past is None or past in self._others:
                 return None
-            history: dict[str, Any] = {**past.history}
+            history: dict[str, list[Any]] = {name: list(values) for name, values in past.history.items()}
             for name, value in cast("dict[str, Any]", logs or {}).items():
-                history[name] = [*history.get(name, ()), value]
-            return {"epoch": [*past.epoch, epoch], "history": history} if is_plain(history) else None
+                history.setdefault(name, []).append(value)
+            plain: dict[str, Json] = {name: plain_numbers(values) for name, values in history.items()}
+            return {"epoch": [*past.epoch, epoch], "history": plain}
 
     return Checkpointer
 
@@ -143,6 +144,11 @@ def _build(model: Any, x: Any) -> None:
         model(batch[0] if isinstance(batch, tuple) and batch is not x else batch)
     except Exception as error:  # whatever the user's layers raise
         raise CannotResume(f"the model cannot be built before its first batch: {one_line(str(error))}") from error
+
+
+def plain_numbers(values: Sequence[Any]) -> list[Json]:
+    """Return a metric's values as JSON takes them; NumPy's own numbers as Python's."""
+    return [float(one) if hasattr(one, "dtype") else one for one in values]
 
 
 def _first(array: Any) -> Any:

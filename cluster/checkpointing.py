@@ -7,13 +7,14 @@ import json
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol, final
 
 from ..spaces.errors import one_line
 from ..spaces.trial import Assignment, Json
-from .checkpoint import Damaged, identity_of
+from .checkpoint import identity_of
 from .checkpoint_files import Files, files_at, join
 from .checkpoint_store import CheckpointStore
 from .fit_state import FitState, take
@@ -139,8 +140,8 @@ class Checkpoints:
             return None
         try:
             found = self._opened().newest()
-        except OSError as error:
-            self._complain(f"its checkpoints cannot be read: {error}")
+        except Exception as error:  # whatever a file system of fsspec's raises
+            self._complain(f"it begins anew: its checkpoints cannot be read: {one_line(str(error))}")
             return None
         for text in found.passed_over:
             self._trial.notice(text)
@@ -156,7 +157,8 @@ class Checkpoints:
         self._trial.notice(f"it begins anew: its checkpoint cannot be used: {why}")
         self.resumed = None
         self.active = False
-        self._opened().discard()
+        with suppress(OSError):
+            self._opened().discard()
 
     # Writing ----------------------------------------------------------------------------------------------------------
 
@@ -236,7 +238,7 @@ class Checkpoints:
             if best is not None:
                 made["best"] = ("best.npz", _draft(store.files, "best.npz", _packed(best.arrays())))
             store.commit(epoch, made)
-        except (OSError, Damaged) as error:
+        except Exception as error:  # a full disk, damage, whatever a file system of fsspec's raises
             self._complain(f"no checkpoint was written: {one_line(str(error))}; training goes on")
         self._cadence.took_also(time.thread_time() - before_s)
 
