@@ -104,7 +104,10 @@ def checkpointer_class() -> Callable[[Trial, Checkpoints, Sequence[Any]], keras.
             over: bool = self._fitted.stop_training or epoch + 1 >= int(cast(Any, self.params)["epochs"])
             if saving or (not over and self._checkpoints.due(self._size)):
                 following = int(cast(Any, self.params)["epochs"]) if over else epoch + 1
-                then: dict[str, Json] = {"fit_epoch": following, "history": self._past(epoch, logs)}
+
+                def then() -> dict[str, Json]:
+                    return {"fit_epoch": following, "history": self._past(epoch, logs)}
+
                 self._checkpoints.take_fit(self._fitted, self._others, self._before, then)
             self._checkpoints.active = not saving  # nothing more to wait for
             self._trial.check_stop()

@@ -167,7 +167,11 @@ class Checkpoints:
         return not self._busy and self._cadence.due(self._clock(), size)
 
     def take_fit(
-        self, model: Any, callbacks: Sequence[Any], before: Sequence[Mapping[str, Any]], then: Mapping[str, Json]
+        self,
+        model: Any,
+        callbacks: Sequence[Any],
+        before: Sequence[Mapping[str, Any]],
+        then: Callable[[], Mapping[str, Json]],
     ) -> None:
         """Make a checkpoint of a Keras fit that is between two epochs; what goes wrong costs the checkpoint only.
 
@@ -175,7 +179,7 @@ class Checkpoints:
             model: In fit.
             callbacks: Of the fit.
             before: What they held when it began.
-            then: How the fit goes on: its next epoch, its history.
+            then: Returns how the fit goes on: its next epoch, its history.
         """
 
         def state(weights: Path) -> tuple[FitState, Mapping[str, tuple[str, Path]]]:
@@ -193,12 +197,12 @@ class Checkpoints:
         self.active = True
         if self._trial.saving or self.due(0):
             folds: list[Json] = [dict(one) for one in done]
-            self._take(lambda _: (FitState(plain={}, arrays={}), {}), {"folds": folds})
+            self._take(lambda _: (FitState(plain={}, arrays={}), {}), lambda: {"folds": folds})
 
     def _take(
         self,
         state: Callable[[Path], tuple[FitState, Mapping[str, tuple[str, Path]]]],
-        then: Mapping[str, Json],
+        then: Callable[[], Mapping[str, Json]],
     ) -> None:
         self._wait(WRITE_S)
         if self._busy:
@@ -208,7 +212,7 @@ class Checkpoints:
             files = self._opened().files
             taken, drafts = state(files.draft("model.weights.h5"))
             trial, best = self._trial, self._trial.best()
-            plain: dict[str, Json] = {**taken.plain, **then, "reports": list(trial.reports)}
+            plain: dict[str, Json] = {**taken.plain, **then(), "reports": list(trial.reports)}
             plain["best"] = None if best is None else best.about()
             write = threading.Thread(
                 target=self._write, args=(trial.epoch, plain, taken.arrays, best, drafts), name="checkpoint"
