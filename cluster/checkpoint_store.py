@@ -82,10 +82,8 @@ class CheckpointStore:
         return Found(paths={}, passed_over=tuple(passed_over))
 
     def discard(self) -> None:
-        """Remove all checkpoints: the trial begins anew."""
-        names = self.files.names()
-        for name in sorted(names, key=lambda name: place_of(name) is None):  # manifests first
-            self.files.remove(name)
+        """Remove what this attempt and earlier ones have written: the trial begins anew."""
+        self._remove(set())
 
     def _read(self, manifest: str) -> Checkpoint:
         """Return the checkpoint of a manifest.
@@ -121,7 +119,7 @@ class CheckpointStore:
                 raise Damaged(f"{part.file} is not what was written")
 
     def _prune(self) -> None:
-        """Remove what neither the newest checkpoints need nor a later attempt has written; manifests first."""
+        """Remove what the newest checkpoints do not need."""
         names = self.files.names()
         sound = [name for name in names if name not in self._damaged]
         manifests = sorted((place, name) for name in sound if (place := place_of(name)) is not None)
@@ -133,8 +131,12 @@ class CheckpointStore:
                 needed |= {part.file for part in self._read(name).parts.values()}
             except (Damaged, OSError):  # read again when it is needed, and named then
                 continue
-        for name in sorted(names, key=lambda name: place_of(name) is None):
-            if name not in kept | needed and _attempt_of(name) <= self._attempt:
+        self._remove(kept | needed)
+
+    def _remove(self, kept: set[str]) -> None:
+        """Remove all but what is kept and what a later attempt has written; manifests first."""
+        for name in sorted(self.files.names(), key=lambda name: place_of(name) is None):
+            if name not in kept and _attempt_of(name) <= self._attempt:
                 self.files.remove(name)
 
 

@@ -7,7 +7,6 @@ import json
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol, final
@@ -131,6 +130,7 @@ class Checkpoints:
         self._store: CheckpointStore | None = None
         self._writing: threading.Thread | None = None
         self._complained = False
+        self._fresh = True
 
     # Reading ----------------------------------------------------------------------------------------------------------
 
@@ -149,16 +149,14 @@ class Checkpoints:
             if found.passed_over:
                 self._trial.notice("it begins anew: none of its checkpoints can be used")
             return None
-        self.resumed = _read(found.checkpoint.epoch, found.paths)
+        self.resumed, self._fresh = _read(found.checkpoint.epoch, found.paths), False
         return self.resumed
 
     def begin_anew(self, why: str) -> None:
         """Forget what was resumed from: it does not fit."""
         self._trial.notice(f"it begins anew: its checkpoint cannot be used: {why}")
-        self.resumed = None
+        self.resumed, self._fresh = None, True
         self.active = False
-        with suppress(OSError):
-            self._opened().discard()
 
     # Writing ----------------------------------------------------------------------------------------------------------
 
@@ -241,7 +239,10 @@ class Checkpoints:
             made["arrays"] = ("arrays.npz", _draft(store.files, "arrays.npz", _packed(arrays)))
             if best is not None:
                 made["best"] = ("best.npz", _draft(store.files, "best.npz", _packed(best.arrays())))
+            if self._fresh:  # what lies there is not what this attempt went on from
+                store.discard()
             store.commit(epoch, made)
+            self._fresh = False
         except Exception as error:  # a full disk, damage, whatever a file system of fsspec's raises
             self._complain(f"no checkpoint was written: {one_line(str(error))}; training goes on")
         self._cadence.took_also(time.thread_time() - before_s)

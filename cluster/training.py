@@ -70,7 +70,7 @@ class Training:
         self._facts: dict[str, Any] = {}
         self._said_used: Message | None = None
         self._value: float | None = None
-        self._reported_at = time.time()
+        self._reported_at = time.monotonic()
         self._saving = False
         self._save_by = 0.0
         self.reports: list[Mapping[str, Any]] = []
@@ -82,8 +82,8 @@ class Training:
         """End at the end of the current batch; to `save`, at that of the epoch where it ends soon, with a checkpoint."""
         checkpoints, seconds = self._checkpoints, self.reports[-1]["seconds"] if self.reports else float("inf")
         if save and checkpoints is not None and checkpoints.active:
-            left = seconds - (time.time() - self._reported_at)
-            self._save_by = time.time() + (PATIENCE_S if left < PATIENCE_S else 0.0)
+            left = seconds - (time.monotonic() - self._reported_at)
+            self._save_by = time.monotonic() + (PATIENCE_S if left < PATIENCE_S else 0.0)
             self._saving = True
         self.stopping = True
 
@@ -153,7 +153,7 @@ class Training:
         self._say_used()
         self._trace.fitting = True
         self._take_up()
-        self._times["fit_start"] = self._reported_at = time.time()
+        self._times["fit_start"], self._reported_at = time.time(), time.monotonic()
         try:
             if self._settings.folds:
                 self._fit_folds(hp, prepared)
@@ -235,7 +235,7 @@ class Training:
         if self._trace.misses:
             return self._needs()
         self._trace.fitting = True
-        self._times["fit_start"] = self._reported_at = time.time()
+        self._times["fit_start"], self._reported_at = time.time(), time.monotonic()
         try:
             returned = loop.run(hp, Report(self, fit), data)
         finally:
@@ -269,7 +269,7 @@ class Training:
 
     @property
     def _is_about_to_be_saved(self) -> bool:
-        return self._checkpoints is not None and self._checkpoints.active and time.time() < self._save_by
+        return self._checkpoints is not None and self._checkpoints.active and time.monotonic() < self._save_by
 
     def _made_checkpoints(self) -> Checkpoints | None:
         settings, assignment = self._settings, self._assignment
@@ -328,7 +328,7 @@ class Training:
         """
         if self._trace.misses:
             raise NeedsParameters(*self._trace.misses)
-        now = time.time()
+        now = time.monotonic()
         self.epoch = self.epoch + 1 if epoch is None else epoch
         seconds = now - self._reported_at if seconds is None else seconds
         self._reported_at = now

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
+from ..cluster.checkpoint_files import join
 from ..cluster.program import Program
 from ..cluster.settings import Settings
 from .objective import At, Direction
@@ -13,8 +14,7 @@ from .spec import SweepSpec
 
 def checkpoints_of(spec: SweepSpec, folder: Path) -> str:
     """Return the place of a sweep's checkpoints and best weights; `folder` is the sweep's."""
-    storage: str = getattr(spec, "storage", "")
-    return f"{storage.rstrip('/')}/{spec.name}/checkpoints" if storage else str(folder / "checkpoints")
+    return join(spec.storage, folder.name, "checkpoints") if spec.storage else str(folder / "checkpoints")
 
 
 def settings_of(spec: SweepSpec, weights: str) -> Settings:

@@ -127,6 +127,8 @@ class SweepSpec:
     checkpoint: Checkpointing = field(default_factory=Checkpointing)
     keep: Keep = field(default_factory=Keep)
     track: Track = field(default_factory=Track)
+    storage: str = ""
+    """A folder or an fsspec URL, off this machine, that gets copies of the journal and of checkpoints."""
 
     @property
     def max_epochs(self) -> int:

@@ -178,6 +178,9 @@ class SweepForm(Form):
     )
     keep: KeepForm = Field(default=KeepForm(), description="a mapping, such as {best: 3}")
     track: TrackForm = Field(default=TrackForm(), description="a mapping, such as {uri: 'sqlite:///mlflow.db'}")
+    storage: Annotated[str, Field(min_length=1)] | None = Field(
+        default=None, description="a folder or a URL, such as /mnt/sweeps or s3://bucket/sweeps"
+    )
 
 
 AnyForm = TypeVar("AnyForm", bound=Form)

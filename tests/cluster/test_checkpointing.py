@@ -160,6 +160,25 @@ def test_nothing_but_damage_begins_anew_and_says_so(tmp_path: Path) -> None:
     assert ["000001-1.json" in later.told[0], "begins anew" in later.told[1]] == [True, True]
 
 
+def test_what_lies_there_goes_when_a_trial_begins_anew(tmp_path: Path) -> None:
+    """A later epoch of the trial that had the number before, in a journal that was lost, does not outlive it."""
+    before = FakeTrial()
+    ours = checkpoints(before, tmp_path, seed=3)
+    for _ in range(3):
+        before.fold()
+        ours.after_fold([{"loss": 0.5}] * before.epoch)
+        ours.close()
+    trial = FakeTrial()
+    trial.fold()
+    ours = checkpoints(trial, tmp_path, seed=4)
+    ours.after_fold([{"loss": 0.5}])
+    ours.close()
+    resumed = checkpoints(FakeTrial(), tmp_path, attempt=2, seed=4).resume()
+    assert resumed is not None
+    assert resumed.epoch == 1
+    assert len(list((tmp_path / "0" / "epochs").glob("00000?-1.json"))) == 1
+
+
 @pytest.mark.parametrize("seed", [3, 4])
 def test_another_trials_checkpoint_is_not_taken_up(tmp_path: Path, seed: int) -> None:
     """Not even one with the same number, of another search."""
