@@ -19,8 +19,8 @@ from kerasweep.spaces.trial import Assignment
 
 
 @given(
-    costs=st.lists(st.floats(0.001, 5.0), min_size=30, max_size=60),
-    epoch_s=st.floats(0.01, 30.0),
+    costs=st.lists(st.floats(0.001, 5.0), min_size=5, max_size=15),
+    epoch_s=st.floats(0.5, 30.0),
     every_s=st.floats(1.0, 60.0),
     share=st.floats(0.005, 0.2),
 )
