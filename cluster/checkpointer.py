@@ -133,20 +133,23 @@ def _build(model: Any, x: Any) -> None:
         model: Of the user's `build`.
         x: What is fitted: arrays, a dataset, batches by index.
     """
-    import keras
-
     if model.built:
         return
-    if hasattr(x, "take"):
-        batch = next(iter(x.take(1)), None)
-    elif isinstance(x, cast("type[Any]", keras.utils.PyDataset)):
-        batch = x[0]
-    else:
-        batch = None if hasattr(x, "__next__") else cast(Any, keras.tree).map_structure(_first, x)
     try:
-        model(batch[0] if isinstance(batch, tuple) and batch is not x else batch)
+        model(_first_inputs(x))
     except Exception as error:  # whatever the user's layers raise
         raise CannotResume(f"the model cannot be built before its first batch: {one_line(str(error))}") from error
+
+
+def _first_inputs(x: Any) -> Any:
+    """Return the inputs of a batch; None where there is none to spare."""
+    import keras
+
+    if hasattr(x, "element_spec"):  # of tf.data
+        return cast(Any, keras.utils).unpack_x_y_sample_weight(next(iter(x.take(1))))[0]
+    if isinstance(x, cast("type[Any]", keras.utils.PyDataset)):
+        return cast(Any, keras.utils).unpack_x_y_sample_weight(cast(Any, x)[0])[0]
+    return None if hasattr(x, "__next__") else cast(Any, keras.tree).map_structure(_first, x)
 
 
 def plain_numbers(values: Sequence[Any]) -> list[Json]:
