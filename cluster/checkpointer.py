@@ -148,7 +148,7 @@ def _first_inputs(x: Any) -> Any:
     if hasattr(x, "element_spec"):  # of tf.data
         return cast(Any, keras.utils).unpack_x_y_sample_weight(next(iter(x.take(1))))[0]
     if isinstance(x, cast("type[Any]", keras.utils.PyDataset)):
-        return cast(Any, keras.utils).unpack_x_y_sample_weight(cast(Any, x)[0])[0]
+        return cast(Any, keras.utils).unpack_x_y_sample_weight(x[0])[0]
     return None if hasattr(x, "__next__") else cast(Any, keras.tree).map_structure(_first, x)
 
 
