@@ -15,7 +15,10 @@ from typing import Any, cast, final
 
 from ..spaces.errors import one_line
 from ..spaces.trial import Json
+from .hdf5_guard import check_hdf5
 
+_ROOM = 2
+"""Keras writes without compression: unpacked, a file is hardly larger than it is."""
 _OF_KERAS = ("_model", "model", "params", "validation_data")
 """What Keras itself sets on a callback."""
 
@@ -82,6 +85,7 @@ def put_back(model: Any, callbacks: Sequence[Any], state: FitState, weights: Pat
     """
     plain = cast("Mapping[str, Any]", state.plain)
     _build_optimizers(model, plain["optimizers"])
+    _or_else(lambda: check_hdf5(weights, _ROOM * weights.stat().st_size), "the weights cannot be read")
     with warnings.catch_warnings():
         warnings.filterwarnings("error", message="Skipping")  # Keras only warns of what it leaves out
         _or_else(lambda: model.load_weights(weights), "the model is another one")

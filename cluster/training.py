@@ -78,6 +78,16 @@ class Training:
         self.weights = BestWeights(maximize=settings.maximize, at_last=settings.at_last)
         self._checkpoints = self._made_checkpoints()
 
+    @property
+    def number(self) -> int:
+        """The trial's number."""
+        return self._assignment.number
+
+    @property
+    def attempt(self) -> int:
+        """The attempt's number, from 1."""
+        return self._assignment.attempt
+
     def stop(self, *, save: bool = False) -> None:
         """End at the end of the current batch; to `save`, at that of the epoch where it ends soon, with a checkpoint."""
         checkpoints, seconds = self._checkpoints, self.reports[-1]["seconds"] if self.reports else float("inf")
