@@ -15,7 +15,10 @@ from ..spaces.trial import Json, Scalar
 @final
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
-    """What holds for all trials of a sweep: the objective, the plain `fit` arguments, the declared parameters."""
+    """What holds for all trials of a sweep: the objective, the plain `fit` arguments, the declared parameters.
+
+    `weights` is the folder of the best weights, `checkpoints` the place of the checkpoints; empty where none are kept.
+    """
 
     metric: str
     maximize: bool
@@ -24,6 +27,9 @@ class Settings:
     declared: tuple[Mapping[str, Any], ...] = ()
     undeclared: str = Undeclared.SEARCH
     weights: str = ""
+    checkpoints: str = ""
+    checkpoint_every_s: float = 10.0
+    checkpoint_share: float = 0.02
     root: str = ""
     seed: int = 0
 

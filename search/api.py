@@ -36,13 +36,15 @@ from .origin import origin_of
 from .place import absolute_place
 from .results import Result
 from .sampler import SAMPLERS
-from .spec import Budget, Limits, Resources, Retry, Search, SweepSpec, Track, max_epochs
+from .spec import Budget, Checkpointing, Keep, Limits, Resources, Retry, Search, SweepSpec, Track, max_epochs
 from .stop_form import stop_forms
 from .sweepfile import check_loop, fit_arguments, keras_settings, searched_space
 from .sweepform import (
     NAME,
     AnyForm,
     BudgetForm,
+    CheckpointForm,
+    KeepForm,
     KerasForm,
     LimitsForm,
     ParallelForm,
@@ -80,6 +82,8 @@ def sweep(
     resources: Mapping[str, float] | None = None,
     retry: Mapping[str, int] | None = None,
     limits: Mapping[str, float] | None = None,
+    checkpoint: bool | Mapping[str, float] = True,
+    keep: Mapping[str, int] | None = None,
     track: str | None = None,
     experiment: str | None = None,
     storage: str | Path | None = None,
@@ -122,6 +126,9 @@ def sweep(
         resources: `{"cpu": 1, "gpu": 0}` for each trial.
         retry: `{"lost": 5, "crash": 2, "oom": 1, "hang": 0, "error": 0}`.
         limits: `{"trial_s": …, "silence_s": 1800, "memory_gb": …}`.
+        checkpoint: `{"every_s": 10, "share": 0.02}`: seconds between two checkpoints of a running trial, and the most of
+            its time that they may cost; False for none.
+        keep: `{"best": 3}`: the weights of so many best trials stay on the disk.
         track: MLflow tracking URI; `mlflow.db` in `directory` if None.
         experiment: MLflow experiment; the sweep's name if None.
         storage: A folder or an fsspec URL, off this machine, that gets copies of the journal and of checkpoints.
@@ -175,6 +182,8 @@ def sweep(
         resources=Resources(**_section(ResourcesForm, "resources", resources).model_dump()),
         retry=Retry(**_section(RetryForm, "retry", retry).model_dump()),
         limits=Limits(**_section(LimitsForm, "limits", limits).model_dump()),
+        checkpoint=Checkpointing(**_section(CheckpointForm, "checkpoint", _switched(checkpoint)).model_dump()),
+        keep=Keep(**_section(KeepForm, "keep", keep).model_dump()),
         track=Track(uri=track or f"sqlite:///{home / 'mlflow.db'}", experiment=experiment or chosen),
         storage=absolute_place(str(storage or "")),
     )
@@ -248,6 +257,10 @@ def _section(form: type[AnyForm], word: str, given: Mapping[str, Any] | None) ->
         return read_form(form, {**plain, **whole}, (word,))
     except BadForm as fault:
         raise BadInput(str(fault)) from None
+
+
+def _switched(checkpoint: bool | Mapping[str, float]) -> Mapping[str, Any]:
+    return {"enabled": checkpoint} if isinstance(checkpoint, bool) else checkpoint
 
 
 def _keras(values: Mapping[str, Any], fit: Mapping[str, Any], *, loop: bool) -> KerasSettings:

@@ -43,6 +43,7 @@ class Assignment:
     `params` holds a value for every parameter that the driver knows, active or not, by the parameter's identity;
     `specs` are these parameters, for code that looks at a value before it says what it is.
     `keep_above` is the objective's value from which the trial's best weights are worth writing (None: always).
+    `resume_from` is where an earlier attempt may have left checkpoints; `reported` the epochs that are journaled.
     """
 
     number: int
@@ -53,6 +54,8 @@ class Assignment:
     specs: tuple[Mapping[str, Json], ...] = ()
     rungs: tuple[int, ...] = ()
     keep_above: float | None = None
+    resume_from: str = ""
+    reported: int = 0
 
     def to_json(self) -> dict[str, Json]:
         """Return the form in which it travels."""
