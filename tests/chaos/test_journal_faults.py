@@ -124,6 +124,25 @@ def test_a_schema_that_was_changed_does_not_pass_for_an_empty_journal(home: Path
         Reader(home)
 
 
+def test_a_page_that_hides_its_last_rows_is_found(home: Path) -> None:
+    """Rows that vanish at the end leave no gap, and each that is left is sound: the pages themselves are looked at."""
+    with Journal(home) as journal:
+        journal.append(*many(60))
+    path = home / "journal.db"
+    data = bytearray(path.read_bytes())
+    pages = [
+        at for at in range(4096, len(data), 4096) if data[at] == 13
+    ]  # leaves of a table, at bytes 3 and 4 their rows
+    last = max(pages, key=lambda at: bytes(data[at : at + 4096]).rfind(b"event 59 "))
+    count = int.from_bytes(data[last + 3 : last + 5], "big")
+    data[last + 3 : last + 5] = (count - 2).to_bytes(2, "big")
+    path.write_bytes(data)
+    assert len(entries(home)) == 118
+    with pytest.raises(Infrastructure, match=r"is damaged \(.*\); it was left as it is"):
+        Journal(home)
+    assert path.read_bytes() == data
+
+
 def test_a_missing_row_is_found(home: Path) -> None:
     """Numbers have no gap: also an event that is gone without a trace is missed."""
     with Journal(home) as journal:
@@ -422,7 +441,12 @@ def test_a_killed_sweep_in_a_read_only_folder_says_what_to_do(home: Path, monkey
         copy.mkdir()
         for name in ("journal.db", "journal.db-wal"):
             shutil.copy(home / name, copy)
-    monkeypatch.setattr(os, "access", lambda *_, **__: False)
+
+    def refuse(path: Path, mode: int, **options: bool) -> bool:
+        del path, mode, options
+        return False
+
+    monkeypatch.setattr(os, "access", refuse)
     with pytest.raises(BadInput, match="copy it to where you can write"):
         Reader(copy)
 
