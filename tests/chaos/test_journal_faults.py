@@ -96,7 +96,7 @@ def test_a_flipped_bit_or_a_cut_is_refused_or_harmless(home: Path) -> None:
     whole, before = (source / "journal.db").read_bytes(), contents(source)
     seed = random.randrange(10**6)
     draw = random.Random(seed)
-    places = range(len(whole)) if LONG else [*range(0, 112, 2), *draw.sample(range(len(whole)), 150)]
+    places = range(len(whole)) if LONG else [*range(0, 112, 2), *draw.sample(range(len(whole)), 100)]
     broken = [whole[:at] + bytes([whole[at] ^ 1 << draw.randrange(8)]) + whole[at + 1 :] for at in places]
     broken += [whole[:size] for size in draw.sample(range(len(whole)), 30)]
     refused = 0
@@ -290,7 +290,7 @@ def test_a_sweep_on_a_full_disk_ends_and_is_resumed_with_room(small_disk: Path, 
     undisturbed = World(home / "undisturbed")
     undisturbed.run()
     full = 0
-    for room_kb in range(16, 400, 8 if LONG else 32):
+    for room_kb in range(16, 400, 8 if LONG else 64):
         world = World(small_disk / "sweep")
         ballast = small_disk / "ballast"
         ballast.write_bytes(b"")
@@ -304,7 +304,7 @@ def test_a_sweep_on_a_full_disk_ends_and_is_resumed_with_room(small_disk: Path, 
         world.run()
         check(world.folder, trials=TRIALS, runs=in_fake(world.mlflow), like=undisturbed.folder)
         shutil.rmtree(world.folder)
-    assert full > 3
+    assert full > 1
 
 
 def test_a_locked_journal_is_waited_for_and_that_is_said(home: Path, caplog: pytest.LogCaptureFixture) -> None:
