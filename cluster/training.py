@@ -67,6 +67,16 @@ class Training:
         self._awaits_result = isinstance(code.model, UserModel) and code.model.has_own_fit
         self.weights = BestWeights(maximize=settings.maximize, at_last=settings.at_last)
 
+    @property
+    def number(self) -> int:
+        """The trial's number."""
+        return self._assignment.number
+
+    @property
+    def attempt(self) -> int:
+        """The attempt's number, from 1."""
+        return self._assignment.attempt
+
     def stop(self) -> None:
         """End at the end of the current batch."""
         self.stopping = True

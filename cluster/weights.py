@@ -10,14 +10,17 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, final
 
-from ..spaces.errors import BadInput, Infrastructure
+from ..spaces.errors import BadInput, Infrastructure, one_line
 from ..spaces.trial import Assignment
 
 FILE = "weights.npz"
+ROOM, SPARE_BYTES = 2, 10_000_000
+"""What is unpacked may be so many times the model's own weights (a type of two bytes is kept in four), and as much more."""
 
 
 @final
@@ -103,13 +106,14 @@ def load_weights(model: Any, folder: Path, number: int) -> int:
     if not about_path.exists() or not path.exists():
         raise Infrastructure(f"no weights of trial {number} are kept in {folder}; only the best three trials' are")
     about = json.loads(about_path.read_text())
+    check_place(path)
     if sha256(path) != about["sha256"]:
         raise Infrastructure(f"{path} is damaged: its hash is not the one that was written; the weights are lost")
     if not model.built and about["build"]:
         model.build_from_config(about["build"])
     try:
-        model.set_weights(_load(path))
-    except ValueError as error:
+        model.set_weights(_load(path, ROOM * _bytes_of(model) + SPARE_BYTES))
+    except (ValueError, zipfile.BadZipFile) as error:
         raise Infrastructure(f"the model built anew does not fit the weights of trial {number}: {error}") from error
     return int(about["epoch"])
 
@@ -121,8 +125,6 @@ def load_models(folder: Path, number: int) -> dict[str, Any]:
         Infrastructure: none are kept, or a file is not the one that was written.
         BadInput: one could only be kept as weights.
     """
-    import keras
-
     about_path = folder / str(number) / "weights.json"
     about: dict[str, Any] = json.loads(about_path.read_text()) if about_path.exists() else {}
     if "models" not in about:
@@ -133,14 +135,25 @@ def load_models(folder: Path, number: int) -> dict[str, Any]:
     models: dict[str, Any] = {}
     for name, file in about["models"].items():
         path = folder / str(number) / file["file"]
-        if not path.exists() or sha256(path) != file["sha256"]:
+        check_place(path)
+        if path.parent != folder / str(number):
+            raise Infrastructure(f"{about_path} names a file outside its folder; it is not what Kerasweep wrote")
+        if not path.is_file() or sha256(path) != file["sha256"]:
             raise Infrastructure(f"{path} is damaged or gone; the weights are lost")
         if path.suffix != ".keras":
             raise BadInput(
                 f"{name!r} is a model that Keras cannot save whole; make it as your loop does, then "
                 f"model.load_weights({str(path)!r})"
             )
-        models[name] = keras.saving.load_model(path)
+        import keras
+
+        try:
+            models[name] = keras.saving.load_model(path, safe_mode=True)
+        except (ValueError, TypeError, OSError) as error:
+            raise BadInput(
+                f"Keras does not load {name!r} safely: {one_line(str(error), 200)}; "
+                f"make it as your loop does, the weights are in {path}"
+            ) from error
     return models
 
 
@@ -154,11 +167,35 @@ def _save(path: Path, weights: list[Any]) -> None:
     draft.replace(path)
 
 
-def _load(path: Path) -> list[Any]:
+def _load(path: Path, most_bytes: int) -> list[Any]:
+    """Return the arrays of a file, unless they would take more memory than the model's can.
+
+    Raises:
+        ValueError: they would, or it is no such file.
+    """
     import numpy as np
 
+    with zipfile.ZipFile(path) as archive:
+        size = sum(one.file_size for one in archive.infolist())
+    if size > most_bytes:
+        raise ValueError(f"they are {size / 1e9:.1f} GB unpacked, the model's are at most {most_bytes / 1e9:.1f} GB")
     with np.load(path, allow_pickle=False) as arrays:
         return [arrays[f"arr_{index}"] for index in range(len(arrays.files))]
+
+
+def _bytes_of(model: Any) -> int:
+    return sum(int(one.nbytes) for one in model.get_weights())
+
+
+def check_place(path: Path) -> None:
+    """Refuse a file that is not itself in the folder of its sweep.
+
+    Raises:
+        Infrastructure: it, or the folder that it stands in, is a symbolic link.
+    """
+    for one in (path, path.parent, path.parent.parent):
+        if one.is_symlink():
+            raise Infrastructure(f"{one} is a symbolic link, which Kerasweep never makes; put the file itself there")
 
 
 def sha256(path: Path) -> str:

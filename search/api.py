@@ -14,8 +14,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
-from rich.console import Console
-
 from ..cluster.backend import KerasSettings
 from ..cluster.program import pickled_program
 from ..spaces.constraints import check_where
@@ -40,7 +38,18 @@ from .sampler import SAMPLERS
 from .spec import Budget, Limits, Resources, Retry, Search, SweepSpec, Track, max_epochs
 from .stop_form import stop_forms
 from .sweepfile import check_loop, fit_arguments, keras_settings, searched_space
-from .sweepform import NAME, KerasForm, read_form
+from .sweepform import (
+    NAME,
+    AnyForm,
+    BudgetForm,
+    KerasForm,
+    LimitsForm,
+    ParallelForm,
+    ResourcesForm,
+    RetryForm,
+    read_form,
+)
+from .terminal import Terminal
 from .watcher import watching
 
 if TYPE_CHECKING:
@@ -150,10 +159,10 @@ def sweep(
             stop=_stop(stop, plain, trials),
             seed=random.randrange(2**31) if seed is None else seed,
         ),
-        parallel=parallel,
-        resources=_section(Resources, "resources", resources),
-        retry=_section(Retry, "retry", retry),
-        limits=_section(Limits, "limits", limits),
+        parallel=_section(ParallelForm, "parallel", {"parallel": parallel}).parallel,
+        resources=Resources(**_section(ResourcesForm, "resources", resources).model_dump()),
+        retry=Retry(**_section(RetryForm, "retry", retry).model_dump()),
+        limits=Limits(**_section(LimitsForm, "limits", limits).model_dump()),
         track=Track(uri=track or f"sqlite:///{home / 'mlflow.db'}", experiment=experiment or chosen),
         storage=absolute_place(str(storage or "")),
     )
@@ -180,7 +189,7 @@ def _run(spec: SweepSpec, home: Path, program: Any, *, resume: bool, progress: b
         force=force,
     )
     try:
-        with _private_files(), watching(Path(folder), Console(stderr=True), shown=progress):
+        with _private_files(), watching(Path(folder), Terminal(stderr=True), shown=progress):
             Driver(job).run()
     finally:
         shutil.rmtree(job.scratch, ignore_errors=True)
@@ -188,7 +197,7 @@ def _run(spec: SweepSpec, home: Path, program: Any, *, resume: bool, progress: b
             sweeps.unstage(Path(staging))
     behind = wait_for_delivery(Path(folder), 60.0)
     if behind and progress:
-        Console(stderr=True).print(behind, markup=False, soft_wrap=True)
+        Terminal(stderr=True).print(behind, soft_wrap=True)
     return Result(Path(folder), program)
 
 
@@ -216,15 +225,17 @@ def _budget(trials: int | None, hours: float | None) -> Budget:
     for word, value in (("trials", trials), ("hours", hours)):
         if value is not None and not 0 < value < math.inf:
             raise BadInput(f"{word} must be above 0, got {value}")
-    return Budget(trials=trials, hours=hours)
+    return Budget(**_section(BudgetForm, "budget", {"trials": trials, "hours": hours}).model_dump())
 
 
-def _section(kind: Any, word: str, given: Mapping[str, float] | None) -> Any:
+def _section(form: type[AnyForm], word: str, given: Mapping[str, Any] | None) -> AnyForm:
+    """Return a section of the specification; whole numbers may come as floats, and as NumPy's."""
+    plain = {name: value.item() if hasattr(value, "item") else value for name, value in (given or {}).items()}
+    whole = {name: int(value) for name, value in plain.items() if isinstance(value, float) and value.is_integer()}
     try:
-        return kind(**(given or {}))
-    except TypeError as error:
-        valid = ", ".join(kind.__dataclass_fields__)
-        raise BadInput(f"{word}: {error}; it has {valid}") from None
+        return read_form(form, {**plain, **whole}, (word,))
+    except BadForm as fault:
+        raise BadInput(str(fault)) from None
 
 
 def _keras(values: Mapping[str, Any], fit: Mapping[str, Any], *, loop: bool) -> KerasSettings:

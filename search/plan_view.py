@@ -22,8 +22,8 @@ from .survey import Seen, Survey
 STYLES = {Severity.ERROR: "bold red", Severity.WARNING: "yellow", Severity.NOTE: "cyan"}
 
 
-def show(spec: SweepSpec, seen: Survey, console: Console, file: Path) -> None:
-    """Print the plan of a sweep."""
+def show(spec: SweepSpec, seen: Survey, console: Console, file: Path, *, code: bool = True) -> None:
+    """Print the plan of a sweep; `code`: whether its code was looked at."""
     head = Text(spec.name, style="bold")
     head.append(
         f": {spec.objective}, {_budget(spec)}, sampler {spec.search.sampler}, stop {stop_rules.in_words(spec.search.stop)}",
@@ -42,7 +42,8 @@ def show(spec: SweepSpec, seen: Survey, console: Console, file: Path) -> None:
     facts.add_column()
     where = (("where", clause) for clause in spec.where)
     space = ("space", _space(seen.parameters, most=seen.partly_read or bool(spec.where)))
-    for name, text in (space, *where, *_models(spec, seen), *_data(seen)):
+    looked = (*_models(spec, seen), *_data(seen)) if code else (("code", _named(spec)),)
+    for name, text in (space, *where, *looked):
         if console.is_terminal:
             facts.add_row(name, text)
         else:
@@ -52,8 +53,19 @@ def show(spec: SweepSpec, seen: Survey, console: Console, file: Path) -> None:
     console.print()
     for text in spec.notes:
         console.print(Text(f"note: {text}", style="yellow"))
-    _findings(seen.findings, console)
-    console.print(_next(seen, file), soft_wrap=True)
+    if code:
+        _findings(seen.findings, console)
+    console.print(_next(seen, file) if code else _with_code(file), soft_wrap=True)
+
+
+def _named(spec: SweepSpec) -> str:
+    """Return the code that a run imports, which a plan of the file alone does not."""
+    names = (spec.train or spec.model, spec.data or "")
+    return f"{' and '.join(name for name in names if name)}, not imported: what the model names itself is not known"
+
+
+def _with_code(file: Path) -> Text:
+    return Text.assemble("the file is sound; with its code: ", (f"kerasweep plan {file}", "bold"))
 
 
 def _budget(spec: SweepSpec) -> str:

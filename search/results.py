@@ -146,6 +146,7 @@ class Result:
 
     def _load(self) -> tuple[Any, Any]:
         """Import the user's code."""
+        sweeps.check_own(self.folder)
         spec = self.summary.spec
         program = self._program
         if program is None and (spec.model or spec.train):

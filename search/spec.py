@@ -11,6 +11,7 @@ from ..spaces.constraints import Constraints
 from ..spaces.known import Declared
 from ..spaces.trace import Undeclared
 from ..spaces.trial import Cause, Json
+from . import tracking_uri
 from .objective import At, Direction, Objective
 from .state import Rules
 from .stop import StopRule
@@ -135,11 +136,12 @@ class SweepSpec:
     def notes(self) -> tuple[str, ...]:
         """What the user should know of the specification, though nothing is wrong with it."""
         late = [one for one in self.search.stop if int(str(one.get("min_epochs", 0))) >= self.max_epochs]
-        return tuple(
+        never = (
             f"stop: {one['rule']} never judges: its first rung is epoch {one['min_epochs']}, "
             f"a trial has {self.max_epochs}"
             for one in late
         )
+        return (*tracking_uri.notes(self.track.uri), *never)
 
     def rules(self) -> Rules:
         """Return what the core goes by."""
