@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from kerasweep.search.spec import Search
+from kerasweep.search.spec import Budget, Search
 from kerasweep.spaces.errors import Infrastructure
 from kerasweep.trackers.events import SweepRestored
 from kerasweep.trackers.journal import Journal
@@ -202,6 +202,19 @@ def test_the_disk_may_be_full_at_any_commit(home: Path, undisturbed: Path) -> No
         world.touch = lambda _: None
         world.run()
         sound(world, undisturbed)
+
+
+@pytest.mark.parametrize("jump_s", [3600.0, -3600.0])
+def test_the_clock_may_be_set_between_two_drivers(home: Path, undisturbed: Path, jump_s: float) -> None:
+    """An hour on or back: no time goes back, no trial times out, the budget of hours is not touched."""
+    world = World(home / "world", small(budget=Budget(trials=TRIALS, hours=0.5)))
+    world.touch = kill_at(30)
+    with pytest.raises(Killed):
+        world.run()
+    other = world.moved(home / "other")
+    other.clock.now += jump_s
+    other.run()
+    sound(other, undisturbed)
 
 
 # The machine ----------------------------------------------------------------------------------------------------------
