@@ -254,11 +254,6 @@ class Training:
         self._report_result(fit_result(returned, self._settings.metric, self._settings.better))
         return self._completed()
 
-    @property
-    def number(self) -> int:
-        """The trial's number."""
-        return self._assignment.number
-
     def keep(self, models: Mapping[str, Any]) -> None:
         """Take the models of a training loop: their weights are kept where an epoch is the best."""
         self.weights.models = models
