@@ -279,7 +279,7 @@ def test_a_probe_that_crashes_is_a_finding(monkeypatch: pytest.MonkeyPatch) -> N
         "-c",
         "import os, sys; print('Illegal instruction', file=sys.stderr); sys.stderr.flush(); os.abort()",
     ]
-    real = subprocess.run
+    real: Any = subprocess.run
 
     def run(_: Any, **named: Any) -> Any:
         return real(crash, **named)

@@ -109,8 +109,7 @@ def test_the_live_view_cleans_what_it_draws() -> None:
     history = History.of(entries([SweepStarted(spec=spec().to_json()), *happened()]))
     for terminal in (True, False):
         out = io.StringIO()
-        console = Terminal()
-        console.file, console._force_terminal, console._color_system = out, terminal, None
+        console = Terminal(file=out, force_terminal=terminal)
         console.print(picture(history, 1_700_000_100.0))
         console.print(last_words(history))
         assert "owned" in out.getvalue()
