@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 import cloudpickle
 import pytest
@@ -56,8 +56,8 @@ def test_run_trial_that_adds_an_argument_of_fit(tmp_path: Path) -> None:
     class Batches(keras_tuner.RandomSearch):
         def run_trial(self, trial: Any, *args: Any, **kwargs: Any) -> Any:
             kwargs["batch_size"] = trial.hyperparameters.Int("batch_size", 8, 32, step=8)
-            returned: Any = cast(Any, super()).run_trial(trial, *args, **kwargs)
-            return returned
+            parent: Any = super()
+            return parent.run_trial(trial, *args, **kwargs)
 
     tuner = Batches(build, objective="val_accuracy", max_trials=7)
     said = run(tuner, settings=with_settings(fit={"epochs": 3}, weights=str(tmp_path)))
