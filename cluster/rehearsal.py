@@ -240,6 +240,7 @@ class _Seen:
         self.logs: dict[str, float] = {}
         self.model: Any = None
         self.epoch = 0
+        self.number = 0
 
     def callback(self) -> Any:
         """Return a Keras callback that fills `logs`."""

@@ -66,7 +66,7 @@ class Training:
         self._settings = settings
         self._say = say
         self._times: dict[str, float] = {"start": time.time()}
-        self._trace = trace_of(settings, assignment.params)
+        self._trace = trace_of(settings, assignment.params, assignment.specs)
         self._facts: dict[str, Any] = {}
         self._said_used: Message | None = None
         self._value: float | None = None
@@ -178,7 +178,7 @@ class Training:
         try:
             model = self._code.build(hp)
             arguments = fit_arguments_of(self._code, hp, self._trace, self._settings)
-            callbacks = callbacks_for(arguments.get("callbacks"), hp)
+            callbacks = callbacks_for(arguments.get("callbacks"), hp, self.number)
         except Exception:
             if self._trace.misses:
                 return None
@@ -211,7 +211,8 @@ class Training:
                 prepared.model = None  # let go of the last fold's before there is another
                 clean_up()
                 self._code.start_session(self._assignment.seed)
-                prepared = Prepared(self._code.build(hp), given, callbacks_for(given.get("callbacks"), hp))
+                callbacks = callbacks_for(given.get("callbacks"), hp, self.number)
+                prepared = Prepared(self._code.build(hp), given, callbacks)
             prepared.arguments = fold_arguments(given, of_each, index)
             fold = Fold(self, self._settings)
             metrics = fold.metrics(self._fit(hp, prepared, fold))

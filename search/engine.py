@@ -188,12 +188,14 @@ class Engine:
         assert isinstance(start, AttemptStarted)  # noqa: S101
         live, best = self._ledger.state.live[start.trial], self._ledger.state.best
         self._placed[tune_id] = (start.trial, start.attempt)
+        known = self._ledger.sampler.space.parameters
         assignment = Assignment(
             number=live.number,
             attempt=live.attempt,
             round=live.round,
             seed=live.seed,
             params=live.params,
+            specs=tuple(known[key].to_json() for key in live.params if key in known),
             rungs=self._ledger.spec.rungs(live.number),
             keep_above=best[-1].value if len(best) >= self._ledger.state.rules.keep else None,
             resume_from=place_of_trial(self._checkpoints, live.number) if live.attempt > 1 else "",

@@ -29,6 +29,7 @@ from .summary import Summary, value_of
 if TYPE_CHECKING:
     import keras
     import pandas as pd
+    from keras_tuner import HyperParameters
 
 
 @final
@@ -42,6 +43,13 @@ class TrialResult:
     epoch: int | None
     params: Mapping[str, Scalar]
     _result: Result
+
+    @property
+    def hyperparameters(self) -> HyperParameters:
+        """The parameters as `hp`, to build and train with them anew: `build(result.best.hyperparameters)`."""
+        hp = hyperparameters_class()()
+        hp.values.update(self.params)
+        return hp
 
     def model(self) -> keras.Model:
         """Return the model with the weights of the best epoch; kept for the best three trials."""
@@ -76,6 +84,10 @@ class Result:
         if best is None:
             raise NoTrialSucceeded(f"no trial of {self.name} has a value: {self.summary.counts()}")
         return self._trial(best)
+
+    def top(self, count: int) -> list[TrialResult]:
+        """Return the `count` best trials, best first; fewer where fewer have a value."""
+        return [self._trial(record) for record in self.summary.ranked()[:count]]
 
     @property
     def trials(self) -> pd.DataFrame:

@@ -170,6 +170,19 @@ def test_home_is_where_the_default_database_stands(folder: Path) -> None:
     assert load("sweep.yaml", ["track.uri=sqlite:///a.db"], home=home).track.uri == f"sqlite:///{folder}/a.db"
 
 
+def test_a_storage_is_a_place_that_any_process_understands(folder: Path) -> None:
+    """A folder from the current one, a URL as it is; none where the file has none."""
+    assert loaded(LEAST).storage == ""
+    assert loaded(LEAST, "storage=copies").storage == str(folder / "copies")
+    assert loaded(LEAST, "storage=memory://copies/").storage == "memory://copies"
+
+
+def test_a_storage_that_cannot_be_is_refused_at_its_place(folder: Path) -> None:
+    """A scheme that nobody knows, with the nearest one; a package that is not installed."""
+    assert "did you mean 'memory'" in fault(GOOD, "storage=memry://x")
+    assert "needs a package that is not installed" in fault(GOOD, "storage=dropbox://x")
+
+
 @pytest.mark.parametrize("uri", ["sqlite:////data/mlflow.db", "https://host:5000/x", "databricks", "file:///data/runs"])
 def test_an_absolute_uri_is_kept(folder: Path, uri: str) -> None:
     """What any process understands is left alone."""
