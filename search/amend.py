@@ -43,7 +43,6 @@ AMENDABLE: Mapping[str, Callable[[str], Any]] = {
     "retry.hang": int,
     "retry.error": int,
     "checkpoint.every_s": _finite,
-    "checkpoint.share": _finite,
     "keep.best": int,
 }
 SECTIONS = {
