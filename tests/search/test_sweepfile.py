@@ -738,7 +738,7 @@ def test_checkpoints_are_on_unless_they_are_off(text: str, expected: Checkpointi
         ("checkpoint: {every_s: 0}\n", "a number above 0, in seconds"),
         ("checkpoint: {share: 2}\n", "a number above 0, up to 1"),
         ("checkpoint: 5\n", "{every_s: 10}, or false"),
-        ("keep: {best: 0}\n", "a whole number, 1 or more"),
+        ("keep: {best: 0}\n", "a whole number from 1 to"),
     ],
 )
 @pytest.mark.usefixtures("folder")
