@@ -1,6 +1,6 @@
 """Fuzzed sweep files by the thousand: each is planned or refused in one line, without a traceback or user code run.
 
-    python benchmarks/fuzz.py [--cases 10000] [--seed 1]
+    python benchmarks/fuzz.py [--cases 10000] [--seed 1] [--first 0]
 
 Every case is a function of the seed and its number; what fails is printed with both, and the file is kept beside.
 """
@@ -30,6 +30,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--cases", type=int, default=10_000)
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--first", type=int, default=0, help="number of the first case")
     given = parser.parse_args()
     resource.setrlimit(resource.RLIMIT_AS, (MOST_BYTES, MOST_BYTES))
     kept = Path.cwd() / "fuzz-failures"
@@ -39,7 +40,7 @@ def main() -> None:
         os.chdir(folder)
         Path("model.py").write_text(MODEL)
         command("plan", "--no-code", "sweep.yaml")  # whatever is imported late is imported now
-        for case in cases(given.cases, given.seed):
+        for case in cases(given.cases, given.seed, given.first):
             try:
                 seconds = check(case)
                 if seconds > SLOW_S:

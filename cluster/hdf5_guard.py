@@ -7,7 +7,7 @@ can be terabytes in memory.
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from ..spaces.errors import Infrastructure
 
@@ -34,11 +34,12 @@ def check_hdf5(path: Path, most_bytes: int) -> None:
 def _problem(file: Any, most_bytes: int) -> str:
     import h5py
 
-    groups, objects, size = [file], 0, 0
+    groups: list[Any] = [file]
+    objects, size = 0, 0
     seen: set[int] = set()
     while groups:
         group = groups.pop()
-        place = h5py.h5o.get_info(group.id).addr
+        place: int = cast(Any, h5py).h5o.get_info(group.id).addr
         if place in seen:
             return f"has the group {group.name!s:.60} at two places"
         seen.add(place)
@@ -54,7 +55,7 @@ def _problem(file: Any, most_bytes: int) -> str:
             elif isinstance(one, h5py.Dataset):
                 if one.external or one.is_virtual:
                     return f"keeps the values of {one.name!s:.60} in another file"
-                size += one.size * one.dtype.itemsize if one.size else 0
+                size += int(cast(Any, one).size or 0) * int(cast(Any, one).dtype.itemsize)
                 if size > most_bytes:
                     return f"is over {most_bytes / 1e6:.0f} MB unpacked"
     return ""

@@ -145,7 +145,7 @@ class Trainer:
                 look = rehearse if message["type"] == "rehearse" else probe
                 self._link.send(look(self._code, Settings.from_json(message["settings"]), message["params"]))
             elif message["type"] == "stop" and self._training is not None:
-                self._training.stop()
+                self._training.stop(save=bool(message.get("checkpoint")))
 
     def _beat(self) -> None:
         if self._training is not None and self._training.running:

@@ -11,7 +11,8 @@ import hashlib
 import json
 import os
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, final
 
@@ -21,6 +22,31 @@ from ..spaces.trial import Assignment
 FILE = "weights.npz"
 ROOM, SPARE_BYTES = 2, 10_000_000
 """What is unpacked may be so many times the model's own weights (a type of two bytes is kept in four), and as much more."""
+
+
+@final
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Best:
+    """The best weights so far: the epoch and the value that they are from, how to build an unbuilt model."""
+
+    epoch: int
+    value: float
+    weights: Sequence[Any]
+    build: Any = None
+
+    def about(self) -> dict[str, Any]:
+        """Return what is not weights, as plain JSON."""
+        return {"epoch": self.epoch, "value": self.value, "build": self.build, "weights": len(self.weights)}
+
+    def arrays(self) -> dict[str, Any]:
+        """Return the weights by name."""
+        return {f"arr_{index}": one for index, one in enumerate(_plain(self.weights))}
+
+    @classmethod
+    def of(cls, about: Mapping[str, Any], arrays: Mapping[str, Any]) -> Best:
+        """Return what `about` and `arrays` told."""
+        weights = [arrays[f"arr_{index}"] for index in range(about["weights"])]
+        return cls(epoch=about["epoch"], value=about["value"], weights=weights, build=about["build"])
 
 
 @final
@@ -55,6 +81,18 @@ class BestWeights:
         self.value, self.epoch = value, epoch
         if fold is not None and fold.model is not None:
             self._weights, self._build = fold._weights, fold.model.get_build_config()
+
+    def best(self) -> Best | None:
+        """Return what is held of a model that `build(hp)` makes again, if anything."""
+        if self.value is None or set(self._weights) != {""}:
+            return None
+        build = self._build if self.model is None else self.model.get_build_config()
+        return Best(epoch=self.epoch, value=self.value, weights=self._weights[""], build=build)
+
+    def take_up(self, best: Best) -> None:
+        """Hold what an earlier attempt held."""
+        self.value, self.epoch = best.value, best.epoch
+        self._weights, self._build = {"": list(best.weights)}, best.build
 
     def write(self, folder: str, assignment: Assignment) -> None:
         """Write the weights if the value ranks above what the assignment asks for.
@@ -157,14 +195,19 @@ def load_models(folder: Path, number: int) -> dict[str, Any]:
     return models
 
 
-def _save(path: Path, weights: list[Any]) -> None:
+def _save(path: Path, weights: Sequence[Any]) -> None:
     """Write arrays in NumPy's own format, whole or not at all; what that has no type for (bfloat16) as float32."""
     import numpy as np
 
-    plain = [np.asarray(one, dtype="float32") if one.dtype.kind == "V" else one for one in weights]
     draft = path.with_name(f"draft-{path.name}")
-    np.savez(draft, *plain)
+    np.savez(draft, *_plain(weights))
     draft.replace(path)
+
+
+def _plain(weights: Sequence[Any]) -> list[Any]:
+    import numpy as np
+
+    return [np.asarray(one, dtype="float32") if one.dtype.kind == "V" else one for one in weights]
 
 
 def _load(path: Path, most_bytes: int) -> list[Any]:

@@ -42,6 +42,9 @@ AMENDABLE: Mapping[str, Callable[[str], Any]] = {
     "retry.oom": int,
     "retry.hang": int,
     "retry.error": int,
+    "checkpoint.every_s": _finite,
+    "checkpoint.share": _finite,
+    "keep.best": int,
 }
 SECTIONS = {"budget": BudgetForm, "limits": LimitsForm, "retry": RetryForm, "": ParallelForm}
 

@@ -159,6 +159,14 @@ def stop(sweep: Sweep, home: Home = None) -> None:
 
 
 @app.command(rich_help_panel="Steer")
+def gc(sweep: Sweep, as_json: AsJson = False, home: Home = None) -> None:
+    """Remove what a sweep's trials left on the disk and nobody needs: checkpoints, weights beyond `keep`, drafts."""
+    from .garbage import gc_command
+
+    gc_command(sweep, home, as_json=as_json)
+
+
+@app.command(rich_help_panel="Steer")
 def sync(sweep: Sweep, home: Home = None) -> None:
     """Deliver to MLflow what it lacks of a sweep."""
     from .commands import sync_command

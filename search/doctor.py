@@ -74,20 +74,21 @@ def _all_checks(home: Path, uri: str, experiment: str) -> Iterator[Check]:
     """Yield the quick ones, and then each of the others as it is done; all of these start at once."""
     probes: Iterable[Sequence[str]] = (("tensorflow",), ("ray",), ("mlflow", uri, experiment))
     with ThreadPoolExecutor(max_workers=3) as pool:
-        running = [pool.submit(_probed, *words) for words in probes]
+        running = [pool.submit(probed, *words) for words in probes]
         yield from _checks(home)
         for one in as_completed(running):
             yield one.result()
 
 
-def _probed(name: str, *arguments: str) -> Check:
+def probed(name: str, *arguments: str) -> Check:
+    """Run one probe in a process of its own; one that crashes or hangs is a finding like any other."""
     command = [sys.executable, "-P", "-m", "kerasweep.search.probe", name, *arguments]
     try:
         done = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE_S, check=False)  # noqa: S603
-        answer: dict[str, str] = json.loads(done.stdout)
     except subprocess.TimeoutExpired:
-        said = f"no answer in {PATIENCE_S:g} s"
-        return Check(name=name, state=State.BAD, said=said, mend=MENDS[name])
+        return Check(name=name, state=State.BAD, said=f"no answer in {PATIENCE_S:g} s", mend=MENDS[name])
+    try:
+        answer: dict[str, str] = json.loads(done.stdout)
     except ValueError:
         last = one_line(redact((done.stderr.strip() or "it said nothing").splitlines()[-1]), 300)
         return Check(name=name, state=State.BAD, said=f"it ended with code {done.returncode}: {last}", mend=MENDS[name])

@@ -40,7 +40,7 @@ from .engine import Engine
 from .job import ALIVE, SCRATCH, Job
 from .ledger import Ledger, begin
 from .origin import installed_versions
-from .settings import settings_of
+from .settings import checkpoints_of, settings_of
 from .spec import SweepSpec
 
 logger = logging.getLogger(__name__)
@@ -263,7 +263,7 @@ class Driver:
         from ..cluster.actor import trainable
 
         spec, limits = self._spec, self._spec.limits
-        settings = settings_of(spec, str(self._folder / "checkpoints"))
+        settings = settings_of(spec, checkpoints_of(spec, self._folder))
         return trainable(
             SlotSetup(
                 program=self._job.program,

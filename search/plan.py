@@ -16,7 +16,7 @@ from rich.console import Console
 from ..cluster.finding import Finding, errors
 from ..cluster.program import Program
 from ..spaces.trial import Json
-from .plan_view import show
+from .plan_view import promise_of, show
 from .points import combinations
 from .prober import Prober
 from .settings import settings_of
@@ -79,6 +79,7 @@ def as_data(spec: SweepSpec, seen: Survey) -> dict[str, Any]:
         "sizes": sizes,
         "logged": list(seen.logged),
         "data": dict(seen.data),
+        "resume": promise_of(spec, seen),
         "findings": [one.to_json() for one in seen.findings],
     }
 

@@ -15,6 +15,7 @@ from ..cluster.memory import FORMULA, size_in_words
 from ..spaces.parameter import Boolean, Choice, Fixed, Number, Parameter
 from . import stop_rules
 from .points import combinations, size
+from .promise import resume_promise
 from .spec import SweepSpec
 from .summary import scalar
 from .survey import Seen, Survey
@@ -42,7 +43,7 @@ def show(spec: SweepSpec, seen: Survey, console: Console, file: Path, *, code: b
     facts.add_column()
     where = (("where", clause) for clause in spec.where)
     space = ("space", _space(seen.parameters, most=seen.partly_read or bool(spec.where)))
-    looked = (*_models(spec, seen), *_data(seen)) if code else (("code", _named(spec)),)
+    looked = (*_models(spec, seen), *_data(seen), _resume(spec, seen)) if code else (("code", _named(spec)),)
     for name, text in (space, *where, *looked):
         if console.is_terminal:
             facts.add_row(name, text)
@@ -155,6 +156,16 @@ def _data(seen: Survey) -> list[tuple[str, str]]:
     if seen.logged:
         rows.append(("logs", ", ".join(seen.logged)))
     return rows
+
+
+def _resume(spec: SweepSpec, seen: Survey) -> tuple[str, str]:
+    return ("resume", promise_of(spec, seen))
+
+
+def promise_of(spec: SweepSpec, seen: Survey) -> str:
+    """Return what a trial that loses its process goes on with."""
+    kind = str(seen.data.get("training", {}).get("kind", ""))
+    return resume_promise(spec, kind, own_fit=seen.own_fit)
 
 
 def _rows(name: str, part: Mapping[str, Any]) -> str:

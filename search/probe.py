@@ -121,7 +121,7 @@ def main() -> None:
     try:
         answer = PROBES[name](*arguments)
     except KerasweepError as error:
-        answer = {"state": "bad", "said": one_line(str(error)), "mend": MENDS[name]}
+        answer = {"state": "bad", "said": one_line(str(error), 300), "mend": MENDS[name]}
     except Exception as error:
         answer = {"state": "bad", "said": one_line(f"{type(error).__name__}: {error}", 300), "mend": MENDS[name]}
     channel.write(json.dumps(answer) + "\n")

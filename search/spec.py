@@ -78,6 +78,24 @@ class Limits:
 
 @final
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Checkpointing:
+    """When running trials are saved: so many seconds apart, for at most that share of their time."""
+
+    enabled: bool = True
+    every_s: float = 10.0
+    share: float = 0.02
+
+
+@final
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Keep:
+    """What stays on the disk of trials that have ended: the weights of so many best ones."""
+
+    best: int = 3
+
+
+@final
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Track:
     """Where the sweep is recorded: an MLflow tracking URI and an experiment."""
 
@@ -107,6 +125,8 @@ class SweepSpec:
     resources: Resources = field(default_factory=Resources)
     retry: Retry = field(default_factory=Retry)
     limits: Limits = field(default_factory=Limits)
+    checkpoint: Checkpointing = field(default_factory=Checkpointing)
+    keep: Keep = field(default_factory=Keep)
     track: Track = field(default_factory=Track)
     storage: str = ""
     """A folder or an fsspec URL, off this machine, that gets copies of the journal and of checkpoints."""
@@ -156,6 +176,7 @@ class SweepSpec:
             stop=self.stop,
             retry={Cause(cause): times for cause, times in asdict(self.retry).items()},
             folds=folds,
+            keep=self.keep.best,
         )
 
     def to_json(self) -> dict[str, Any]:
@@ -176,6 +197,8 @@ class SweepSpec:
             "resources": Resources(**data["resources"]),
             "retry": Retry(**data["retry"]),
             "limits": Limits(**data["limits"]),
+            "checkpoint": Checkpointing(**data.get("checkpoint", {})),
+            "keep": Keep(**data.get("keep", {})),
             "track": Track(**data["track"]),
             "keras": KerasSettings.from_json(data.get("keras", {})),
         }

@@ -23,7 +23,7 @@ from .objective import At, Direction, Objective
 from .override import override
 from .place import absolute_place
 from .reference import locate
-from .spec import Budget, Limits, Resources, Retry, Search, SweepSpec, Track, max_epochs
+from .spec import Budget, Checkpointing, Keep, Limits, Resources, Retry, Search, SweepSpec, Track, max_epochs
 from .stop_form import stop_forms
 from .sweepform import (
     NAME,
@@ -101,6 +101,8 @@ def _spec(form: SweepForm, keys: set[object], path: Path, home: Path) -> SweepSp
         resources=Resources(**form.resources.model_dump()),
         retry=Retry(**form.retry.model_dump()),
         limits=Limits(**form.limits.model_dump()),
+        checkpoint=Checkpointing(**form.checkpoint.model_dump()),
+        keep=Keep(**form.keep.model_dump()),
         track=_track(form.track, name, home),
         storage=_storage(form.storage),
     )

@@ -108,6 +108,25 @@ class TrackForm(Form):
     experiment: Annotated[str, Field(min_length=1, max_length=250)] | None = Field(default=None, description="a name")
 
 
+class CheckpointForm(Form):
+    """When running trials are saved, so that a lost process costs seconds."""
+
+    enabled: bool = Field(default=True, description="true or false")
+    every_s: Positive = Field(default=10.0, description=f"{_ABOVE_0}, in seconds")
+    share: Annotated[float, Field(gt=0, le=1)] = Field(default=0.02, description="a number above 0, up to 1")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _from_switch(cls, data: object) -> object:
+        return {"enabled": data} if isinstance(data, bool) else data
+
+
+class KeepForm(Form):
+    """What stays on the disk of trials that have ended."""
+
+    best: OneOrMore = Field(default=3, description=_WHOLE)
+
+
 class ObjectiveForm(Form):
     """The long form of the objective."""
 
@@ -176,6 +195,10 @@ class SweepForm(Form):
     resources: ResourcesForm = Field(default=ResourcesForm(), description="a mapping, such as {cpu: 1, gpu: 0}")
     retry: RetryForm = Field(default=RetryForm(), description="a mapping, such as {lost: 5, crash: 2}")
     limits: LimitsForm = Field(default=LimitsForm(), description="a mapping, such as {trial_s: 600}")
+    checkpoint: CheckpointForm = Field(
+        default=CheckpointForm(), description="a mapping, such as {every_s: 10}, or false for none"
+    )
+    keep: KeepForm = Field(default=KeepForm(), description="a mapping, such as {best: 3}")
     track: TrackForm = Field(default=TrackForm(), description="a mapping, such as {uri: 'sqlite:///mlflow.db'}")
     storage: Annotated[str, Field(min_length=1)] | None = Field(
         default=None, description="a folder or a URL, such as /mnt/sweeps or s3://bucket/sweeps"

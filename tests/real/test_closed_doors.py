@@ -86,12 +86,15 @@ class Watch:
         self.kept: set[str] = set()
         self.open_files: set[str] = set()
         self.processes: set[int] = set()
+        self.modes: set[str] = set()
 
     def look(self) -> None:
         """Look at all processes and files there are now."""
         for process in self.sweep.all_processes():
             try:
                 self.processes.add(process.pid)
+                if process.name() == "raylet":
+                    self.modes.add(process.environ().get("RAY_AUTH_MODE", ""))
                 self.shown |= set(self.canaries.found(" ".join(process.cmdline()).encode()))
                 connections: list[Any] = process.net_connections(kind="inet")
             except psutil.Error:
@@ -161,6 +164,7 @@ def test_a_sweep_lets_nobody_in_and_nothing_out(
     assert watch.listening > 3, "no listening socket was seen at all"
     assert len(watch.processes) >= len(roles)
     assert watch.open_doors == set()
+    assert watch.modes == {"token"}
     assert watch.shown == set()
     assert watch.kept == set()
     check_mlflow(sweep.home, check_journal(sweep.folder, trials=6))

@@ -8,15 +8,15 @@ import os
 import shutil
 import subprocess
 import sys
+import tempfile
 import time
-from collections import namedtuple
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import psutil
 import pytest
 
-from kerasweep.search import checks, doctor
+from kerasweep.search import doctor
 from kerasweep.search.checks import TESTED, Check, State
 from kerasweep.search.job import ALIVE, SCRATCH
 from kerasweep.search.leftovers import YOUNG_S, leftovers
@@ -28,7 +28,14 @@ from ..test_packaging import locked
 from .specs import spec
 
 every = psutil.process_iter
-Usage = namedtuple("Usage", "total used free")
+
+
+class Usage(NamedTuple):
+    """What `shutil.disk_usage` returns."""
+
+    total: int
+    used: int
+    free: int
 
 
 @pytest.fixture
@@ -36,7 +43,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Return a home folder; the temporary folder is one of its own, so that no other sweep's are seen."""
     (tmp_path / "home").mkdir()
     (tmp_path / "tmp").mkdir()
-    monkeypatch.setattr(doctor.tempfile, "gettempdir", lambda: str(tmp_path / "tmp"))
+    monkeypatch.setattr(tempfile, "gettempdir", lambda: str(tmp_path / "tmp"))
     monkeypatch.setattr(psutil, "process_iter", lambda: (one for one in every() if is_of(tmp_path, one)))
     monkeypatch.chdir(tmp_path / "home")
     monkeypatch.delenv("KERASWEEP_DIR", raising=False)
@@ -106,7 +113,11 @@ def test_a_version_that_is_too_old_is_bad_and_an_untested_one_a_note(monkeypatch
     """With the command that mends it."""
     real = importlib.metadata.version
     fake = {"mlflow": "2.1.0", "optuna": "5.9.0"}
-    monkeypatch.setattr(checks.importlib.metadata, "version", lambda name: fake.get(name) or real(name))
+
+    def version(name: str) -> str:
+        return fake.get(name) or real(name)
+
+    monkeypatch.setattr(importlib.metadata, "version", version)
     code, found = examined()
     bad, note = found["versions"]
     assert code == 1
@@ -119,7 +130,12 @@ def test_a_version_that_is_too_old_is_bad_and_an_untested_one_a_note(monkeypatch
 @pytest.mark.usefixtures("home")
 def test_a_disk_that_is_nearly_full(free: int, state: str, code: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """It is said before a sweep finds out."""
-    monkeypatch.setattr(shutil, "disk_usage", lambda _: Usage(10**13, 0, free))
+
+    def usage(path: Path) -> Usage:
+        del path
+        return Usage(10**13, 0, free)
+
+    monkeypatch.setattr(shutil, "disk_usage", usage)
     answer, found = examined()
     assert (answer, found["disk"][0]["state"]) == (code, state)
 
@@ -130,7 +146,7 @@ def test_a_folder_that_cannot_be_written(home: Path, monkeypatch: pytest.MonkeyP
     def refuse(*_: Any, **__: Any) -> Any:
         raise PermissionError(13, "Permission denied")
 
-    monkeypatch.setattr(checks.tempfile, "NamedTemporaryFile", refuse)
+    monkeypatch.setattr(tempfile, "NamedTemporaryFile", refuse)
     code, found = examined()
     assert (code, found["folder"][0]["state"]) == (1, "bad")
     assert "Permission denied" in found["folder"][0]["said"]
@@ -146,9 +162,10 @@ def test_a_clock_that_the_disk_does_not_share(monkeypatch: pytest.MonkeyPatch) -
         st_uid = 0
         st_mtime = time.time() + 3600
 
-    monkeypatch.setattr(
-        checks.os, "stat", lambda path, *a, **k: Later if "kerasweep-doctor" in str(path) else real(path, *a, **k)
-    )
+    def stat(path: Any, *rest: Any, **named: Any) -> Any:
+        return Later if "kerasweep-doctor" in str(path) else real(path, *rest, **named)
+
+    monkeypatch.setattr(os, "stat", stat)
     _, found = examined()
     assert (found["clock"][0]["state"], "+3600 s off" in found["clock"][0]["said"]) == ("note", True), found["clock"]
 
@@ -263,8 +280,12 @@ def test_a_probe_that_crashes_is_a_finding(monkeypatch: pytest.MonkeyPatch) -> N
         "import os, sys; print('Illegal instruction', file=sys.stderr); sys.stderr.flush(); os.abort()",
     ]
     real = subprocess.run
-    monkeypatch.setattr(doctor.subprocess, "run", lambda _, **rest: real(crash, **rest))
-    one = doctor._probed("tensorflow")
+
+    def run(_: Any, **named: Any) -> Any:
+        return real(crash, **named)
+
+    monkeypatch.setattr(subprocess, "run", run)
+    one = doctor.probed("tensorflow")
     assert (one.state, one.said) == (State.BAD, "it ended with code -6: Illegal instruction")
     assert "pip install" in one.mend
 
@@ -273,7 +294,11 @@ def test_a_probe_that_crashes_is_a_finding(monkeypatch: pytest.MonkeyPatch) -> N
 def test_all_is_well_only_if_every_probe_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
     """One bad answer makes the exit code 1; the others are shown all the same."""
     answers = {"tensorflow": State.OK, "ray": State.BAD, "mlflow": State.OK}
-    monkeypatch.setattr(doctor, "_probed", lambda name, *_: Check(name=name, state=answers[name], said="so", mend=""))
+
+    def probed(name: str, *_: str) -> Check:
+        return Check(name=name, state=answers[name], said="so", mend="")
+
+    monkeypatch.setattr(doctor, "probed", probed)
     said = command("doctor")
     assert said.code == 1
     assert "1 to mend before a sweep can run" in said.out

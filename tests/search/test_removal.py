@@ -53,8 +53,14 @@ def test_without_a_yes_it_stays(sweep: Path, monkeypatch: pytest.MonkeyPatch) ->
     assert (said.code, "say so with --yes" in said.error) == (2, True), said
     asked: list[str] = []
     monkeypatch.setattr("sys.stdin.isatty", lambda: True, raising=False)
-    for answer in (False, True):
-        monkeypatch.setattr(removal.typer, "confirm", lambda text, answer=answer: asked.append(text) or answer)
+    answers = [False, True]
+
+    def confirm(text: str) -> bool:
+        asked.append(text)
+        return answers[len(asked) - 1]
+
+    monkeypatch.setattr(removal.typer, "confirm", confirm)
+    for answer in answers:
         assert command("rm", "mine").code == 0
         assert sweep.exists() != answer
     assert "1 trials" in asked[0]

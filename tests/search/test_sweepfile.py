@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -14,7 +15,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from kerasweep.search.objective import At, Direction, Objective
-from kerasweep.search.spec import Budget, Resources, Retry, Search, SweepSpec
+from kerasweep.search.spec import Budget, Checkpointing, Keep, Resources, Retry, Search, SweepSpec
 from kerasweep.search.stop import Rungs
 from kerasweep.search.sweepfile import load
 from kerasweep.spaces.errors import BadInput
@@ -710,3 +711,44 @@ def test_reading_a_sweep_file_imports_nothing_heavy() -> None:
     modules = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
     heavy = {"keras", "keras_tuner", "tensorflow", "ray", "mlflow", "optuna", "numpy", "pandas"}
     assert not [name for name in heavy if f"'{name}'" in modules]
+
+
+# Checkpoints -------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("", Checkpointing(enabled=True, every_s=10.0, share=0.02)),
+        ("checkpoint: false\n", Checkpointing(enabled=False)),
+        ("checkpoint: true\n", Checkpointing()),
+        ("checkpoint: {every_s: 60, share: 0.1}\n", Checkpointing(every_s=60.0, share=0.1)),
+    ],
+)
+@pytest.mark.usefixtures("folder")
+def test_checkpoints_are_on_unless_they_are_off(text: str, expected: Checkpointing) -> None:
+    """A switch, or how often and for how much."""
+    assert loaded(LEAST + text).checkpoint == expected
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("checkpoint: {every: 3}\n", "did you mean 'every_s'"),
+        ("checkpoint: {every_s: 0}\n", "a number above 0, in seconds"),
+        ("checkpoint: {share: 2}\n", "a number above 0, up to 1"),
+        ("checkpoint: 5\n", "{every_s: 10}, or false"),
+        ("keep: {best: 0}\n", "a whole number, 1 or more"),
+    ],
+)
+@pytest.mark.usefixtures("folder")
+def test_what_checkpoints_cannot_be_is_refused(text: str, words: str) -> None:
+    """In one line, with what was expected."""
+    with pytest.raises(BadInput, match=re.escape(words)):
+        loaded(LEAST + text)
+
+
+@pytest.mark.usefixtures("folder")
+def test_as_many_weights_are_kept_as_the_file_says() -> None:
+    """Three without a word."""
+    assert (loaded(LEAST).keep, loaded(LEAST + "keep: {best: 7}\n").rules().keep) == (Keep(best=3), 7)
