@@ -12,7 +12,7 @@ from ..spaces.bad_form import BadForm
 from ..spaces.errors import BadInput, did_you_mean, one_line
 from ..spaces.known import Declared
 from .spec import SweepSpec
-from .sweepform import BudgetForm, LimitsForm, ParallelForm, RetryForm, read_form
+from .sweepform import BudgetForm, CheckpointForm, KeepForm, LimitsForm, ParallelForm, RetryForm, read_form
 
 
 def _number(text: str) -> float | None:
@@ -46,7 +46,14 @@ AMENDABLE: Mapping[str, Callable[[str], Any]] = {
     "checkpoint.share": _finite,
     "keep.best": int,
 }
-SECTIONS = {"budget": BudgetForm, "limits": LimitsForm, "retry": RetryForm, "": ParallelForm}
+SECTIONS = {
+    "budget": BudgetForm,
+    "limits": LimitsForm,
+    "retry": RetryForm,
+    "checkpoint": CheckpointForm,
+    "keep": KeepForm,
+    "": ParallelForm,
+}
 
 
 KEPT = ("objective", "model", "train", "data", "keras", "fit", "undeclared", "where")
