@@ -25,6 +25,8 @@ class Settings:
     weights: str = ""
     root: str = ""
     seed: int = 0
+    batch_divisor: int = 1
+    """Of one trial: its batch size is divided by so much, since the memory did not suffice for all of it."""
 
     @property
     def folds(self) -> int:
@@ -67,4 +69,7 @@ def sweep_arguments(trace: Trace, settings: Settings) -> dict[str, Any]:
     plain: dict[str, Any] = {name: value for name, value in settings.fit.items() if name != "folds"}
     if isinstance(plain.get("class_weight"), Mapping):  # JSON has made its classes text
         plain["class_weight"] = {int(name): weight for name, weight in plain["class_weight"].items()}
-    return {**plain, **searched}
+    arguments = {**plain, **searched}
+    if isinstance(arguments.get("batch_size"), int):
+        arguments["batch_size"] = max(1, arguments["batch_size"] // settings.batch_divisor)
+    return arguments

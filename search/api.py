@@ -36,7 +36,7 @@ from .origin import origin_of
 from .results import Result
 from .sampler import SAMPLERS
 from .spec import Budget, Limits, Resources, Retry, Search, SweepSpec, Track
-from .sweepfile import check_loop, fit_arguments, keras_settings, searched_space
+from .sweepfile import check_loop, check_smaller_batch, fit_arguments, keras_settings, searched_space
 from .sweepform import NAME, KerasForm, read_form
 from .watcher import watching
 
@@ -105,7 +105,7 @@ def sweep(
         seed: Seed of the search and, by trial, of Keras; a random one if None.
         parallel: Trials at a time; as many as fit if None.
         resources: `{"cpu": 1, "gpu": 0}` for each trial.
-        retry: `{"lost": 5, "crash": 2, "oom": 1, "hang": 0, "error": 0}`.
+        retry: `{"lost": 5, "crash": 2, "oom": 1, "hang": 0, "error": 0, "smaller_batch": False}`.
         limits: `{"trial_s": …, "silence_s": 1800, "memory_gb": …}`.
         track: MLflow tracking URI; `mlflow.db` in `directory` if None.
         experiment: MLflow experiment; the sweep's name if None.
@@ -148,7 +148,7 @@ def sweep(
         ),
         parallel=parallel,
         resources=_section(Resources, "resources", resources),
-        retry=_section(Retry, "retry", retry),
+        retry=_retry(retry, fit or {}),
         limits=_section(Limits, "limits", limits),
         track=Track(uri=track or f"sqlite:///{home / 'mlflow.db'}", experiment=experiment or chosen),
     )
@@ -221,6 +221,15 @@ def _section(kind: Any, word: str, given: Mapping[str, float] | None) -> Any:
     except TypeError as error:
         valid = ", ".join(kind.__dataclass_fields__)
         raise BadInput(f"{word}: {error}; it has {valid}") from None
+
+
+def _retry(given: Mapping[str, int] | None, fit: Mapping[str, Any]) -> Retry:
+    retry: Retry = _section(Retry, "retry", given)
+    try:
+        check_smaller_batch(retry.smaller_batch, fit)
+    except BadForm as fault:
+        raise BadInput(str(fault)) from None
+    return retry
 
 
 def _keras(values: Mapping[str, Any], fit: Mapping[str, Any], *, loop: bool) -> KerasSettings:

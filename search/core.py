@@ -187,8 +187,11 @@ def stopped(live: Live, objective: Objective, why: str) -> Outcome:
 def _next_for_slot(state: State) -> Command:
     if state.closing is not None:
         return _while_closing(state, state.closing)
+    placed = [live.number for live in state.placed]
+    if any(map(state.needs_all, placed)):
+        return Wait()
     if state.queue:
-        return Start(state.queue[0])
+        return Wait() if placed and state.needs_all(state.queue[0]) else Start(state.queue[0])
     if state.rules.trials is None or state.counted + len(state.live) < state.rules.trials:
         return Ask(state.asked)
     if state.live:
@@ -302,7 +305,8 @@ def _on_attempt_end(state: State, event: AttemptEnded) -> Step:
     if state.rules.forgives(event.cause, times):
         return replace(state, queue=(*state.queue, event.trial)), ()
     kind = OutcomeKind.LOST if event.cause is Cause.LOST else OutcomeKind.FAILED
-    outcome = Outcome(kind=kind, reason=event.why, traceback=event.traceback)
+    reason = event.why if times == 1 else f"{event.why} ({times} times)"
+    outcome = Outcome(kind=kind, reason=reason, traceback=event.traceback)
     return state, (End(event.trial, outcome),)
 
 

@@ -100,7 +100,10 @@ class Engine:
                     self._ledger.record(*events)
                 case Start(number=number):
                     live = self._ledger.state.live[number]
-                    start = AttemptStarted(trial=number, attempt=live.next_attempt, round=live.round)
+                    divisor = self._ledger.state.batch_divisor(number)
+                    start = AttemptStarted(
+                        trial=number, attempt=live.next_attempt, round=live.round, batch_divisor=divisor
+                    )
                     return self._place(tune_id, [start])
                 case Finish():
                     return self._finish(command)
@@ -191,6 +194,7 @@ class Engine:
             params=live.params,
             rungs=self._ledger.spec.rungs,
             keep_above=best[-1].value if len(best) >= KEPT else None,
+            batch_divisor=start.batch_divisor,
         )
         return {ASSIGNMENT: json.dumps(assignment.to_json())}
 

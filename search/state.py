@@ -15,7 +15,10 @@ from .stop import NeverStop, Rungs, StopRule
 @final
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rules:
-    """All that the decisions depend on besides what happened; `retry` says how often a cause is forgiven."""
+    """All that the decisions depend on besides what happened; `retry` says how often a cause is forgiven.
+
+    `smaller_batch`: a trial that ran out of memory is tried again with half the batch size, else alone.
+    """
 
     objective: Objective
     trials: int | None = None
@@ -24,6 +27,7 @@ class Rules:
     first_value_epoch: int = 1
     stop: StopRule = field(default_factory=NeverStop)
     retry: Mapping[Cause, int] = field(default_factory=dict[Cause, int])
+    smaller_batch: bool = False
     folds: bool = False
 
     def rank(self, value: float, epoch: int, number: int) -> tuple[float, ...]:
@@ -53,6 +57,11 @@ class Live:
     last_epoch: int | None = None
     epoch: int = 0
     spent: Mapping[Cause, int] = field(default_factory=dict[Cause, int])
+
+    @property
+    def ran_out(self) -> int:
+        """How often its memory did not suffice."""
+        return self.spent.get(Cause.OOM, 0)
 
 
 @final
@@ -99,3 +108,11 @@ class State:
     def placed(self) -> list[Live]:
         """The trials on slots."""
         return [live for live in self.live.values() if live.placed]
+
+    def needs_all(self, number: int) -> bool:
+        """Say whether a trial must run alone: the memory did not suffice while others ran."""
+        return self.live[number].ran_out > 0 and not self.rules.smaller_batch
+
+    def batch_divisor(self, number: int) -> int:
+        """Return what a trial's batch size is divided by."""
+        return 2 ** self.live[number].ran_out if self.rules.smaller_batch else 1

@@ -86,6 +86,7 @@ class RetryForm(_Form):
     oom: ZeroOrMore = Field(default=1, description=_TIMES)
     hang: ZeroOrMore = Field(default=0, description=_TIMES)
     error: ZeroOrMore = Field(default=0, description=_TIMES)
+    smaller_batch: bool = Field(default=False, description="true or false")
 
 
 class LimitsForm(_Form):

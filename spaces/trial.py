@@ -42,6 +42,7 @@ class Assignment:
 
     `params` holds a value for every parameter that the driver knows, active or not, by the parameter's identity.
     `keep_above` is the objective's value from which the trial's best weights are worth writing (None: always).
+    `batch_divisor`: the batch size is divided by so much, since the memory did not suffice for all of it.
     """
 
     number: int
@@ -51,6 +52,7 @@ class Assignment:
     params: Mapping[str, Scalar]
     rungs: tuple[int, ...] = ()
     keep_above: float | None = None
+    batch_divisor: int = 1
 
     def to_json(self) -> dict[str, Json]:
         """Return the form in which it travels."""

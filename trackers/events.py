@@ -79,11 +79,15 @@ class TrialAsked(_Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AttemptStarted(_Event):
-    """A slot was given the trial; a round above 0 is a further pass of late binding within one attempt."""
+    """A slot was given the trial; a round above 0 is a further pass of late binding within one attempt.
+
+    `batch_divisor`: the batch size is divided by so much, since an attempt before ran out of memory.
+    """
 
     trial: int
     attempt: int
     round: int = 0
+    batch_divisor: int = 1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
