@@ -10,6 +10,7 @@ from typing import Annotated
 import typer
 
 from ..spaces.errors import KerasweepError, one_line
+from .signals import Interrupt, handle, interrupt
 
 app = typer.Typer(
     name="kerasweep",
@@ -113,6 +114,14 @@ def show(
 
 
 @app.command(rich_help_panel="Watch")
+def attach(sweep: Sweep, home: Home = None) -> None:
+    """Show a running sweep until it ends; Ctrl-C leaves it running."""
+    from .commands import attach_command
+
+    raise typer.Exit(attach_command(sweep, home))
+
+
+@app.command(rich_help_panel="Watch")
 def ui(sweep: Annotated[str | None, typer.Argument(metavar="[SWEEP]")] = None, home: Home = None) -> None:
     """Open a sweep in the MLflow UI, starting a server on this machine where none runs."""
     from .reading import ui_command
@@ -168,11 +177,14 @@ def _root(
 
 def main() -> None:
     """Run the command line: an error of ours is one line and its exit code."""
+    handle(interrupt)
     try:
         app()
     except KerasweepError as error:
         typer.echo(one_line(str(error), 2000), err=True)
         sys.exit(error.exit_code)
+    except Interrupt as signal:
+        sys.exit(signal.code)
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
         sys.exit(0)

@@ -27,6 +27,7 @@ from .mentions import mentions
 from .origin import origin_of
 from .settings import code_of
 from .spec import SweepSpec
+from .terminal import terminal
 
 STOP_S = 15.0
 GPU_DEVICES = ("nvidia[0-9]*", "kfd", "dxg")
@@ -57,7 +58,7 @@ def run_command(file: Path, settings: Sequence[str], home: Path | None, *, detac
             origin=origin,
             force=force,
         )
-        code = launch(job, Console(), detach=detach)
+        code = launch(job, terminal(), detach=detach)
         started = folder.exists()
         return code
     finally:
@@ -91,7 +92,14 @@ def resume_command(name: str, settings: Sequence[str], home: Path | None, *, det
             soft_wrap=True,
         )
     program = code_of(spec, stored)
-    return launch(Job(spec=spec.to_json(), program=program.to_json(), folder=str(folder)), Console(), detach=detach)
+    return launch(Job(spec=spec.to_json(), program=program.to_json(), folder=str(folder)), terminal(), detach=detach)
+
+
+def attach_command(name: str, home: Path | None) -> int:
+    """Show a sweep that runs until it ends."""
+    from .attach import attach
+
+    return attach(sweeps.find(sweeps.home_folder(home), name), terminal())
 
 
 def stop_command(name: str, home: Path | None) -> int:

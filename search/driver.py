@@ -36,10 +36,12 @@ from ..spaces.trial import Cause
 from ..trackers.events import AttemptEnded, Event, Noticed, SweepResumed, SweepStarted
 from ..trackers.journal import Journal, Reader
 from .engine import Engine
+from .inbox import discard
 from .job import SCRATCH, Job
 from .ledger import Ledger
 from .origin import installed_versions
 from .settings import settings_of
+from .signals import Interrupt, exit_code, handle
 from .spec import SweepSpec
 
 logger = logging.getLogger(__name__)
@@ -54,15 +56,6 @@ Tell = Callable[[Mapping[str, Any]], None]
 
 
 @final
-class Interrupt(BaseException):
-    """A signal came while nothing was running yet."""
-
-    def __init__(self, code: int) -> None:
-        super().__init__(code)
-        self.code = code
-
-
-@final
 class Signals:
     """Turns SIGINT, SIGTERM and SIGHUP into an exit code to ask for; before the sweep runs, into an exception."""
 
@@ -72,12 +65,11 @@ class Signals:
 
     def install(self) -> None:
         """Handle the signals from now on."""
-        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-            signal.signal(number, self._on_signal)
+        handle(self._on_signal)
 
     def _on_signal(self, number: int, frame: FrameType | None) -> None:
         del frame
-        self.code = 143 if number == signal.SIGTERM else 130
+        self.code = exit_code(number)
         if not self.running:
             raise Interrupt(self.code)
 
@@ -105,6 +97,7 @@ class Driver:
         self._tracker: Tracker | None = None
         self._mistakes: list[Finding] = []
         self._refused = False
+        self._began_ns = time.time_ns()
         os.environ[SCRATCH] = str(self._scratch)
 
     def run(self) -> int:
@@ -120,10 +113,12 @@ class Driver:
         cpu, gpu = self._spec.resources.cpu, self._spec.resources.gpu
         looks = settings_of(self._spec, "").to_json() if self._job.staging and not self._job.force else None
         log = logs / "trainers.log"
-        server = ForkServer(self._scratch, program, warm=slots, cpu=cpu, gpu=gpu, log=log, settings=looks)
-        ray = RaySession(self._scratch / "ray", slots=slots)
-        journal: Journal | None = None
+        journal = None if self._job.staging else Journal(self._folder)  # first: a second driver hears of it at once
+        server: ForkServer | None = None
+        ray: RaySession | None = None
         try:
+            server = ForkServer(self._scratch, program, warm=slots, cpu=cpu, gpu=gpu, log=log, settings=looks)
+            ray = RaySession(self._scratch / "ray", slots=slots)
             for name in ("optuna", "ray.tune", "ray.tune.search", "ray.tune.schedulers"):  # while TensorFlow is, too
                 importlib.import_module(name)
             logger.info("Optuna and Ray Tune are imported")
@@ -134,13 +129,13 @@ class Driver:
             capacity = ray.wait()
             logger.info("Ray is up: %s", capacity)
             slots = self._slots(capacity)
-            journal = self._open_journal(program)
+            self._signals.running = True  # from here on the engine ends the sweep, in good order
+            journal = journal or self._begin(program)
             self._tell({"type": "started", "folder": str(self._folder)})
             ledger = self._ledger(journal)
             if looks is not None:
                 threading.Thread(target=self._inspect, args=(server,), name="inspection", daemon=True).start()
             engine = self._engine(ledger, slots, ray)
-            self._signals.running = True
             with ray.prestarted_actors():
                 engine.run(self._trainable(server), self._resources(), self._scratch / "tune")
             self._watch_tracker(patience_s=0)  # it delivers the rest, also of a sweep that ended before a first report
@@ -153,9 +148,11 @@ class Driver:
                 journal.close()
             if self._refused:
                 shutil.rmtree(self._folder, ignore_errors=True)
-            server.close()
+            if server is not None:
+                server.close()
             self._tell({"type": "ended"})
-            ray.close()
+            if ray is not None:
+                ray.close()
             os.environ.pop(SCRATCH, None)
             shutil.rmtree(self._scratch, ignore_errors=True)
 
@@ -190,13 +187,19 @@ class Driver:
             more = f", and {len(found) - 1} more" if len(found) > 1 else ""
             raise BadInput(f"{found[0].line}{more}; `kerasweep plan` shows all, `--force` runs it all the same")
 
-    def _open_journal(self, program: Program) -> Journal:
-        """Open the journal; a new sweep's folder gets its name now, in one step, or not at all."""
-        if not self._job.staging:
-            return Journal(self._folder)
+    def _begin(self, program: Program) -> Journal:
+        """Begin a new sweep: its folder gets its name in one step, its journal's first event already in it.
+
+        Survives: there is no sweep of the name, or a whole one that has begun.
+        """
         staging = Path(self._job.staging)
         (staging / "sweep.json").write_text(json.dumps(self._job.spec, indent=1))
         write_sources(program.sources, staging / "code")
+        with Journal(staging) as journal:
+            notes = [Noticed(text=note) for note in self._spec.notes]
+            origin = dict(self._job.origin or {})
+            started = SweepStarted(spec=self._spec.to_json(), versions=installed_versions(), origin=origin)
+            journal.append(started, *notes)
         try:
             staging.rename(self._folder)
         except OSError as error:
@@ -207,16 +210,14 @@ class Driver:
         with Reader(self._folder) as reader:
             past = list(reader.after(0))
         ledger = Ledger(journal, self._spec, past)
-        spec, versions = self._spec.to_json(), installed_versions()
-        if not past:
-            notes = [Noticed(text=note) for note in self._spec.notes]
-            ledger.record(SweepStarted(spec=spec, versions=versions, origin=dict(self._job.origin or {})), *notes)
+        if self._job.staging:
             return ledger
+        discard(self._folder, self._began_ns)
         lost: list[Event] = [
             AttemptEnded(trial=live.number, attempt=live.attempt, cause=Cause.INTERRUPTED, why="its driver ended")
             for live in ledger.state.placed
         ]
-        ledger.record(SweepResumed(spec=spec, versions=versions), *lost)
+        ledger.record(SweepResumed(spec=self._spec.to_json(), versions=installed_versions()), *lost)
         return ledger
 
     def _slots(self, capacity: Capacity) -> int:

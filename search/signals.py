@@ -1,0 +1,41 @@
+"""What the signals that end a program mean to the command line and to the driver."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Callable
+from types import FrameType
+from typing import final
+
+ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+
+@final
+class Interrupt(BaseException):
+    """A signal came while nothing was running yet that would have to be told of it."""
+
+    def __init__(self, code: int) -> None:
+        super().__init__(code)
+        self.code = code
+
+
+def exit_code(number: int) -> int:
+    """Return the exit code of a command that a signal has ended."""
+    return 143 if number == signal.SIGTERM else 130
+
+
+def handle(handler: Callable[[int, FrameType | None], None]) -> None:
+    """Handle the ending signals from now on; a hang-up that is ignored, as under `nohup`, stays so."""
+    for number in ENDING:
+        if number != signal.SIGHUP or signal.getsignal(number) is not signal.SIG_IGN:
+            signal.signal(number, handler)
+
+
+def interrupt(number: int, frame: FrameType | None) -> None:
+    """Raise `Interrupt`: the handler of a process that holds nothing which must be ended in an order.
+
+    Raises:
+        Interrupt: always.
+    """
+    del frame
+    raise Interrupt(exit_code(number))
