@@ -33,6 +33,7 @@ from .job import Job
 from .launcher import wait_for_delivery
 from .objective import Objective
 from .origin import origin_of
+from .place import absolute_place
 from .results import Result
 from .sampler import SAMPLERS
 from .spec import Budget, Limits, Resources, Retry, Search, SweepSpec, Track
@@ -71,6 +72,7 @@ def sweep(
     limits: Mapping[str, float] | None = None,
     track: str | None = None,
     experiment: str | None = None,
+    storage: str | Path | None = None,
     directory: str | Path | None = None,
     progress: bool = True,
     force: bool = False,
@@ -109,6 +111,7 @@ def sweep(
         limits: `{"trial_s": …, "silence_s": 1800, "memory_gb": …}`.
         track: MLflow tracking URI; `mlflow.db` in `directory` if None.
         experiment: MLflow experiment; the sweep's name if None.
+        storage: A folder or an fsspec URL, off this machine, that gets copies of the journal and of checkpoints.
         directory: The folder that holds `sweeps/`; KERASWEEP_DIR or the current one if None.
         progress: Show the live view.
         force: Run it whatever a look at the model and the data finds wrong.
@@ -151,6 +154,7 @@ def sweep(
         retry=_retry(retry, fit or {}),
         limits=_section(Limits, "limits", limits),
         track=Track(uri=track or f"sqlite:///{home / 'mlflow.db'}", experiment=experiment or chosen),
+        storage=absolute_place(str(storage or "")),
     )
     check_where(spec.constraints, Known.of(spec.declared), ("where",))
     check_machine(spec)

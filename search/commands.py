@@ -25,6 +25,8 @@ from .job import Job
 from .launcher import launch
 from .mentions import mentions
 from .origin import origin_of
+from .relocation import relocated
+from .restore import is_place, restore
 from .settings import code_of
 from .spec import SweepSpec
 from .terminal import terminal
@@ -67,15 +69,21 @@ def run_command(file: Path, settings: Sequence[str], home: Path | None, *, detac
 
 
 def resume_command(name: str, settings: Sequence[str], home: Path | None, *, detach: bool) -> int:
-    """Go on with a sweep."""
-    folder = sweeps.find(sweeps.home_folder(home), name)
+    """Go on with a sweep; `name` may also be the place of a copy, which is brought back first."""
+    place = sweeps.home_folder(home)
+    if is_place(name):
+        folder = restore(name, place)
+        name = folder.name
+        Console(stderr=True).print(f"{name} is brought back from its copy into {folder}", soft_wrap=True)
+    else:
+        folder = sweeps.find(place, name)
     holder = Lock.holder(folder / "journal.lock")
     if holder is not None:
         raise SweepHeld(
             f"{name} is running: {holder}; `kerasweep show {name}` shows it, `kerasweep stop {name}` stops it"
         )
     history = sweeps.read(folder)
-    spec = amended(SweepSpec.from_json(history.spec), settings)
+    spec = amended(relocated(SweepSpec.from_json(history.spec), folder, place), settings)
     if not (spec.model or spec.train):
         raise BadInput(f"{name} was started from Python; go on with kerasweep.sweep(…, name={name!r}, resume=True)")
     if history.ended is not None and not history.ended.exit_code and not settings:

@@ -32,13 +32,13 @@ from ..cluster.program import Program, write_sources
 from ..cluster.ray_session import Capacity, RayDied, RaySession
 from ..cluster.slot import SlotSetup
 from ..spaces.errors import BadInput, Infrastructure, KerasweepError, one_line
-from ..spaces.trial import Cause
-from ..trackers.events import AttemptEnded, Event, Noticed, SweepResumed, SweepStarted
 from ..trackers.journal import Journal, Reader
+from . import sweeps
+from .copies import Copier
 from .engine import Engine
 from .inbox import discard
 from .job import SCRATCH, Job
-from .ledger import Ledger
+from .ledger import Ledger, begin
 from .origin import installed_versions
 from .settings import settings_of
 from .signals import Interrupt, exit_code, handle
@@ -52,6 +52,8 @@ EVENT_S = 0.02
 """A chunk of reports covers at least so many seconds per slot, so that the driver (5 ms an event) keeps up."""
 TRACKER_S = 30.0
 """The tracker starts once a trial has reported (its imports would delay that), at the latest after so many seconds."""
+LAST_COPY_S, HURRIED_COPY_S = 10.0, 3.0
+"""A sweep's last copy to its storage may take so long; less when it was interrupted."""
 Tell = Callable[[Mapping[str, Any]], None]
 
 
@@ -116,6 +118,7 @@ class Driver:
         journal = None if self._job.staging else Journal(self._folder)  # first: a second driver hears of it at once
         server: ForkServer | None = None
         ray: RaySession | None = None
+        copier: Copier | None = None
         try:
             server = ForkServer(self._scratch, program, warm=slots, cpu=cpu, gpu=gpu, log=log, settings=looks)
             ray = RaySession(self._scratch / "ray", slots=slots)
@@ -135,7 +138,9 @@ class Driver:
             ledger = self._ledger(journal)
             if looks is not None:
                 threading.Thread(target=self._inspect, args=(server,), name="inspection", daemon=True).start()
-            engine = self._engine(ledger, slots, ray)
+            if self._spec.storage:
+                copier = Copier(self._folder, self._spec.storage, notice=ledger.notice)
+            engine = self._engine(ledger, slots, ray, copier)
             with ray.prestarted_actors():
                 engine.run(self._trainable(server), self._resources(), self._scratch / "tune")
             self._watch_tracker(patience_s=0)  # it delivers the rest, also of a sweep that ended before a first report
@@ -144,17 +149,21 @@ class Driver:
             raise Infrastructure(f"Ray died under {self._spec.name}; what was journaled is safe") from None
         finally:
             self._signals.running = True
-            if journal is not None:
-                journal.close()
-            if self._refused:
-                shutil.rmtree(self._folder, ignore_errors=True)
-            if server is not None:
-                server.close()
-            self._tell({"type": "ended"})
-            if ray is not None:
-                ray.close()
-            os.environ.pop(SCRATCH, None)
-            shutil.rmtree(self._scratch, ignore_errors=True)
+            try:
+                if copier is not None and not self._refused:
+                    copier.finish(HURRIED_COPY_S if self._signals.code else LAST_COPY_S)
+                if journal is not None:
+                    journal.close()
+            finally:
+                if self._refused:
+                    shutil.rmtree(self._folder, ignore_errors=True)
+                if server is not None:
+                    server.close()
+                self._tell({"type": "ended"})
+                if ray is not None:
+                    ray.close()
+                os.environ.pop(SCRATCH, None)
+                shutil.rmtree(self._scratch, ignore_errors=True)
 
     # Before -----------------------------------------------------------------------------------------------------------
 
@@ -196,29 +205,20 @@ class Driver:
         (staging / "sweep.json").write_text(json.dumps(self._job.spec, indent=1))
         write_sources(program.sources, staging / "code")
         with Journal(staging) as journal:
-            notes = [Noticed(text=note) for note in self._spec.notes]
-            origin = dict(self._job.origin or {})
-            started = SweepStarted(spec=self._spec.to_json(), versions=installed_versions(), origin=origin)
-            journal.append(started, *notes)
+            begin(journal, self._spec, versions=installed_versions(), origin=dict(self._job.origin or {}))
         try:
-            staging.rename(self._folder)
+            sweeps.settle(staging, self._folder)
         except OSError as error:
             raise BadInput(f"the sweep name {self._spec.name!r} is already used: {self._folder} exists") from error
         return Journal(self._folder)
 
     def _ledger(self, journal: Journal) -> Ledger:
-        with Reader(self._folder) as reader:
-            past = list(reader.after(0))
-        ledger = Ledger(journal, self._spec, past)
+        """Take up the sweep: a new one that has just begun, or one that another driver has left."""
         if self._job.staging:
-            return ledger
+            with Reader(self._folder) as reader:
+                return Ledger(journal, self._spec, reader.after())
         discard(self._folder, self._began_ns)
-        lost: list[Event] = [
-            AttemptEnded(trial=live.number, attempt=live.attempt, cause=Cause.INTERRUPTED, why="its driver ended")
-            for live in ledger.state.placed
-        ]
-        ledger.record(SweepResumed(spec=self._spec.to_json(), versions=installed_versions()), *lost)
-        return ledger
+        return begin(journal, self._spec, versions=installed_versions(), origin={})
 
     def _slots(self, capacity: Capacity) -> int:
         """Return how many trials run at a time.
@@ -238,7 +238,7 @@ class Driver:
 
     # During -------------------------------------------------------------------------------------------------------------
 
-    def _engine(self, ledger: Ledger, slots: int, ray: RaySession) -> Engine:
+    def _engine(self, ledger: Ledger, slots: int, ray: RaySession, copier: Copier | None) -> Engine:
         self._chunk_s = max(1.0, slots * EVENT_S)
         began = time.monotonic()
 
@@ -247,6 +247,8 @@ class Driver:
             self._refuse_mistakes(begun=engine.heard or self._tracker is not None)
             if engine.heard or time.monotonic() - began > TRACKER_S:
                 self._watch_tracker()
+            if copier is not None:
+                copier.look(sum(ledger.state.ended.values()))
 
         engine = Engine(ledger, self._folder, slots, interrupted=lambda: self._signals.code, watch=watch)
         return engine  # named, since `watch` looks at it

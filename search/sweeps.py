@@ -81,6 +81,25 @@ def stage(home: Path, name: str) -> tuple[Path, Path]:
     return staging, folder
 
 
+def settle(staging: Path, folder: Path) -> None:
+    """Give a prepared sweep its name.
+
+    Survives: a kill -9 or a power cut leaves the whole sweep or none of it.
+    """
+    for path in [*staging.rglob("*"), staging]:
+        _sync(path)
+    staging.rename(folder)
+    _sync(folder.parent)
+
+
+def _sync(path: Path) -> None:
+    fd = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)
+
+
 def unstage(staging: Path) -> None:
     """Remove what was prepared, and `sweeps/` where nothing else is in it."""
     shutil.rmtree(staging, ignore_errors=True)
