@@ -33,15 +33,13 @@ def in_fit(history: History) -> bool:
     return any(one.running and one.metrics for one in history.trials.values())
 
 
-@pytest.mark.parametrize("role", ["actor", "trainer", "tracker", "forkserver"])
-def test_a_sweep_survives_the_kill_of(role: str, rig: Make) -> None:
-    """Killing an actor, a trainer, the tracker or the fork server in mid-trial costs attempts at most."""
+def test_a_sweep_survives_the_kill_of_the_fork_server(rig: Make) -> None:
+    """Killed in mid-trial it takes its trainers along: that costs attempts at most."""
     sweep = rig(MODEL, LONG)
     sweep.start()
     sweep.wait(trials_ended(1))
     sweep.wait(in_fit)
-    sweep.wait(lambda _: sweep.processes(role))
-    sweep.kill(role)
+    sweep.kill("forkserver")
     code, text = sweep.finish()
     assert code == 0, text
     check_mlflow(sweep.home, check_journal(sweep.folder, trials=6))
@@ -130,20 +128,6 @@ def test_a_killed_driver_leaves_nothing_and_is_resumed(rig: Make) -> None:
     history = check_journal(sweep.folder, trials=6)
     assert {number: history.trials[number].outcome for number in ended} == ended
     check_mlflow(sweep.home, history)
-
-
-def test_a_killed_raylet_ends_the_run_with_the_command_to_resume(rig: Make) -> None:
-    """When Ray's raylet is killed the launcher exits 3 and names the command, which works."""
-    sweep = rig(MODEL, SWEEP.replace("epochs: 3", "epochs: 60"))
-    sweep.start()
-    sweep.wait(in_fit)
-    sweep.kill("raylet")
-    code, text = sweep.finish()
-    assert code == 3, text
-    assert "kerasweep resume rig" in text
-    code, text = sweep.run("resume", "rig")
-    assert code == 0, text
-    check_mlflow(sweep.home, check_journal(sweep.folder, trials=6))
 
 
 def test_ctrl_c_ends_within_ten_seconds_and_is_resumable(rig: Make) -> None:
