@@ -25,6 +25,7 @@ from ..trackers.events import (
     SweepEnded,
     SweepResumed,
     SweepStarted,
+    Timed,
     TrialAsked,
     TrialEnded,
 )
@@ -142,6 +143,8 @@ def step(state: State, event: Event | SlotFree | Tick, at: float = 0.0) -> Step:
             return _on_attempt_end(state, event)
         case TrialEnded():
             return _on_trial_end(state, event)
+        case Timed(slot=slot):
+            return _on_losses(state, slot, lost=False), ()
         case SweepClosing():
             return replace(state, closing=event), ()
         case SweepEnded():
@@ -298,6 +301,7 @@ def _not_logged(objective: Objective, logged: Iterable[str]) -> str:
 
 
 def _on_attempt_end(state: State, event: AttemptEnded) -> Step:
+    state = _on_losses(state, event.slot, lost=event.cause is Cause.LOST)
     live = state.live[event.trial]
     times = live.spent.get(event.cause, 0) + 1
     spent = {**live.spent, event.cause: times}
@@ -308,6 +312,15 @@ def _on_attempt_end(state: State, event: AttemptEnded) -> Step:
     reason = event.why if times == 1 else f"{event.why} ({times} times)"
     outcome = Outcome(kind=kind, reason=reason, traceback=event.traceback)
     return state, (End(event.trial, outcome),)
+
+
+def _on_losses(state: State, slot: str, *, lost: bool) -> State:
+    """Count the losses in a row of the slot's node; on one machine slots name none."""
+    node = slot.rpartition("-")[0]
+    if not node or not (lost or node in state.losses):
+        return state
+    losses = {name: count for name, count in state.losses.items() if name != node}
+    return replace(state, losses={**losses, node: state.losses.get(node, 0) + 1} if lost else losses)
 
 
 def _on_trial_end(state: State, event: TrialEnded) -> Step:

@@ -74,6 +74,7 @@ class Engine:
         self._interrupted = interrupted
         self._watch = watch
         self._placed: dict[str, tuple[int, int]] = {}
+        self._slot_of: dict[tuple[int, int], str] = {}
         self._seen: dict[str, int] = {}
         self._looked_at = -math.inf
         self.heard = False
@@ -117,6 +118,8 @@ class Engine:
         if placed is None:
             return True
         number, attempt = placed
+        if messages and "slot" in messages[-1]:
+            self._slot_of[placed] = str(messages[-1]["slot"])
         for message in messages:
             if message["type"] == "timed":  # of the trial before, which the driver had stopped
                 self._time(message["trial"], message["attempt"], message)
@@ -141,6 +144,7 @@ class Engine:
         if live is not None and live.placed and live.attempt == attempt:
             why = "its worker or machine was lost" if lost else "its worker ended without saying how"
             self._end_attempt(number, attempt, Cause.LOST, why)
+        self._slot_of.pop((number, attempt), None)
 
     def tick(self) -> None:
         """Do what time brings: commit reports, spend the budget, hear requests and signals."""
@@ -298,7 +302,10 @@ class Engine:
         self._forget_weights()
 
     def _end_attempt(self, number: int, attempt: int, cause: Cause, why: str, traceback: str = "") -> None:
-        self._ledger.record(AttemptEnded(trial=number, attempt=attempt, cause=cause, why=why, traceback=traceback))
+        slot = self._slot_of.get((number, attempt), "")
+        self._ledger.record(
+            AttemptEnded(trial=number, attempt=attempt, cause=cause, why=why, traceback=traceback, slot=slot)
+        )
 
     def _forget_weights(self) -> None:
         """Remove the weights of trials that have ended and are no longer among the best."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import final
 
@@ -10,6 +10,9 @@ from ..spaces.trial import Cause, OutcomeKind, Report, Scalar
 from ..trackers.events import SweepClosing
 from .objective import Objective
 from .stop import NeverStop, Rungs, StopRule
+
+LOSSES = 3
+"""A node that lost so many attempts, with none that ended otherwise in between, is avoided."""
 
 
 @final
@@ -90,6 +93,7 @@ class State:
     objective_seen: bool = False
     first_failures: tuple[str, ...] = ()
     infeasible_in_a_row: int = 0
+    losses: Mapping[str, int] = field(default_factory=dict[str, int])
     closing: SweepClosing | None = None
     finished: bool = False
     spent_s: float = 0.0
@@ -108,6 +112,11 @@ class State:
     def placed(self) -> list[Live]:
         """The trials on slots."""
         return [live for live in self.live.values() if live.placed]
+
+    def avoided(self, nodes: Collection[str]) -> set[str]:
+        """Return those of the nodes on which no trial is to be placed: they keep losing them, and there are others."""
+        bad = {node for node in nodes if self.losses.get(node, 0) >= LOSSES}
+        return bad if bad < set(nodes) else set()
 
     def needs_all(self, number: int) -> bool:
         """Say whether a trial must run alone: the memory did not suffice while others ran."""

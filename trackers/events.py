@@ -160,7 +160,7 @@ class Reported(_Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AttemptEnded(_Event):
-    """An attempt ended without deciding its trial."""
+    """An attempt ended without deciding its trial; `slot`: where it was, `node-pid`, as far as it has said so."""
 
     nested: ClassVar[Readers] = {"cause": Cause}
 
@@ -169,6 +169,7 @@ class AttemptEnded(_Event):
     cause: Cause
     why: str
     traceback: str = ""
+    slot: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -41,6 +41,7 @@ from kerasweep.trackers.events import (
     SweepEnded,
     SweepResumed,
     SweepStarted,
+    Timed,
     TrialAsked,
     TrialEnded,
 )
@@ -360,6 +361,28 @@ def test_a_trial_that_ran_out_of_memory_may_be_repeated_with_half_the_batch() ->
             assert search.free() == Start(0)
             search.start(0, attempt=attempt + 1)
     assert only_end(end).kind is OutcomeKind.FAILED
+
+
+def test_a_node_that_keeps_losing_trials_is_avoided() -> None:
+    """Three losses in a row, unless there is no other node; an attempt that ends there in any other way clears it."""
+    search = Search(retry={Cause.LOST: 9}, trials=1)
+    nodes = ["good", "bad"]
+
+    def lose(attempt: int, node: str, cause: Cause = Cause.LOST) -> set[str]:
+        search.tell(AttemptEnded(trial=0, attempt=attempt, cause=cause, why="", slot=f"{node}-17"))
+        search.start(0, attempt + 1)
+        return search.state.avoided(nodes)
+
+    search.ask(0)
+    assert lose(1, "bad") == lose(2, "good") == lose(3, "bad") == set()
+    assert lose(4, "bad") == {"bad"}
+    assert search.state.avoided(["bad"]) == set()
+    search.tell(SweepResumed(spec={}))
+    assert search.state.avoided(nodes) == {"bad"}
+    search.tell(Timed(trial=0, attempt=5, slot="bad-17", pid=1, times={}))
+    assert search.state.avoided(nodes) == set()
+    assert lose(5, "") == set()
+    assert search.state.losses == {"good": 1}
 
 
 def test_causes_do_not_add_up() -> None:

@@ -464,6 +464,18 @@ def test_attempts_are_forgiven_by_cause(make: Make, cause: str, times: int, stat
     assert [str(one) for one in trial.causes] == [cause] * (times + 1)
 
 
+def test_a_lost_attempt_is_journaled_with_its_slot(make: Make) -> None:
+    """The slot that spoke last for it; one that was never heard of has none."""
+    tune = make(slots=1)
+    one = tune.place()
+    tune.chunk(one, report(1, 0.5))
+    tune.done(one, lost=True)
+    again = tune.place()
+    tune.done(again, lost=True)
+    ended = [entry.event for entry in tune.entries() if isinstance(entry.event, AttemptEnded)]
+    assert [(event.attempt, event.slot) for event in ended] == [(1, "s"), (2, "")]
+
+
 def test_a_smaller_batch_travels_and_is_journaled(make: Make) -> None:
     """The slot is told what to divide the batch size by, and MLflow's tag says so."""
     tune = make(retry=Retry(oom=1, smaller_batch=True))
