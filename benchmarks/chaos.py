@@ -31,7 +31,7 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
 from tests.chaos.invariants import check, in_mlflow  # noqa: E402
-from tests.real.kills import ENDING, PASSING, Server, interrupt, strike, tiny  # noqa: E402
+from tests.real.kills import ENDING, PASSING, Server, finished, interrupt, strike, tiny  # noqa: E402
 
 RESULT = Path(__file__).with_suffix(".jsonl")
 LATEST_S = 8.0
@@ -69,7 +69,8 @@ def _signals(draw: random.Random, seed: int) -> list[list[Any]]:
             instant, number = interrupt(sweep, command, draw, LATEST_S)
             given.append([number.name, command[0], round(instant, 2)])
         command = ("resume", "rig") if (sweep.folder / "journal.db").exists() else ("run", "sweep.yaml")
-        code, said = sweep.run(*command)
+        sweep.start(*command)
+        code, said = finished(sweep)
         check(sweep.folder, code=code, said=said)
         check(sweep.folder, trials=4, runs=in_mlflow(f"sqlite:///{home / 'mlflow.db'}"), processes=sweep.all_processes)
     finally:
@@ -122,7 +123,7 @@ def kill_every(every_s: float, trials: int) -> int:
                         kills += 1
                     last = time.monotonic()
             seconds.append(time.monotonic() - began)
-            code, said = sweep.finish()
+            code, said = finished(sweep)
             check(sweep.folder, trials=trials, code=code, said=said, processes=sweep.all_processes)
         finally:
             sweep.close()

@@ -14,7 +14,7 @@ import pytest
 
 from kerasweep.spaces.trial import Cause
 from kerasweep.trackers.events import AttemptEnded
-from kerasweep.trackers.history import History
+from kerasweep.trackers.history import History, TrialRecord
 
 from .rig import MODEL, SWEEP, Rig, check_journal, check_mlflow, entries
 
@@ -164,7 +164,7 @@ MISBEHAVING = MODEL.replace(
 def build(hp):
     import ctypes, os, time
 
-    kind = hp.Choice("kind", ["good", "raise", "nan", "exit", "segfault", "sleep"])
+    kind = hp.Choice("kind", ["good", "raise", "nan", "exit", "segfault", "sleep", "huge"])
     if kind == "raise":
         raise ValueError("this configuration is not for me")
     if kind == "exit":
@@ -173,6 +173,8 @@ def build(hp):
         ctypes.string_at(0)
     if kind == "sleep":
         time.sleep(1e9)
+    if kind == "huge":
+        np.zeros(10**15)
 """,
 ).replace('"sparse_categorical_crossentropy"', '"sparse_categorical_crossentropy" if kind != "nan" else not_a_number')
 NOT_A_NUMBER = """
@@ -182,8 +184,15 @@ def not_a_number(y_true, y_pred):
 """
 
 
+def alone(trial: TrialRecord, history: History) -> bool:
+    """Say whether no other trial ran while the last attempt of this one did."""
+    last = trial.timings[-1]
+    others = [one for other in history.trials.values() if other is not trial for one in other.timings]
+    return all(one["end"] <= last["start"] or one["start"] >= last["end"] for one in others)
+
+
 def test_misbehaving_models_fail_with_their_reason_and_the_others_complete(rig: Make) -> None:
-    """Raising, NaN, os._exit, a segfault and a hang each end their trial as failed, with the reason; the best is right."""
+    """Raising, NaN, os._exit, a segfault, a hang and a want of memory fail their trial, with the reason; the best is right."""
     sweep = rig(
         MISBEHAVING + NOT_A_NUMBER,
         SWEEP.replace("max val_accuracy", "min val_loss").replace("trials: 6", "trials: 18")
@@ -198,6 +207,7 @@ def test_misbehaving_models_fail_with_their_reason_and_the_others_complete(rig: 
         "exit": "exited with code 7",
         "segfault": "SIGSEGV",
         "sleep": "limits.trial_s",
+        "huge": "; its process took up to ",
     }
     kinds: set[str] = set()
     for trial in history.trials.values():
@@ -210,6 +220,9 @@ def test_misbehaving_models_fail_with_their_reason_and_the_others_complete(rig: 
         elif kind:
             assert trial.state == "failed"
             assert words[kind] in outcome.reason
+        if kind == "huge":
+            assert trial.causes == [Cause.OOM] * 2
+            assert alone(trial, history)
     assert len(kinds) >= 4
     values = [one.outcome.value for one in history.trials.values() if one.outcome and one.outcome.value is not None]
     assert f"{min(values):.5g}" in text
