@@ -22,8 +22,8 @@ def test_a_writer_goes_on_when_its_reader_has_left(tmp_path: os.PathLike[str]) -
     """The rest goes nowhere, nothing is complained about, the exit code is 0; for both streams."""
     for stream in ("stdout", "stderr"):
         mark = os.path.join(tmp_path, stream)
-        pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
-        process = subprocess.Popen([sys.executable, "-c", WRITER, stream, mark], text=True, **pipes)
+        command = [sys.executable, "-c", WRITER, stream, mark]
+        process = subprocess.Popen(command, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
         read, other = (process.stdout, process.stderr) if stream == "stdout" else (process.stderr, process.stdout)
         assert read is not None
         assert other is not None
