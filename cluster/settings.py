@@ -69,7 +69,8 @@ def sweep_arguments(trace: Trace, settings: Settings) -> dict[str, Any]:
     plain: dict[str, Any] = {name: value for name, value in settings.fit.items() if name != "folds"}
     if isinstance(plain.get("class_weight"), Mapping):  # JSON has made its classes text
         plain["class_weight"] = {int(name): weight for name, weight in plain["class_weight"].items()}
-    arguments = {**plain, **searched}
-    if isinstance(arguments.get("batch_size"), int):
-        arguments["batch_size"] = max(1, arguments["batch_size"] // settings.batch_divisor)
+    arguments: dict[str, Any] = {**plain, **searched}
+    batch_size = arguments.get("batch_size")
+    if isinstance(batch_size, int):
+        arguments["batch_size"] = max(1, batch_size // settings.batch_divisor)
     return arguments
