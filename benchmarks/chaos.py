@@ -147,6 +147,7 @@ def main() -> int:
     server = Server(Path(tempfile.mkdtemp(prefix="chaos-server-")))
     if len(rows) < options.rounds:
         server.start()
+        server.wait()
     try:
         for number in range(len(rows), options.rounds):
             if time.monotonic() - began > options.minutes * 60:

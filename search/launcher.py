@@ -104,7 +104,7 @@ def launch(job: Job, console: Console, *, detach: bool = False) -> int:
             console.print(f"{name} runs in the background; `kerasweep attach {name}` shows it", highlight=False)
             return 0
         if run.error or not run.started:
-            return _not_begun(run, name)
+            return _not_begun(run, job)
         return _conclude(run, Path(job.folder), history, console)
     finally:
         if run.gone:
@@ -225,13 +225,16 @@ def conclude(
     return history.ended.exit_code or (3 if behind else 0)
 
 
-def _not_begun(run: _Run, name: str) -> int:
+def _not_begun(run: _Run, job: Job) -> int:
+    name = Path(job.folder).name
     if run.error:
         hint = "" if run.error_code == 2 else f": `kerasweep resume {name}`" if run.started else ""
         _complain(run.error + hint)
         return run.error_code
     code = run.driver.wait()
     if run.signals:
+        left = "nothing was left behind" if job.staging else f"nothing is lost: `kerasweep resume {name}`"
+        _complain(f"{name} was interrupted while it started; {left}")
         return exit_code(run.signal)
     _complain(f"the driver {exit_in_words(code)} before the sweep began; nothing was left behind")
     return 3

@@ -20,6 +20,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """Give an MLflow server that may be killed."""
     one = Server(tmp_path_factory.mktemp("server"))
     one.start()
+    one.wait()
     yield one
     one.kill()
 

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
 import pty
 import random
 import shlex
 import signal
 import subprocess
-import termios
 import time
 from collections.abc import Iterator
 from contextlib import suppress
@@ -105,14 +103,8 @@ def test_a_closed_terminal_ends_a_sweep_as_ctrl_c_does(home: Path) -> None:
     sweep = tiny(home, seed=3, trials=20)
     terminal, tty = pty.openpty()
 
-    def own_terminal() -> None:
-        os.setsid()
-        fcntl.ioctl(0, termios.TIOCSCTTY, 0)
-
-    launcher = subprocess.Popen(
-        [KERASWEEP, "run", "sweep.yaml"], cwd=home, stdin=tty, stdout=tty, stderr=tty, preexec_fn=own_terminal
-    )
-    os.close(tty)
+    line = f"exec < {os.ttyname(tty)} > {os.ttyname(tty)} 2>&1; exec {shlex.quote(KERASWEEP)} run sweep.yaml"
+    launcher = subprocess.Popen(["/bin/sh", "-c", line], cwd=home, start_new_session=True)  # its terminal from now on
     os.set_blocking(terminal, False)
     deadline = time.monotonic() + 120.0
     while not busy(sweep.history()):
@@ -120,6 +112,7 @@ def test_a_closed_terminal_ends_a_sweep_as_ctrl_c_does(home: Path) -> None:
         assert launcher.poll() is None
         _drain(terminal)
         time.sleep(0.05)
+    os.close(tty)
     os.close(terminal)
     closed = time.monotonic()
     assert launcher.wait(20.0) == 130
