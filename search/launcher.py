@@ -232,11 +232,12 @@ def _not_begun(run: _Run, job: Job) -> int:
         _complain(run.error + hint)
         return run.error_code
     code = run.driver.wait()
+    begun = Path(job.folder).exists()
+    left = f"nothing is lost: `kerasweep resume {name}`" if begun else "nothing was left behind"
     if run.signals:
-        left = "nothing was left behind" if job.staging else f"nothing is lost: `kerasweep resume {name}`"
         _complain(f"{name} was interrupted while it started; {left}")
         return exit_code(run.signal)
-    _complain(f"the driver {exit_in_words(code)} before the sweep began; nothing was left behind")
+    _complain(f"the driver {exit_in_words(code)} while it started; {left}")
     return 3
 
 
