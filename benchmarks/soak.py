@@ -3,8 +3,8 @@
 python benchmarks/soak.py                         # 2,000 trials on two slots
 python benchmarks/soak.py --trials 400
 
-Slopes are fitted (least squares) over the trials after the first 200 that ended, per process of a kind; a trainer that
-is replaced begins anew. The overhead of a trial is the slots' time per trial less what its training took.
+Slopes are fitted (least squares) over the trials after the first 200 that ended and until the last one does, for the
+process of each kind that was seen most often. The overhead of a trial is the slots' time per trial less what its training took.
 """
 
 from __future__ import annotations
@@ -100,7 +100,8 @@ def slope(points: Sequence[tuple[float, float]]) -> float:
 
 def print_report(samples: Sequence[Sample], history: History, slots: int) -> None:
     """Print for each kind of process what it had after the first trials, what at the end, and what each trial added."""
-    settled = [one for one in samples if one.trials >= min(SETTLED, max(one.trials for one in samples) // 3)]
+    most = max(one.trials for one in samples)
+    settled = [one for one in samples if min(SETTLED, most // 3) <= one.trials < most]
     print("| process | pids | private memory, settled | at the end | change | per trial | files | threads |")
     print("| --- | --- | --- | --- | --- | --- | --- | --- |")
     for role in ROLES:

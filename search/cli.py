@@ -184,6 +184,9 @@ def main() -> None:
         typer.echo(one_line(str(error), 2000), err=True)
         sys.exit(error.exit_code)
     except Interrupt as signal:
+        from .terminal import terminal
+
+        terminal(stderr=True).print("interrupted; nothing is lost")
         sys.exit(signal.code)
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)

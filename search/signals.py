@@ -12,7 +12,7 @@ ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 @final
 class Interrupt(BaseException):
-    """A signal came while nothing was running yet that would have to be told of it."""
+    """A signal came while nothing was running that would have to be told of it."""
 
     def __init__(self, code: int) -> None:
         super().__init__(code)
