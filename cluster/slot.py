@@ -23,7 +23,7 @@ from .program import Program
 
 GRACE_S = 15.0
 """A stopped trial's thread that has not ended after so long costs its trainer."""
-CLOSE_S = 2.0
+CLOSE_S = 6.0
 RECYCLE_BYTES = 1_000_000_000
 """A trainer that has grown by so much since its first trial is due for recycling."""
 POLL_S = 0.25

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import replace
+from dataclasses import asdict, is_dataclass, replace
 from typing import Any
 
-from ..spaces.errors import BadInput, did_you_mean
+from ..spaces.bad_form import BadForm
+from ..spaces.errors import BadInput, did_you_mean, one_line
+from ..spaces.known import Declared
 from .spec import SweepSpec
+from .sweepform import BudgetForm, LimitsForm, ParallelForm, RetryForm, read_form
 
 
 def _number(text: str) -> float | None:
@@ -38,7 +42,53 @@ AMENDABLE: Mapping[str, Callable[[str], Any]] = {
     "retry.oom": int,
     "retry.hang": int,
     "retry.error": int,
+    "checkpoint.every_s": _finite,
+    "checkpoint.share": _finite,
+    "keep.best": int,
 }
+SECTIONS = {"budget": BudgetForm, "limits": LimitsForm, "retry": RetryForm, "": ParallelForm}
+
+
+KEPT = ("objective", "model", "train", "data", "keras", "fit", "undeclared", "where")
+"""What a resumed sweep keeps besides its space and its search, or its trials could not be compared."""
+
+
+def check_kept(before: SweepSpec, after: SweepSpec) -> None:
+    """Refuse to go on with a specification under which other things would be searched for.
+
+    Raises:
+        BadInput: it differs; the line has each difference.
+    """
+    before, after = (SweepSpec.from_json(json.loads(json.dumps(one.to_json()))) for one in (before, after))
+    found = [_changed(name, getattr(before, name), getattr(after, name)) for name in KEPT]
+    was, now = ({one.parameter.name: one for one in spec.declared} for spec in (before, after))
+    found += [_changed(f"space.{name}", was.get(name), now.get(name)) for name in {**was, **now}]
+    same_seed = replace(after.search, seed=before.search.seed)
+    found += [_changed("search", before.search, same_seed)]
+    differences = [one for one in found if one]
+    if differences:
+        raise BadInput(
+            f"{after.name} began otherwise, and its trials could not be compared: {one_line('; '.join(differences), 400)}; "
+            "give the new sweep another name"
+        )
+
+
+def _changed(name: str, before: object, after: object) -> str:
+    if before == after:
+        return ""
+    return f"{name} was {_plain(before)}, is {_plain(after)}"
+
+
+def _plain(value: object) -> str:
+    """Return a value in the words of a sweep file, as far as it has them."""
+    if value is None:
+        return "not there"
+    if isinstance(value, Declared):
+        form = value.parameter.to_json().items()
+        return repr({key: one for key, one in form if key != "name" and one not in (None, [], ())})
+    if isinstance(value, str):
+        return repr(str(value))
+    return repr(asdict(value)) if is_dataclass(value) and not isinstance(value, type) else repr(value)
 
 
 def amended(spec: SweepSpec, settings: Iterable[str]) -> SweepSpec:
@@ -60,10 +110,19 @@ def amended(spec: SweepSpec, settings: Iterable[str]) -> SweepSpec:
             raise BadInput(f"--set {key}: {text!r} is not a number") from None
         if value is not None and (value < 0 or (value == 0 and not key.startswith("retry."))):
             raise BadInput(f"--set {key}: must be above 0, got {text}")
+        _check_bounds(key, value)
         spec = _with(spec, key, value)
     if spec.budget.trials is None and spec.budget.hours is None:
         raise BadInput("--set budget: a sweep needs trials or hours to end")
     return spec
+
+
+def _check_bounds(key: str, value: Any) -> None:
+    section, _, name = key.rpartition(".")
+    try:
+        read_form(SECTIONS[section], {name: value}, (section,) if section else ())
+    except BadForm as fault:
+        raise BadInput(f"--set {key}: {fault}") from None
 
 
 def _with(spec: SweepSpec, key: str, value: Any) -> SweepSpec:

@@ -7,12 +7,10 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from importlib.metadata import entry_points
 from pathlib import Path
 from urllib.parse import urlsplit
-
-from rich.console import Console
 
 from ..cluster.backend import missing
 from ..cluster.program import Program, read_source, snapshot
@@ -22,6 +20,7 @@ from . import sweeps
 from .amend import amended
 from .inbox import post
 from .job import Job
+from .lasting import lasting_terminal
 from .launcher import launch
 from .mentions import mentions
 from .origin import origin_of
@@ -29,7 +28,8 @@ from .relocation import relocated
 from .restore import is_place, restore
 from .settings import code_of
 from .spec import SweepSpec
-from .terminal import terminal
+from .terminal import Terminal
+from .tracking_uri import check_uri, check_version
 
 STOP_S = 15.0
 GPU_DEVICES = ("nvidia[0-9]*", "kfd", "dxg")
@@ -60,7 +60,7 @@ def run_command(file: Path, settings: Sequence[str], home: Path | None, *, detac
             origin=origin,
             force=force,
         )
-        code = launch(job, terminal(), detach=detach)
+        code = launch(job, lasting_terminal(), detach=detach)
         started = folder.exists()
         return code
     finally:
@@ -74,9 +74,10 @@ def resume_command(name: str, settings: Sequence[str], home: Path | None, *, det
     if is_place(name):
         folder = restore(name, place)
         name = folder.name
-        Console(stderr=True).print(f"{name} is brought back from its copy into {folder}", soft_wrap=True)
+        Terminal(stderr=True).print(f"{name} is brought back from its copy into {folder}", soft_wrap=True)
     else:
         folder = sweeps.find(place, name)
+        sweeps.check_own(folder)
     holder = Lock.holder(folder / "journal.lock")
     if holder is not None:
         raise SweepHeld(
@@ -87,27 +88,29 @@ def resume_command(name: str, settings: Sequence[str], home: Path | None, *, det
     if not (spec.model or spec.train):
         raise BadInput(f"{name} was started from Python; go on with kerasweep.sweep(…, name={name!r}, resume=True)")
     if history.ended is not None and not history.ended.exit_code and not settings:
-        Console().print(
+        Terminal().print(
             f"{name} is done; `kerasweep resume {name} --set budget.trials=…` gives it more", soft_wrap=True
         )
         return 0
     check_machine(spec)
     stored = snapshot(folder / "code")
-    edited = _edited(spec, stored)
+    edited = [*_edited(spec, stored), *_edited_file(folder, history.origin)]
     if edited:
-        Console(stderr=True).print(
-            f"{', '.join(edited[:5])} changed since {name} began; it goes on with the code it began with ({folder / 'code'})",
+        Terminal(stderr=True).print(
+            f"{', '.join(edited[:5])} changed since {name} began; it goes on as it began ({folder})",
             soft_wrap=True,
         )
     program = code_of(spec, stored)
-    return launch(Job(spec=spec.to_json(), program=program.to_json(), folder=str(folder)), terminal(), detach=detach)
+    return launch(
+        Job(spec=spec.to_json(), program=program.to_json(), folder=str(folder)), lasting_terminal(), detach=detach
+    )
 
 
 def attach_command(name: str, home: Path | None) -> int:
     """Show a sweep that runs until it ends."""
     from .attach import attach
 
-    return attach(sweeps.find(sweeps.home_folder(home), name), terminal())
+    return attach(sweeps.find(sweeps.home_folder(home), name), lasting_terminal())
 
 
 def stop_command(name: str, home: Path | None) -> int:
@@ -123,7 +126,7 @@ def stop_command(name: str, home: Path | None) -> int:
                 f"{name} has not stopped in {STOP_S:g} s; its driver is {Lock.holder(folder / 'journal.lock')}"
             )
         time.sleep(0.1)
-    Console().print(f"{name} is stopped; `kerasweep resume {name}` goes on")
+    Terminal().print(f"{name} is stopped; `kerasweep resume {name}` goes on")
     return 0
 
 
@@ -142,21 +145,23 @@ def sync_command(name: str, home: Path | None) -> int:
         raise Infrastructure(
             behind or f"the delivery of {name} ended with an error; see {folder / 'logs' / 'tracker.log'}"
         )
-    Console().print(f"MLflow has all of {name}")
+    Terminal().print(f"MLflow has all of {name}")
     return 0
 
 
 def plan_command(
-    file: Path, settings: Sequence[str], home: Path | None, *, limit_s: float | None, as_json: bool
+    file: Path, settings: Sequence[str], home: Path | None, *, limit_s: float | None, code: bool = True, as_json: bool
 ) -> int:
-    """Check a sweep file and its code."""
-    from .plan import LIMIT_S, show_plan
+    """Check a sweep file and its code; without `code` nothing that the file names is imported, so that it may be anybody's."""
+    from .plan import LIMIT_S, show_file, show_plan
     from .sweepfile import load
 
     spec = load(file, settings, home=sweeps.home_folder(home))
+    if not code:
+        return show_file(spec, Terminal(), file, as_json=as_json)
     check_machine(spec)
     limit_s = LIMIT_S if limit_s is None else limit_s
-    return show_plan(spec, program_of(spec), Console(), file, limit_s=limit_s, as_json=as_json)
+    return show_plan(spec, program_of(spec), Terminal(), file, limit_s=limit_s, as_json=as_json)
 
 
 def program_of(spec: SweepSpec) -> Program:
@@ -193,8 +198,9 @@ def check_tracker(uri: str, home: Path) -> None:
 
     Raises:
         Infrastructure: it does not answer.
-        BadInput: it is no address, or a database that cannot be written.
+        BadInput: it is no address, or a database that cannot be written; or a password would be given away.
     """
+    check_uri(uri, os.environ)
     try:
         parts = urlsplit(uri)
         port = parts.port
@@ -211,6 +217,7 @@ def check_tracker(uri: str, home: Path) -> None:
             raise Infrastructure(
                 f"nobody answers at the tracker {uri} ({error}); start it, or leave `track.uri` out for a local mlflow.db"
             ) from error
+        check_version(uri)
     elif parts.scheme == "sqlite":
         path = Path(parts.path.removeprefix("/") if parts.path.startswith("//") else parts.path)
         folder = path if path.exists() else path.parent
@@ -232,6 +239,15 @@ def _check_scheme(uri: str, scheme: str) -> None:
 def _edited(spec: SweepSpec, stored: dict[str, str]) -> list[str]:
     folder = Path(spec.folder)
     return [name for name, text in stored.items() if not _same(folder / name, text)]
+
+
+def _edited_file(folder: Path, origin: Mapping[str, str]) -> list[str]:
+    """Return the name of the sweep file where it has changed."""
+    file = Path(origin.get("mlflow.source.name", ""))
+    try:
+        return [] if file.read_bytes() == (folder / "sweep.yaml").read_bytes() else [file.name]
+    except OSError:  # it is not where it was, or the sweep was started from Python
+        return []
 
 
 def _same(path: Path, text: str) -> bool:

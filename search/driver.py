@@ -20,7 +20,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from types import FrameType
@@ -31,16 +31,17 @@ from ..cluster.forkserver import ForkServer
 from ..cluster.program import Program, write_sources
 from ..cluster.ray_session import Capacity, RayDied, RaySession
 from ..cluster.slot import SlotSetup
-from ..spaces.errors import BadInput, Infrastructure, KerasweepError, one_line
-from ..trackers.journal import Journal, Reader
+from ..spaces.errors import BadInput, Infrastructure, KerasweepError, lacking, one_line
+from ..trackers.journal import Journal, Lock, Reader
+from ..trackers.redaction import mask, redact, secrets_of
 from . import sweeps
 from .copies import Copier
 from .engine import Engine
 from .inbox import discard
-from .job import SCRATCH, Job
+from .job import ALIVE, SCRATCH, Job
 from .ledger import Ledger, begin
 from .origin import installed_versions
-from .settings import settings_of
+from .settings import checkpoints_of, settings_of
 from .signals import Interrupt, exit_code, handle
 from .spec import SweepSpec
 
@@ -100,6 +101,7 @@ class Driver:
         self._mistakes: list[Finding] = []
         self._refused = False
         self._began_ns = time.time_ns()
+        self._secrets = secrets_of(os.environ)
         os.environ[SCRATCH] = str(self._scratch)
 
     def run(self) -> int:
@@ -118,8 +120,10 @@ class Driver:
         journal = None if self._job.staging else Journal(self._folder)  # first: a second driver hears of it at once
         server: ForkServer | None = None
         ray: RaySession | None = None
+        alive = Lock(self._scratch / ALIVE)
         copier: Copier | None = None
         try:
+            alive.acquire()
             server = ForkServer(self._scratch, program, warm=slots, cpu=cpu, gpu=gpu, log=log, settings=looks)
             ray = RaySession(self._scratch / "ray", slots=slots)
             for name in ("optuna", "ray.tune", "ray.tune.search", "ray.tune.schedulers"):  # while TensorFlow is, too
@@ -163,6 +167,7 @@ class Driver:
                 if ray is not None:
                     ray.close()
                 os.environ.pop(SCRATCH, None)
+                alive.release()
                 shutil.rmtree(self._scratch, ignore_errors=True)
 
     # Before -----------------------------------------------------------------------------------------------------------
@@ -205,7 +210,8 @@ class Driver:
         (staging / "sweep.json").write_text(json.dumps(self._job.spec, indent=1))
         write_sources(program.sources, staging / "code")
         with Journal(staging) as journal:
-            begin(journal, self._spec, versions=installed_versions(), origin=dict(self._job.origin or {}))
+            origin = dict(self._job.origin or {})
+            begin(journal, self._spec, versions=installed_versions(), origin=origin, secrets=self._secrets)
         try:
             sweeps.settle(staging, self._folder)
         except OSError as error:
@@ -216,9 +222,9 @@ class Driver:
         """Take up the sweep: a new one that has just begun, or one that another driver has left."""
         if self._job.staging:
             with Reader(self._folder) as reader:
-                return Ledger(journal, self._spec, reader.after())
+                return Ledger(journal, self._spec, reader.after(), secrets=self._secrets)
         discard(self._folder, self._began_ns)
-        return begin(journal, self._spec, versions=installed_versions(), origin={})
+        return begin(journal, self._spec, versions=installed_versions(), origin={}, secrets=self._secrets)
 
     def _slots(self, capacity: Capacity) -> int:
         """Return how many trials run at a time.
@@ -265,7 +271,7 @@ class Driver:
         from ..cluster.actor import trainable
 
         spec, limits = self._spec, self._spec.limits
-        settings = settings_of(spec, str(self._folder / "checkpoints"))
+        settings = settings_of(spec, checkpoints_of(spec, self._folder))
         return trainable(
             SlotSetup(
                 program=self._job.program,
@@ -328,7 +334,8 @@ def start_tracker(folder: Path) -> subprocess.Popen[bytes]:
 def main() -> None:
     """Read the job from standard input, run it, and say how it went on the channel and by the exit code."""
     os.umask(0o077)
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    secrets = secrets_of(os.environ)
+    _log_without(secrets)
     job = Job(**json.load(sys.stdin))
     signals = Signals()
     signals.install()
@@ -346,15 +353,28 @@ def main() -> None:
         code = interrupt.code
     except KerasweepError as error:
         logger.exception("the driver ends")
-        tell({"type": "error", "text": one_line(str(error)), "exit_code": error.exit_code})
+        tell({"type": "error", "text": one_line(mask(str(error), secrets)), "exit_code": error.exit_code})
         code = error.exit_code
     except BaseException as error:
         logger.exception("the driver failed")
-        tell({"type": "error", "text": one_line(f"{type(error).__name__}: {error}"), "exit_code": 3})
+        text = lacking(error) if isinstance(error, ImportError) else f"{type(error).__name__}: {error}"
+        tell({"type": "error", "text": one_line(mask(text, secrets)), "exit_code": 3})
     finally:
         _remove_staging(job)
     sys.stderr.flush()
     os._exit(code)
+
+
+def _log_without(secrets: Sequence[str]) -> None:
+    """Write the log to standard error, the secrets masked."""
+
+    class Formatter(logging.Formatter):
+        def format(self, record: logging.LogRecord) -> str:
+            return redact(mask(super().format(record), secrets))
+
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
+    logging.basicConfig(level=logging.INFO, handlers=[handler])
 
 
 def _remove_staging(job: Job) -> None:

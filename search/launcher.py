@@ -29,9 +29,9 @@ from ..trackers.history import History
 from ..trackers.journal import Reader
 from ..trackers.status import delivery_status
 from .job import SCRATCH, Job
+from .lasting import lasting_terminal
 from .live import View, last_words, view
 from .signals import exit_code, handle
-from .terminal import terminal
 
 POLL_S = 0.1
 END_S = 9.0
@@ -108,7 +108,7 @@ def launch(job: Job, console: Console, *, detach: bool = False) -> int:
         return _conclude(run, Path(job.folder), history, console)
     finally:
         if run.gone:
-            _clean_up(Path(job.scratch))
+            clean_up(Path(job.scratch))
             shutil.rmtree(job.staging, ignore_errors=True) if job.staging else None
 
 
@@ -242,7 +242,7 @@ def _not_begun(run: _Run, job: Job) -> int:
 
 
 def _complain(text: str) -> None:
-    terminal(stderr=True).print(text, markup=False, highlight=False, soft_wrap=True)
+    lasting_terminal(stderr=True).print(text, soft_wrap=True)
 
 
 def wait_for_delivery(folder: Path, patience_s: float, hurried: Callable[[], bool] = lambda: False) -> str:
@@ -266,7 +266,7 @@ def wait_for_delivery(folder: Path, patience_s: float, hurried: Callable[[], boo
         time.sleep(0.1)
 
 
-def _clean_up(scratch: Path) -> None:
+def clean_up(scratch: Path) -> None:
     """End what a driver that was killed left of its Ray, found by the scratch folder in its environment; remove that."""
     for process in psutil.process_iter():
         with suppress(psutil.Error):  # of another user, or gone by now

@@ -20,7 +20,8 @@ LOSSES = 3
 class Rules:
     """All that the decisions depend on besides what happened; `retry` says how often a cause is forgiven.
 
-    `smaller_batch`: a trial that ran out of memory is tried again with half the batch size, else alone.
+    `smaller_batch`: a trial that ran out of memory is tried again with half the batch size, else alone. The weights of
+    the `keep` best trials are kept.
     """
 
     objective: Objective
@@ -32,6 +33,7 @@ class Rules:
     retry: Mapping[Cause, int] = field(default_factory=dict[Cause, int])
     smaller_batch: bool = False
     folds: bool = False
+    keep: int = 3
 
     def rank(self, value: float, epoch: int, number: int) -> tuple[float, ...]:
         """Return what sorts trials, best first; over folds, those that did more of them: the others may be harder."""

@@ -99,8 +99,8 @@ def _sync(folder: Path) -> None:
         os.close(fd)
 
 
-def _create(path: Path, connect: Connect) -> None:
-    """Make an empty journal; under another name first, so that nobody ever finds half a one.
+def _create(path: Path, connect: Connect, original: sqlite3.Connection | None = None) -> None:
+    """Make an empty journal, or a copy of one; under another name first, so that nobody ever finds half of it.
 
     Survives: a kill -9 leaves either no journal or a whole one.
 
@@ -112,15 +112,20 @@ def _create(path: Path, connect: Connect) -> None:
     os.close(os.open(unfinished, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600))
     db = connect(unfinished)
     try:
-        db.execute(f"PRAGMA application_id = {APPLICATION_ID}")
-        db.execute(f"PRAGMA user_version = {FORMAT}")
-        db.execute(_SCHEMA)
+        if original is None:
+            db.execute(f"PRAGMA application_id = {APPLICATION_ID}")
+            db.execute(f"PRAGMA user_version = {FORMAT}")
+            db.execute(_SCHEMA)
+        else:
+            original.backup(db)
         (mode,) = db.execute("PRAGMA journal_mode = WAL").fetchone()
     finally:
         db.close()
     if mode != "wal":
         unfinished.unlink()
         raise _no_log(path.parent, filesystem_of(path.parent))
+    for end in ("-wal", "-shm"):  # of a file that was removed
+        path.with_name(path.name + end).unlink(missing_ok=True)
     unfinished.rename(path)
     _sync(path.parent)
 
@@ -156,6 +161,7 @@ class Journal:
             Infrastructure: it is damaged; not a byte of it was changed.
         """
         self.path = folder / "journal.db"
+        self._connect = connect
         self._patience_s = patience_s
         self._pending: list[_Row] = []
         self._pending_since = 0.0
@@ -242,15 +248,36 @@ class Journal:
         self._pending = []
 
     def _check_place(self) -> None:
-        """Refuse to write into a file that nobody will find again."""
+        """See to it that what is written will be found again.
+
+        Raises:
+            Infrastructure: another file has taken the journal's place, or its folder is gone.
+        """
         try:
-            there = self.path.stat().st_ino == self._inode
-        except OSError:
-            there = False
-        if not there:
+            if self.path.stat().st_ino == self._inode:
+                return
+        except FileNotFoundError:
+            self._write_back()
+            return
+        raise Infrastructure(f"{self.path} was replaced under its driver; {_last_copy(self.path.parent)}")
+
+    def _write_back(self) -> None:
+        """Write the journal anew where somebody has removed it: the open file still has everything.
+
+        Survives: a kill -9 leaves no journal or a whole one.
+        """
+        logger.warning("%s was removed: it is written back", self.path)
+        try:
+            _create(self.path, self._connect, self._db)
+            self._db.close()
+            self._db = self._connect(self.path)
+            self._db.execute("PRAGMA synchronous = FULL")
+            self._inode = self.path.stat().st_ino
+        except (sqlite3.Error, OSError) as error:
             raise Infrastructure(
-                f"{self.path} was removed or replaced under its driver; {_last_copy(self.path.parent)}"
-            )
+                f"{self.path} was removed under its driver and cannot be written back: {error}; "
+                f"{_last_copy(self.path.parent)}"
+            ) from error
 
     def _begin(self) -> None:
         """Begin a transaction; wait for another program that reads the file exclusively, and say so."""
@@ -298,16 +325,24 @@ class Reader:
         if not self.path.exists():
             raise BadInput(f"no sweep in {folder}; `kerasweep list` shows those there are")
         check_format(self.path)
-        log = self.path.with_name("journal.db-wal")
-        # A folder that cannot be written has no place for the log's index; without a log none is needed.
-        how = "immutable=1" if not os.access(folder, os.W_OK) and not log.exists() else "mode=ro"
-        self._db = sqlite3.connect(f"{self.path.resolve().as_uri()}?{how}", uri=True, timeout=10.0)
+        self._db = sqlite3.connect(f"{self.path.resolve().as_uri()}?{self._how(folder)}", uri=True, timeout=10.0)
         try:
             if self._rows("SELECT sql FROM sqlite_master", ()) != [(_SCHEMA,)]:  # it would look empty, and sound
                 raise _damaged(self.path, "is damaged in its schema")
         except BaseException:
             self._db.close()
             raise
+
+    def _how(self, folder: Path) -> str:
+        """Return how to open the file; a folder that cannot be written has no place for the index of a log."""
+        if os.access(folder, os.W_OK, effective_ids=os.access in os.supports_effective_ids):
+            return "mode=ro"
+        log, index = (self.path.with_name(f"journal.db-{end}") for end in ("wal", "shm"))
+        if not log.exists() or not log.stat().st_size:
+            return "immutable=1"
+        if not index.exists():
+            raise BadInput(f"{folder} cannot be written, and its driver was killed; copy it to where you can write")
+        return "mode=ro"
 
     def after(self, seq: int = 0, limit: int = -1) -> Iterator[Entry]:
         """Yield the journaled events that follow number `seq`, in order.

@@ -26,7 +26,7 @@ def home() -> Iterator[Path]:
     shutil.rmtree(folder)
 
 
-@pytest.fixture(autouse=True)
+@pytest.fixture
 def quiet(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Let every third look at the clock be a commit's time; requests are looked at every time; no log of faults."""
     ticks = count()

@@ -195,6 +195,8 @@ class _Life:
 def check_transitions(journaled: Sequence[Entry]) -> None:
     """Assert that each event may follow those before it."""
     assert [entry.seq for entry in journaled] == list(range(1, len(journaled) + 1)), "the numbers have a gap"
+    times = [entry.at for entry in journaled]
+    assert times == sorted(times), "the times go back"
     lives: dict[int, _Life] = {}
     at_work = closed = False
     for entry in journaled:

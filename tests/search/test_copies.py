@@ -139,7 +139,7 @@ def test_a_damaged_copy_is_passed_over_for_the_one_before(copied: Copied, store:
     newest.write_bytes(newest.read_bytes()[: newest.stat().st_size // 2])
     assert seqs(restore(f"{store}/small", tmp_path / "there"))[:-1] == before
     older.write_bytes(older.read_bytes().replace(b"acc", b"bcc"))
-    with pytest.raises(Infrastructure, match="every copy in .* is damaged"):
+    with pytest.raises(Infrastructure, match=r"every copy in .* is damaged"):
         restore(f"{store}/small", tmp_path / "elsewhere")
     assert not any((tmp_path / "elsewhere").iterdir())
 
@@ -187,7 +187,7 @@ def test_where_there_is_no_copy_that_is_said(tmp_path: Path, copied: Copied, sto
     copied.close()
     with pytest.raises(BadInput, match="expected STORAGE/NAME"):
         restore(str(tmp_path / "nowhere"), tmp_path / "there")
-    with pytest.raises(BadInput, match="it holds small: one of them?"):
+    with pytest.raises(BadInput, match=r"it holds small: one of them\?"):
         restore(str(store), tmp_path / "there")
     assert not any((tmp_path / "there").iterdir())
 

@@ -1,4 +1,4 @@
-"""Tests of `kerasweep.search.terminal`, over a pipe whose reader leaves."""
+"""Tests of `kerasweep.search.lasting`, over a pipe whose reader leaves."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ import pytest
 
 WRITER = """
 import sys
-from kerasweep.search.terminal import terminal
+from kerasweep.search.lasting import lasting_terminal
 
-console = terminal(stderr=sys.argv[1] == "stderr")
+console = lasting_terminal(stderr=sys.argv[1] == "stderr")
 console.print("line 0")
 sys.stdin.read()  # until the reader has left
 for number in range(300):
