@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from ..spaces.errors import Infrastructure, KerasweepError, lacking, one_line
-from .signals import Interrupt, handle, interrupt
+from .signals import Interrupt, handle, interrupt, restore
 
 app = typer.Typer(
     name="kerasweep",
@@ -230,7 +230,7 @@ def _root(
 
 def main() -> None:
     """Run the command line: an error of ours is one line and its exit code."""
-    handle(interrupt)
+    before = handle(interrupt)
     try:
         app()
     except KerasweepError as error:
@@ -247,6 +247,8 @@ def main() -> None:
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
         sys.exit(0)
+    finally:
+        restore(before)
 
 
 if __name__ == "__main__":

@@ -5,8 +5,9 @@ from __future__ import annotations
 import signal
 from collections.abc import Callable
 from types import FrameType
-from typing import final
+from typing import Any, final
 
+Handler = Callable[[int, FrameType | None], Any] | int | None
 ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
@@ -24,11 +25,23 @@ def exit_code(number: int) -> int:
     return 143 if number == signal.SIGTERM else 130
 
 
-def handle(handler: Callable[[int, FrameType | None], None]) -> None:
-    """Handle the ending signals from now on; a hang-up that is ignored, as under `nohup`, stays so."""
+def handle(handler: Callable[[int, FrameType | None], None]) -> dict[int, Handler]:
+    """Handle the ending signals from now on; a hang-up that is ignored, as under `nohup`, stays so.
+
+    Returns:
+        The handlers before, by signal.
+    """
+    before: dict[int, Handler] = {number: signal.getsignal(number) for number in ENDING}
     for number in ENDING:
-        if number != signal.SIGHUP or signal.getsignal(number) is not signal.SIG_IGN:
+        if number != signal.SIGHUP or before[number] is not signal.SIG_IGN:
             signal.signal(number, handler)
+    return before
+
+
+def restore(before: dict[int, Handler]) -> None:
+    """Let the handlers that `handle` has returned be the ones again."""
+    for number, handler in before.items():
+        signal.signal(number, handler)
 
 
 def interrupt(number: int, frame: FrameType | None) -> None:
