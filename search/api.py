@@ -38,7 +38,7 @@ from .results import Result
 from .sampler import SAMPLERS
 from .spec import Budget, Checkpointing, Keep, Limits, Resources, Retry, Search, SweepSpec, Track, max_epochs
 from .stop_form import stop_forms
-from .sweepfile import check_loop, fit_arguments, keras_settings, searched_space
+from .sweepfile import check_loop, check_smaller_batch, fit_arguments, keras_settings, searched_space
 from .sweepform import (
     NAME,
     AnyForm,
@@ -124,7 +124,7 @@ def sweep(
         seed: Seed of the search and, by trial, of Keras; a random one if None.
         parallel: Trials at a time; as many as fit if None.
         resources: `{"cpu": 1, "gpu": 0}` for each trial.
-        retry: `{"lost": 5, "crash": 2, "oom": 1, "hang": 0, "error": 0}`.
+        retry: `{"lost": 5, "crash": 2, "oom": 1, "hang": 0, "error": 0, "smaller_batch": False}`.
         limits: `{"trial_s": …, "silence_s": 1800, "memory_gb": …}`.
         checkpoint: `{"every_s": 10, "share": 0.02}`: seconds between two checkpoints of a running trial, and the most of
             its time that they may cost; False for none.
@@ -180,7 +180,7 @@ def sweep(
         ),
         parallel=_section(ParallelForm, "parallel", {"parallel": parallel}).parallel,
         resources=Resources(**_section(ResourcesForm, "resources", resources).model_dump()),
-        retry=Retry(**_section(RetryForm, "retry", retry).model_dump()),
+        retry=_retry(retry, fit or {}),
         limits=Limits(**_section(LimitsForm, "limits", limits).model_dump()),
         checkpoint=Checkpointing(**_section(CheckpointForm, "checkpoint", _switched(checkpoint)).model_dump()),
         keep=Keep(**_section(KeepForm, "keep", keep).model_dump()),
@@ -261,6 +261,15 @@ def _section(form: type[AnyForm], word: str, given: Mapping[str, Any] | None) ->
 
 def _switched(checkpoint: bool | Mapping[str, float]) -> Mapping[str, Any]:
     return {"enabled": checkpoint} if isinstance(checkpoint, bool) else checkpoint
+
+
+def _retry(given: Mapping[str, int] | None, fit: Mapping[str, Any]) -> Retry:
+    form = _section(RetryForm, "retry", given)
+    try:
+        check_smaller_batch(form.smaller_batch, fit)
+    except BadForm as fault:
+        raise BadInput(str(fault)) from None
+    return Retry(**form.model_dump())
 
 
 def _keras(values: Mapping[str, Any], fit: Mapping[str, Any], *, loop: bool) -> KerasSettings:

@@ -492,7 +492,12 @@ MISTAKES = [
     ("cpu: 1", "cpu: 0", "17:18", f"'resources.cpu' is 0; {AT_ONCE}"),
     ("cpu: 1", "cpu: 1.5", "17:18", f"'resources.cpu' is 1.5; {AT_ONCE}"),
     ("gpu: 0.5", "gpu: -1", "17:26", "expected a number from 0 to 1000"),
-    ("lost: 3", "lots: 3", "18:9", "expected one of lost, crash, oom, hang, error (did you mean 'lost'?)"),
+    (
+        "lost: 3",
+        "lots: 3",
+        "18:9",
+        "expected one of lost, crash, oom, hang, error, smaller_batch (did you mean 'lost'?)",
+    ),
     ("lost: 3", "lost: -3", "18:15", "expected a whole number from 0 to 1000"),
     ("http://localhost:5000", "sqlite://mlflow.db", "19:14", "three slashes"),
     ("http://localhost:5000", "sqlite:///:memory:", "19:14", "expected a file"),
@@ -711,6 +716,14 @@ def test_reading_a_sweep_file_imports_nothing_heavy() -> None:
     modules = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
     heavy = {"keras", "keras_tuner", "tensorflow", "ray", "mlflow", "optuna", "numpy", "pandas"}
     assert not [name for name in heavy if f"'{name}'" in modules]
+
+
+@pytest.mark.usefixtures("folder")
+def test_a_smaller_batch_needs_a_batch_size() -> None:
+    """A dataset's own batches cannot be halved from outside."""
+    assert loaded(LEAST.replace("3}", "3, batch_size: 8}") + "retry: {smaller_batch: true}\n").retry.smaller_batch
+    line = fault(LEAST + "retry: {smaller_batch: true}\n")
+    assert line.startswith("sweep.yaml:5:9: 'retry.smaller_batch' needs 'fit.batch_size'; give it, as")
 
 
 # Checkpoints -------------------------------------------------------------------------------------------------------------
