@@ -109,7 +109,9 @@ def test_the_live_view_cleans_what_it_draws() -> None:
     history = History.of(entries([SweepStarted(spec=spec().to_json()), *happened()]))
     for terminal in (True, False):
         out = io.StringIO()
-        console = Terminal(file=out, force_terminal=terminal)
+        console = Terminal()
+        console.file = out
+        vars(console).update(_force_terminal=terminal, _color_system=None)
         console.print(picture(history, 1_700_000_100.0))
         console.print(last_words(history))
         assert "owned" in out.getvalue()
