@@ -59,7 +59,7 @@ def test_without_a_yes_it_stays(sweep: Path, monkeypatch: pytest.MonkeyPatch) ->
         asked.append(text)
         return answers[len(asked) - 1]
 
-    monkeypatch.setattr(removal.typer, "confirm", confirm)
+    monkeypatch.setattr("typer.confirm", confirm)
     for answer in answers:
         assert command("rm", "mine").code == 0
         assert sweep.exists() != answer
@@ -95,7 +95,7 @@ def test_a_removal_that_was_killed_is_finished_by_the_next(sweep: Path, monkeypa
     def die(path: Path, **_: bool) -> None:
         del path
 
-    monkeypatch.setattr(removal.shutil, "rmtree", die)
+    monkeypatch.setattr("shutil.rmtree", die)
     assert command("rm", "mine", "--yes").code == 0
     assert [path.name[:6] for path in sweep.parent.iterdir()] == [".gone-"]
     assert "no sweep 'mine'" in command("show", "mine").error
