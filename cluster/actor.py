@@ -7,7 +7,7 @@ for either, or hang.
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from ..spaces.trial import Assignment
 from .slot import Slot, SlotSetup
@@ -17,17 +17,21 @@ if TYPE_CHECKING:
 
 ASSIGNMENT = "assignment"
 MESSAGES = "messages"
+NODE_LETTERS = 8
+"""So many of a node's name tell it from the others."""
 
 
 def trainable(setup: SlotSetup) -> type[tune.Trainable]:
     """Return the class that Tune makes an actor of for each slot."""
+    import ray
     from ray import tune
 
     class SlotActor(tune.Trainable):
         """One slot, for the whole sweep."""
 
         def setup(self, config: dict[str, Any]) -> None:
-            self.slot = Slot(setup)
+            node = cast(Any, ray).get_runtime_context().get_node_id()
+            self.slot = Slot(setup, node=node[:NODE_LETTERS])
             self.slot.assign(_assignment(config))
             self.slot.warm()
 

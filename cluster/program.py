@@ -14,6 +14,7 @@ import importlib.util
 import linecache
 import os
 import sys
+import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib.abc import InspectLoader, MetaPathFinder
@@ -80,14 +81,24 @@ class Program:
             BadInput: a module or a name in it does not exist.
             Exception: whatever the user's module raises when imported.
         """
-        os.chdir(self.root)
-        sys.path[:0] = [entry for entry in (self.root, *self.sys_path) if entry not in sys.path]
+        root = self.root if os.path.isdir(self.root) else self._unpacked()
+        os.chdir(root)
+        sys.path[:0] = [entry for entry in (root, *self.sys_path) if entry not in sys.path]
         if self.pickled is not None:
             import cloudpickle
 
             return cloudpickle.loads(self.pickled)
-        sys.meta_path.insert(0, SnapshotFinder(self.root, self.sources))
+        sys.meta_path.insert(0, SnapshotFinder(root, self.sources))
         return resolve(self.model), None if self.data is None else resolve(self.data)
+
+    def _unpacked(self) -> str:
+        """Return a folder with the sources on a machine that does not have that of the sweep.
+
+        Survives: the folder, below that for temporary files.
+        """
+        folder = tempfile.mkdtemp(prefix="kerasweep-code-")
+        write_sources(self.sources, Path(folder))
+        return folder
 
 
 def snapshot(root: Path) -> dict[str, str]:

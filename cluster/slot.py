@@ -12,7 +12,7 @@ import tempfile
 import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, final
 
@@ -104,10 +104,11 @@ def _environment(setup: SlotSetup) -> dict[str, str]:
 class Slot:
     """One place for a trial. `assign` never waits and never raises; `step` returns what came about."""
 
-    def __init__(self, setup: SlotSetup, *, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, setup: SlotSetup, *, node: str = "", clock: Callable[[], float] = time.monotonic) -> None:
+        """Get ready; `node` is the name of the node, which becomes part of the slot's."""
         self._setup = setup
         self._clock = clock
-        self._name = f"{os.getpid()}"
+        self._name = f"{node}-{os.getpid()}".lstrip("-")
         self._trainer: Trainer | None = None
         self._spare: Trainer | None = None
         self._server: ForkServer | None = None
@@ -288,6 +289,8 @@ class Slot:
         try:
             link = connect(path, adopt, patience_s=30.0 if self._server is not None else 0.0)
         except (OSError, LinkClosed):
+            if not Path(self._setup.logs).is_dir():  # another machine, without the sweep's folder
+                self._setup = replace(self._setup, logs=tempfile.mkdtemp(prefix="kerasweep-logs-"))
             self._server = ForkServer(
                 Path(tempfile.mkdtemp(prefix="kerasweep-")),
                 Program.from_json(self._setup.program),

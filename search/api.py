@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from rich.console import Console
 
+from ..cluster.addresses import LOCAL
 from ..cluster.backend import KerasSettings
 from ..cluster.program import pickled_program
 from ..spaces.constraints import check_where
@@ -27,7 +28,7 @@ from ..spaces.trace import Undeclared
 from ..spaces.trial import Json
 from ..spaces.yaml_form import BadForm, shown
 from . import sweeps
-from .commands import check_machine, check_tracker
+from .commands import check_machine, check_tracker, placed
 from .driver import Driver
 from .job import Job
 from .launcher import wait_for_delivery
@@ -35,9 +36,9 @@ from .objective import Objective
 from .origin import origin_of
 from .results import Result
 from .sampler import SAMPLERS
-from .spec import Budget, Limits, Resources, Retry, Search, SweepSpec, Track
+from .spec import Budget, Cluster, Limits, Resources, Retry, Search, SweepSpec, Track
 from .sweepfile import check_loop, fit_arguments, keras_settings, searched_space
-from .sweepform import NAME, KerasForm, read_form
+from .sweepform import NAME, KerasForm, ResourcesForm, read_form
 from .watcher import watching
 
 if TYPE_CHECKING:
@@ -66,7 +67,9 @@ def sweep(
     stop: str = "none",
     seed: int | None = None,
     parallel: int | None = None,
-    resources: Mapping[str, float] | None = None,
+    resources: Mapping[str, Any] | None = None,
+    address: str | None = None,
+    insecure_cluster: bool = False,
     retry: Mapping[str, int] | None = None,
     limits: Mapping[str, float] | None = None,
     track: str | None = None,
@@ -104,7 +107,10 @@ def sweep(
         stop: `asha` or `none`.
         seed: Seed of the search and, by trial, of Keras; a random one if None.
         parallel: Trials at a time; as many as fit if None.
-        resources: `{"cpu": 1, "gpu": 0}` for each trial.
+        resources: `{"cpu": 1, "gpu": 0}` for each trial; also `memory_gb`, `custom` and `labels`, as in the sweep file.
+        address: The Ray cluster to run on, of which this machine is a node: HOST:PORT or `auto`; this machine alone if
+            None.
+        insecure_cluster: Join a cluster over the network without a token all the same.
         retry: `{"lost": 5, "crash": 2, "oom": 1, "hang": 0, "error": 0}`.
         limits: `{"trial_s": …, "silence_s": 1800, "memory_gb": …}`.
         track: MLflow tracking URI; `mlflow.db` in `directory` if None.
@@ -147,12 +153,14 @@ def sweep(
             seed=random.randrange(2**31) if seed is None else seed,
         ),
         parallel=parallel,
-        resources=_section(Resources, "resources", resources),
+        resources=_resources(resources or {}),
+        cluster=Cluster(address=None if address == LOCAL else address, insecure=insecure_cluster),
         retry=_section(Retry, "retry", retry),
         limits=_section(Limits, "limits", limits),
         track=Track(uri=track or f"sqlite:///{home / 'mlflow.db'}", experiment=experiment or chosen),
     )
     check_where(spec.constraints, Known.of(spec.declared), ("where",))
+    spec = placed(spec, home)
     check_machine(spec)
     check_tracker(spec.track.uri, home)
     program = pickled_program(model if train is None else train, data, loop=train is not None, keras=settings)
@@ -221,6 +229,13 @@ def _section(kind: Any, word: str, given: Mapping[str, float] | None) -> Any:
     except TypeError as error:
         valid = ", ".join(kind.__dataclass_fields__)
         raise BadInput(f"{word}: {error}; it has {valid}") from None
+
+
+def _resources(values: Mapping[str, Any]) -> Resources:
+    try:
+        return Resources(**read_form(ResourcesForm, dict(values), ("resources",)).model_dump())
+    except BadForm as fault:
+        raise BadInput(str(fault)) from None
 
 
 def _keras(values: Mapping[str, Any], fit: Mapping[str, Any], *, loop: bool) -> KerasSettings:

@@ -13,6 +13,7 @@ import importlib
 import json
 import logging
 import os
+import secrets
 import shutil
 import signal
 import subprocess
@@ -26,15 +27,19 @@ from pathlib import Path
 from types import FrameType
 from typing import Any, final
 
+from ..cluster.credentials import taken
 from ..cluster.finding import Finding
 from ..cluster.forkserver import ForkServer
+from ..cluster.members import Check, Members, versions
+from ..cluster.placement import Node
 from ..cluster.program import Program, write_sources
-from ..cluster.ray_session import Capacity, RayDied, RaySession
+from ..cluster.ray_session import RayDied, RaySession
 from ..cluster.slot import SlotSetup
 from ..spaces.errors import BadInput, Infrastructure, KerasweepError, one_line
 from ..spaces.trial import Cause
 from ..trackers.events import AttemptEnded, Event, Noticed, SweepResumed, SweepStarted
 from ..trackers.journal import Journal, Reader
+from . import sweeps
 from .engine import Engine
 from .job import SCRATCH, Job
 from .ledger import Ledger
@@ -47,7 +52,11 @@ logger = logging.getLogger(__name__)
 INSPECTION_S = 600.0
 """A look at the model and the data may take so long; once an epoch was trained it refuses nothing any more."""
 EVENT_S = 0.02
-"""A chunk of reports covers at least so many seconds per slot, so that the driver (5 ms an event) keeps up."""
+"""A chunk of reports covers at least so many seconds per slot, so that the driver (5 ms an event) keeps up, grown too."""
+JOIN_S = 60.0
+"""The nodes of a cluster have so long to say what they have; one that answers later is used from then on."""
+GROWTH = 4
+"""Without `parallel`, so many times the slots of a cluster's start may be in use at a time, as it grows."""
 TRACKER_S = 30.0
 """The tracker starts once a trial has reported (its imports would delay that), at the latest after so many seconds."""
 Tell = Callable[[Mapping[str, Any]], None]
@@ -103,6 +112,7 @@ class Driver:
         self._folder = Path(job.folder)
         self._scratch = Path(job.scratch or tempfile.mkdtemp(prefix="ks-"))
         self._tracker: Tracker | None = None
+        self._credentials: Mapping[str, str] = {}
         self._mistakes: list[Finding] = []
         self._refused = False
         os.environ[SCRATCH] = str(self._scratch)
@@ -113,6 +123,7 @@ class Driver:
         Raises:
             KerasweepError: it could not begin, or could not go on.
         """
+        self._credentials = taken(os.environ)
         program = Program.from_json(self._job.program)
         logs = Path(self._job.staging or self._job.folder) / "logs"
         logs.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -121,7 +132,7 @@ class Driver:
         looks = settings_of(self._spec, "").to_json() if self._job.staging and not self._job.force else None
         log = logs / "trainers.log"
         server = ForkServer(self._scratch, program, warm=slots, cpu=cpu, gpu=gpu, log=log, settings=looks)
-        ray = RaySession(self._scratch / "ray", slots=slots)
+        ray = RaySession(self._scratch / "ray", slots=slots, address=self._spec.cluster.address)
         journal: Journal | None = None
         try:
             for name in ("optuna", "ray.tune", "ray.tune.search", "ray.tune.schedulers"):  # while TensorFlow is, too
@@ -131,18 +142,22 @@ class Driver:
             self._check_program(server)
             logger.info("the model's code and data are loaded")
             self._signals.check()
-            capacity = ray.wait()
-            logger.info("Ray is up: %s", capacity)
-            slots = self._slots(capacity)
+            whole = ray.wait()
+            logger.info("Ray is up: %s", whole)
+            members = None if self._spec.cluster.address is None else self._join()
+            slots = self._slots(whole) if members is None else self._ceiling(members)
             journal = self._open_journal(program)
             self._tell({"type": "started", "folder": str(self._folder)})
             ledger = self._ledger(journal)
+            if members is not None:
+                ledger.record(*(Noticed(text=text) for text in members.refused.values()))
+                members.tell = ledger.notice
             if looks is not None:
                 threading.Thread(target=self._inspect, args=(server,), name="inspection", daemon=True).start()
-            engine = self._engine(ledger, slots, ray)
+            engine = self._engine(ledger, slots, ray, members)
             self._signals.running = True
             with ray.prestarted_actors():
-                engine.run(self._trainable(server), self._resources(), self._scratch / "tune")
+                engine.run(self._trainable(server), self._request(members), self._scratch / "tune")
             self._watch_tracker(patience_s=0)  # it delivers the rest, also of a sweep that ended before a first report
             return self._exit_code(ledger)
         except RayDied:
@@ -157,6 +172,7 @@ class Driver:
             self._tell({"type": "ended"})
             ray.close()
             os.environ.pop(SCRATCH, None)
+            os.environ.update(self._credentials)
             shutil.rmtree(self._scratch, ignore_errors=True)
 
     # Before -----------------------------------------------------------------------------------------------------------
@@ -219,26 +235,56 @@ class Driver:
         ledger.record(SweepResumed(spec=spec, versions=versions), *lost)
         return ledger
 
-    def _slots(self, capacity: Capacity) -> int:
+    def _slots(self, machine: Node) -> int:
         """Return how many trials run at a time.
 
         Raises:
             BadInput: the cluster cannot run even one, or fewer than asked for.
         """
         want = self._spec.resources
-        fits = int(min(capacity.cpu // want.cpu, capacity.gpu // want.gpu if want.gpu else float("inf")))
+        fits = machine.fits(want.shape)
         parallel = self._spec.parallel or fits
         if fits < max(1, parallel):
-            asked = f"{parallel or 1} x (cpu {want.cpu}, gpu {want.gpu:g})"
-            raise BadInput(
-                f"the cluster has {capacity.cpu:g} cpus and {capacity.gpu:g} gpus, the sweep asks for {asked}"
-            )
+            raise BadInput(f"this machine has {machine}, the sweep asks for {parallel or 1} x ({want.shape})")
         return parallel
+
+    def _join(self) -> Members:
+        """Look at the nodes of the cluster that Ray has joined, until each is admitted or refused.
+
+        Raises:
+            BadInput: there is a node that does not see the sweep's folder.
+        """
+        mark = sweeps.folder_mark(self._folder.parent)
+        check = Check(versions=versions(), file=str(mark), text=mark.read_text())
+        name = f"kerasweep-{self._spec.name}-{secrets.token_hex(4)}"
+        members = Members(self._spec.resources.shape, check, name)
+        deadline = time.monotonic() + JOIN_S
+        while not members.settled and time.monotonic() < deadline:
+            members.look()
+            self._signals.check()
+            time.sleep(0.1)
+        if members.blind:
+            raise BadInput(members.refused[members.blind[0]])
+        return members
+
+    def _ceiling(self, members: Members) -> int:
+        """Return how many trials may ever run at a time on a cluster that may grow.
+
+        Raises:
+            BadInput: there is no node that has room for one, even if nobody else used it.
+        """
+        fits = members.capacity
+        if not fits:
+            have = "; ".join(str(node) for node in members.nodes) or "no node can be used"
+            why = "".join(f"; {text}" for text in members.refused.values())
+            raise BadInput(f"no node of the cluster has room for a trial ({self._spec.resources.shape}): {have}{why}")
+        return self._spec.parallel or GROWTH * fits
 
     # During -------------------------------------------------------------------------------------------------------------
 
-    def _engine(self, ledger: Ledger, slots: int, ray: RaySession) -> Engine:
-        self._chunk_s = max(1.0, slots * EVENT_S)
+    def _engine(self, ledger: Ledger, slots: int, ray: RaySession, members: Members | None) -> Engine:
+        at_once = slots if members is None else min(slots, members.capacity)
+        self._chunk_s = max(1.0, at_once * EVENT_S)
         began = time.monotonic()
 
         def watch() -> None:
@@ -247,7 +293,8 @@ class Driver:
             if engine.heard or time.monotonic() - began > TRACKER_S:
                 self._watch_tracker()
 
-        engine = Engine(ledger, self._folder, slots, interrupted=lambda: self._signals.code, watch=watch)
+        room = None if members is None else members.room
+        engine = Engine(ledger, self._folder, slots, room=room, interrupted=lambda: self._signals.code, watch=watch)
         return engine  # named, since `watch` looks at it
 
     def _watch_tracker(self, patience_s: float = 3.0) -> None:
@@ -255,7 +302,7 @@ class Driver:
         if not self._job.track:
             return
         if self._tracker is None:
-            self._tracker = Tracker(self._folder)
+            self._tracker = Tracker(self._folder, self._credentials)
         self._tracker.keep_alive(patience_s)
 
     def _trainable(self, server: ForkServer) -> type[Any]:
@@ -278,8 +325,12 @@ class Driver:
             )
         )
 
-    def _resources(self) -> dict[str, float]:
-        return {"CPU": self._spec.resources.cpu, "GPU": self._spec.resources.gpu}
+    def _request(self, members: Members | None) -> Any:
+        if members is not None:
+            return members.request()
+        from ray import tune
+
+        return tune.PlacementGroupFactory([self._spec.resources.shape.bundle])
 
     def _exit_code(self, ledger: Ledger) -> int:
         ended = ledger.history.ended
@@ -292,8 +343,9 @@ class Driver:
 class Tracker:
     """The tracker process, kept alive; it outlives the driver to deliver what is left."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, credentials: Mapping[str, str]) -> None:
         self._folder = folder
+        self._credentials = credentials
         self._process: subprocess.Popen[bytes] | None = None
         self._started_at = 0.0
 
@@ -302,12 +354,13 @@ class Tracker:
         dead = self._process is None or self._process.poll() is not None
         if dead and time.monotonic() - self._started_at >= patience_s:
             self._started_at = time.monotonic()
-            self._process = start_tracker(self._folder)
+            self._process = start_tracker(self._folder, self._credentials)
             threading.Thread(target=self._process.wait, name="tracker", daemon=True).start()  # no zombie, no warning
 
 
-def start_tracker(folder: Path) -> subprocess.Popen[bytes]:
-    """Start the process that delivers the sweep in `folder` to MLflow."""
+def start_tracker(folder: Path, credentials: Mapping[str, str]) -> subprocess.Popen[bytes]:
+    """Start the process that delivers the sweep in `folder` to MLflow, the only one with credentials for it."""
+    environment = {name: value for name, value in os.environ.items() if name != SCRATCH}
     with (folder / "logs" / "tracker.log").open("ab") as log:
         return subprocess.Popen(  # noqa: S603
             [sys.executable, "-P", "-m", "kerasweep.trackers.process", str(folder)],
@@ -315,7 +368,7 @@ def start_tracker(folder: Path) -> subprocess.Popen[bytes]:
             stdout=log,
             stderr=log,
             start_new_session=True,
-            env={name: value for name, value in os.environ.items() if name != SCRATCH},
+            env={**environment, **credentials},
         )
 
 

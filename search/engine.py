@@ -55,6 +55,7 @@ class Engine:
         folder: Path,
         slots: int,
         *,
+        room: Callable[[], int] | None = None,
         interrupted: Callable[[], int] = lambda: 0,
         watch: Callable[[], None] = lambda: None,
     ) -> None:
@@ -63,13 +64,15 @@ class Engine:
         Args:
             ledger: The sweep.
             folder: The sweep's folder.
-            slots: How many trials run at a time.
+            slots: How many trials run at a time, at most.
+            room: Returns how many slots there are now, in use by this sweep or free; `slots` if None.
             interrupted: Returns the exit code of a signal that has come in, else 0.
             watch: Called often, to look after other processes.
         """
         self._ledger = ledger
         self._folder = folder
         self._slots = slots
+        self._room = room or (lambda: slots)
         self._interrupted = interrupted
         self._watch = watch
         self._placed: dict[str, tuple[int, int]] = {}
@@ -86,7 +89,7 @@ class Engine:
         self.tick()
         if self._ledger.state.finished or self.error is not None:
             return None if self._placed else "FINISHED"
-        if len(self._placed) >= self._slots:
+        if len(self._placed) >= min(self._slots, self._room()):
             return None
         while True:
             _, (command, *_) = step(self._ledger.state, SlotFree())
@@ -316,8 +319,8 @@ class Engine:
                 self.error = error
             return otherwise
 
-    def run(self, trainable: type[Any], resources: Mapping[str, float], storage: Path) -> None:
-        """Run until the sweep ends.
+    def run(self, trainable: type[Any], request: Any, storage: Path) -> None:
+        """Run until the sweep ends; `request` is what Tune makes a slot's placement group from.
 
         Raises:
             Infrastructure: Ray ended, or something in the engine failed; the journal is sound.
@@ -332,7 +335,7 @@ class Engine:
                 trainable,
                 name="tune",
                 storage_path=str(storage),
-                resources_per_trial=tune.PlacementGroupFactory([dict(resources)]),
+                resources_per_trial=request,
                 search_alg=searcher,
                 scheduler=scheduler,
                 stop=clock,

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from typing import final
 
 from ..spaces.known import Known
-from ..trackers.events import Entry, Event, TrialEnded
+from ..trackers.events import Entry, Event, Noticed, TrialEnded
 from ..trackers.history import History
 from ..trackers.journal import Journal
 from .core import Close, Command, End, step
@@ -49,6 +49,10 @@ class Ledger:
         if followed:
             self.journal.append()
         return followed
+
+    def notice(self, text: str) -> None:
+        """Journal within a second what the user should know."""
+        self.record_soon(Noticed(text=text))
 
     def _follow(self, events: Iterable[Event]) -> bool:
         """Fold events and those that follow from them; say whether there were any that follow."""

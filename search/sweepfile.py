@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, cast
 
+from ..cluster.addresses import LOCAL
 from ..cluster.backend import BACKENDS, VARIABLE, KerasSettings, default_backend, missing
 from ..cluster.program import snapshot
 from ..spaces.constraints import check_where
@@ -22,10 +23,11 @@ from .mentions import mentions
 from .objective import At, Direction, Objective
 from .override import override
 from .reference import locate
-from .spec import Budget, Limits, Resources, Retry, Search, SweepSpec, Track
+from .spec import Budget, Cluster, Limits, Resources, Retry, Search, SweepSpec, Track
 from .sweepform import (
     NAME,
     BudgetForm,
+    ClusterForm,
     FitForm,
     KerasForm,
     ObjectiveForm,
@@ -97,6 +99,7 @@ def _spec(form: SweepForm, keys: set[object], path: Path, home: Path) -> SweepSp
         search=_search(form.search),
         parallel=form.parallel,
         resources=Resources(**form.resources.model_dump()),
+        cluster=cluster_of(form.cluster),
         retry=Retry(**form.retry.model_dump()),
         limits=Limits(**form.limits.model_dump()),
         track=_track(form.track, name, home),
@@ -174,6 +177,11 @@ def keras_settings(form: KerasForm) -> KerasSettings:
         steps_per_execution=form.steps_per_execution,
         deterministic=form.deterministic,
     )
+
+
+def cluster_of(form: ClusterForm) -> Cluster:
+    """Return where the sweep runs; `local` is this machine alone, as where nothing is said."""
+    return Cluster(address=None if form.address == LOCAL else form.address, insecure=form.insecure)
 
 
 def _objective(value: object) -> Objective:

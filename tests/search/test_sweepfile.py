@@ -430,7 +430,7 @@ MISTAKES = [
     ("parallel: 2", "---", "17:1", "a second document begins here"),
     ("cpu: 1", "cpu: 0", "17:18", f"'resources.cpu' is 0; {WHOLE}"),
     ("cpu: 1", "cpu: 1.5", "17:18", f"'resources.cpu' is 1.5; {WHOLE}"),
-    ("gpu: 0.5", "gpu: -1", "17:26", "expected a number, 0 or more"),
+    ("gpu: 0.5", "gpu: -1", "17:26", "expected a fraction of one, or a whole number"),
     ("lost: 3", "lots: 3", "18:9", "expected one of lost, crash, oom, hang, error (did you mean 'lost'?)"),
     ("lost: 3", "lost: -3", "18:15", "expected a whole number, 0 or more"),
     ("http://localhost:5000", "sqlite://mlflow.db", "19:14", "three slashes"),
