@@ -135,7 +135,8 @@ class Training:
         arguments = {**prepared.arguments, "callbacks": [*prepared.callbacks, reporter_class()(fitted)]}
         model = cast(UserModel, self._code.model)
         if not model.has_own_fit:
-            arguments = self._code.data.for_keras(arguments)
+            seed, shared = self._assignment.seed, not self._settings.folds
+            arguments = self._code.data.for_keras(arguments, prepared.model, seed=seed, shared=shared)
         returned = model.fit(hp, prepared.model, arguments)
         return fit_result(returned, self._settings.metric, self._settings.better)
 

@@ -36,15 +36,14 @@ from .objective import Objective
 from .origin import origin_of
 from .results import Result
 from .sampler import SAMPLERS
-from .spec import Budget, Cluster, Limits, Resources, Retry, Search, SweepSpec, Track
+from .spec import Budget, Cluster, Limits, Resources, Retry, Search, SweepSpec, Track, max_epochs
+from .stop_form import stop_forms
 from .sweepfile import check_loop, fit_arguments, keras_settings, searched_space
 from .sweepform import NAME, KerasForm, ResourcesForm, read_form
 from .watcher import watching
 
 if TYPE_CHECKING:
     import keras_tuner
-
-STOPS = ("none", "asha")
 
 
 def sweep(
@@ -64,7 +63,7 @@ def sweep(
     undeclared: str = "search",
     keras: Mapping[str, Any] | None = None,
     sampler: str = "tpe",
-    stop: str = "none",
+    stop: str | Mapping[str, Any] | Sequence[str | Mapping[str, Any]] = "none",
     seed: int | None = None,
     parallel: int | None = None,
     resources: Mapping[str, Any] | None = None,
@@ -104,7 +103,8 @@ def sweep(
         keras: `{"backend": "jax", "dtype_policy": "mixed_float16", "jit_compile": True, "steps_per_execution": 8,
             "deterministic": True}`, for every trial alike.
         sampler: `tpe` or `random`.
-        stop: `asha` or `none`.
+        stop: When trials end early: `none`, `auto`, `asha`, `hyperband`, `median`, `patience`, `threshold`,
+            `divergence`, a mapping such as `{"rule": "asha", "min_epochs": 2, "factor": 3}`, or a list of these.
         seed: Seed of the search and, by trial, of Keras; a random one if None.
         parallel: Trials at a time; as many as fit if None.
         resources: `{"cpu": 1, "gpu": 0}` for each trial; also `memory_gb`, `custom` and `labels`, as in the sweep file.
@@ -149,7 +149,7 @@ def sweep(
         where=_where(space, where),
         search=Search(
             sampler=_one_of("sampler", sampler, SAMPLERS),
-            stop=_one_of("stop", stop, STOPS),
+            stop=_stop(stop, plain, trials),
             seed=random.randrange(2**31) if seed is None else seed,
         ),
         parallel=parallel,
@@ -253,6 +253,14 @@ def _fit(values: Mapping[str, Any]) -> tuple[dict[str, Json], list[Declared]]:
         return fit_arguments({"epochs": 1, **values})
     except BadForm as fault:
         raise BadInput(f"fit: {fault}") from None
+
+
+def _stop(rules: object, fit: Mapping[str, Json], trials: int | None) -> tuple[Mapping[str, Any], ...]:
+    given = list(cast(Sequence[object], rules)) if isinstance(rules, tuple) else rules
+    try:
+        return stop_forms(given, max_epochs=max_epochs(fit), trials=trials)
+    except BadForm as fault:
+        raise BadInput(str(fault).replace("search.stop", "stop")) from None
 
 
 def _declared(space: Space | Mapping[str, Any] | None) -> Sequence[Declared]:

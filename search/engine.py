@@ -192,7 +192,7 @@ class Engine:
             round=live.round,
             seed=live.seed,
             params=live.params,
-            rungs=self._ledger.spec.rungs,
+            rungs=self._ledger.spec.rungs(live.number),
             keep_above=best[-1].value if len(best) >= KEPT else None,
         )
         return {ASSIGNMENT: json.dumps(assignment.to_json())}

@@ -23,7 +23,8 @@ from .mentions import mentions
 from .objective import At, Direction, Objective
 from .override import override
 from .reference import locate
-from .spec import Budget, Cluster, Limits, Resources, Retry, Search, SweepSpec, Track
+from .spec import Budget, Cluster, Limits, Resources, Retry, Search, SweepSpec, Track, max_epochs
+from .stop_form import stop_forms
 from .sweepform import (
     NAME,
     BudgetForm,
@@ -96,7 +97,7 @@ def _spec(form: SweepForm, keys: set[object], path: Path, home: Path) -> SweepSp
         declared=(*searched, *searched_space(form.space)),
         undeclared=form.undeclared,
         where=checked_where(form.where),
-        search=_search(form.search),
+        search=_search(form.search, fit, form.budget),
         parallel=form.parallel,
         resources=Resources(**form.resources.model_dump()),
         cluster=cluster_of(form.cluster),
@@ -205,10 +206,10 @@ def _budget(form: BudgetForm) -> Budget:
     return Budget(trials=form.trials, hours=form.hours)
 
 
-def _search(form: SearchForm) -> Search:
+def _search(form: SearchForm, fit: Mapping[str, Json], budget: BudgetForm) -> Search:
     seed = random.SystemRandom().randrange(2**32) if form.seed is None else form.seed
-    stop = form.stop
-    return Search(sampler=form.sampler, stop=stop.rule, min_epochs=stop.min_epochs, factor=stop.factor, seed=seed)
+    stop = stop_forms(form.stop, max_epochs=max_epochs(fit), trials=budget.trials)
+    return Search(sampler=form.sampler, stop=stop, seed=seed)
 
 
 # Parameters ---------------------------------------------------------------------------------------------------------------
