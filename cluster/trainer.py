@@ -136,7 +136,7 @@ class Trainer:
             if message is None:
                 self._beat()
             elif message["type"] == "setup":
-                _set_up(message, self._code.keras.backend)
+                _set_up(message, self._code)
             elif message["type"] == "trial":
                 self._start(message)
             elif message["type"] in ("rehearse", "probe"):
@@ -167,8 +167,8 @@ class Trainer:
             os._exit(0)
 
 
-def _set_up(message: Mapping[str, Any], backend: str) -> None:
-    """Write to the slot's log file from now on."""
+def _set_up(message: Mapping[str, Any], code: UserCode) -> None:
+    """Write to the slot's log file from now on, and take the slot's graphics processors."""
     log = Path(message["log"])
     log.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     descriptor = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
@@ -177,4 +177,5 @@ def _set_up(message: Mapping[str, Any], backend: str) -> None:
     os.dup2(descriptor, 2)
     os.close(descriptor)
     if message["gpu"]:
-        grow_graphics_memory(backend)
+        grow_graphics_memory(code.keras.backend)
+        code.use_graphics(message["gpu"])

@@ -97,6 +97,9 @@ class Training:
         self._say({**message, "trial": self._assignment.number, "attempt": self._assignment.attempt})
 
     def _train(self) -> dict[str, Any]:
+        if self._code.notice:
+            self.say({"type": "notice", "text": self._code.notice})
+            self._code.notice = ""
         self._code.start_session(self._assignment.seed)
         hp = cast(Any, hyperparameters_class()(self._trace))
         if isinstance(self._code.model, UserLoop):
