@@ -1,22 +1,23 @@
-"""The nodes of a cluster that a sweep has joined: each is looked at before a slot is put there, and how many fit is known.
+"""The nodes of a cluster that a sweep has joined: each is looked at before a slot is put there, and room for slots is known.
 
 A node is admitted when a task on it has answered: it has this Kerasweep and sees the sweep's folder. Others are refused
 with one line; a node that gives no answer is asked again when it is back.
+
+Sweeps share a cluster evenly. One that has less than its part waits in Ray's line with one trial; one that has more
+gives a slot up at the end of a trial when a peer waits.
 """
 
 from __future__ import annotations
 
-import tempfile
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
-from importlib.metadata import version
-from pathlib import Path
 from typing import Any, cast, final
 
 from ..spaces.errors import one_line
+from .census import PREFIX, Census, share_of, take_census
 from .placement import NODE_LABEL, Node, Shape
-from .ray_session import RaySession
+from .versions import difference
 
 LOOK_S = 0.5
 """The cluster is looked at so often."""
@@ -26,13 +27,6 @@ SHARE = (
     "it does not see the sweep's folder, where checkpoints are kept; put that on a disk that all nodes share (--dir), "
     "or give the sweep a `storage:` that all reach"
 )
-PACKAGES = ("kerasweep", "keras", "tensorflow")
-"""Those whose versions must be the driver's: Ray itself refuses nodes with another Ray or Python."""
-
-
-def versions() -> dict[str, str]:
-    """Return the versions of this process that every node must have."""
-    return {name: version(name) for name in PACKAGES}
 
 
 @final
@@ -46,19 +40,12 @@ class Check:
 
     def refusal(self, answer: Mapping[str, Any]) -> str:
         """Return what keeps a node that answered so from the sweep, or an empty string."""
-        return self._lacks(answer) or (SHARE if self.blind(answer) else "")
+        lacks = difference(self.versions, answer["versions"])
+        return f"it has {lacks}; install the same there" if lacks else SHARE if self.blind(answer) else ""
 
     def blind(self, answer: Mapping[str, Any]) -> bool:
         """Say whether it does not see the sweep's folder."""
         return bool(self.file) and answer["text"] != self.text
-
-    def _lacks(self, answer: Mapping[str, Any]) -> str:
-        here = answer["versions"]
-        wrong = [name for name, wanted in self.versions.items() if here.get(name) != wanted]
-        if wrong:
-            lacks = [f"{name} {here.get(name) or 'missing'} (the sweep has {self.versions[name]})" for name in wrong]
-            return f"it has {', '.join(lacks)}; install the same there"
-        return ""
 
 
 def look(names: tuple[str, ...], file: str) -> dict[str, Any]:
@@ -89,47 +76,75 @@ class _Asked:
 
 @final
 class Members:
-    """The cluster's nodes, as they come and go. `room` costs nothing most of the time."""
+    """The cluster's nodes, as they come and go. What is asked often costs nothing most of the time."""
 
-    def __init__(self, shape: Shape, check: Check, name: str, tell: Callable[[str], None] = lambda _: None) -> None:
+    def __init__(
+        self,
+        shape: Shape,
+        check: Check,
+        sweep: str,
+        tell: Callable[[str], None] = lambda _: None,
+        census: Callable[[str], Census] = take_census,
+    ) -> None:
         """Get ready; nothing is asked yet.
 
         Args:
             shape: What a slot takes.
             check: What a node must have.
-            name: Begins the names of the sweep's placement groups.
+            sweep: The name under which the sweep's slots are known to its peers; no other has it.
             tell: Hears about each node that is refused, in one line.
+            census: Looks at the cluster.
         """
         self._shape = shape
         self._check = check
-        self._name = name
+        self._name = f"{PREFIX}{sweep}"
+        self._take_census = census
         self.tell = tell
         self._asked: dict[str, _Asked] = {}
         self._refused: dict[str, str] = {}
         self._avoided: set[str] = set()
         self._blind: list[str] = []
         self._admitted: set[str] = set()
-        self._nodes: list[Node] = []
+        self._now = Census()
         self._looked_at = -LOOK_S
+        self._idle_since: float | None = None
         self._groups = 0
 
     # What the engine asks ---------------------------------------------------------------------------------------------
 
     def room(self) -> int:
-        """Return how many trials may be live now: slots that the sweep has, and those that are free."""
-        if time.monotonic() - self._looked_at > LOOK_S:
-            self.look()
-            self._looked_at = time.monotonic()
-        return sum(node.fits(self._shape) for node in self.nodes)
+        """Return how many trials may be live now: the slots that the sweep has and those that are free.
+
+        With peers it is the sweep's part where one of them waits, and one more than there is where the sweep has less.
+        """
+        self._look_again()
+        fits = sum(node.fits(self._shape) for node in self.nodes)
+        part = self._part()
+        if fits < part:
+            return fits + 1
+        return part if self._now.wanting else fits
+
+    def surplus(self, placed: int) -> bool:
+        """Say whether a slot that has had nothing to do for a while is to be given up, since a peer waits for one."""
+        self._look_again()
+        idle = self._now.wanting and self._now.held > max(placed, self._part())
+        if not idle:
+            self._idle_since = None
+        elif self._idle_since is None:
+            self._idle_since = time.monotonic()
+        elif time.monotonic() - self._idle_since > 2 * LOOK_S:
+            self._idle_since = None
+            return True
+        return False
 
     def avoid(self, node: str) -> None:
-        """Put no further slot on a node; the last one that is left is used all the same."""
+        """Put no further slot on a node; where no other is left it is used all the same."""
         self._avoided.add(node)
 
     @property
     def nodes(self) -> list[Node]:
         """The nodes that slots may be put on, as they were when last looked at."""
-        admitted = [node for node in self._nodes if node.id in self._admitted]
+        admitted = [node for node in self._now.nodes if node.id in self._admitted]
         return [node for node in admitted if node.id not in self._avoided] or admitted
 
     @property
@@ -150,29 +165,29 @@ class Members:
     @property
     def settled(self) -> bool:
         """Whether every node that lives has been admitted or refused."""
-        return bool(self._nodes) and all(node.id in self._admitted or node.id in self._refused for node in self._nodes)
+        return bool(self._now.nodes) and all(self._known(node) for node in self._now.nodes)
+
+    def _part(self) -> int:
+        return share_of(self.nodes, self._shape, 1 + len(self._now.peers)) if self._now.peers else 1
 
     # Looking ----------------------------------------------------------------------------------------------------------
 
     def look(self) -> None:
         """See which nodes live and what they use; ask those that are new, hear those that have answered."""
-        self._nodes = self.alive()
-        for node in self._nodes:
-            if node.id not in self._admitted and node.id not in self._refused:
+        self._looked_at = time.monotonic()
+        self._now = self._take_census(self._name)
+        for node in self._now.nodes:
+            if not self._known(node):
                 self._hear(node)
-        gone = self._asked.keys() - {node.id for node in self._nodes}
-        for name in gone:
+        for name in self._asked.keys() - {node.id for node in self._now.nodes}:
             del self._asked[name]
 
-    def alive(self) -> list[Node]:
-        """Return the nodes that live, and what others than this sweep use of each."""
-        import ray
-        from ray._private.state import available_resources_per_node
+    def _look_again(self) -> None:
+        if time.monotonic() - self._looked_at > LOOK_S:
+            self.look()
 
-        alive = [one for one in cast(list[dict[str, Any]], ray.nodes()) if one["Alive"]]
-        used = _used(cast(Any, ray).util.placement_group_table(), self._name)
-        free = cast(dict[str, dict[str, float]], available_resources_per_node())
-        return [_node(one, free, used) for one in alive if one["NodeID"] in free]
+    def _known(self, node: Node) -> bool:
+        return node.id in self._admitted or node.id in self._refused
 
     def _hear(self, node: Node) -> None:
         import ray
@@ -216,17 +231,17 @@ class Members:
     # Placing ----------------------------------------------------------------------------------------------------------
 
     def request(self) -> Any:
-        """Return what Tune makes each slot's placement group from; it goes to nodes that are admitted by then."""
+        """Return what Tune makes each slot's placement group from; it goes to no node that is refused by then."""
         from ray import tune
         from ray.util.placement_group import placement_group
 
-        bundles, make = [self._shape.bundle], self._group
+        bundles, group = [self._shape.bundle], self.group
 
         class SlotRequest(tune.PlacementGroupFactory):
             """A slot's placement group, with a name by which the sweep knows its own."""
 
             def to_placement_group(self) -> Any:
-                return placement_group(**make())
+                return placement_group(bundles, strategy="STRICT_PACK", **group())
 
             def __deepcopy__(self, memo: object) -> Any:
                 return self
@@ -237,59 +252,17 @@ class Members:
 
         return SlotRequest(bundles)
 
-    def _group(self) -> dict[str, Any]:
+    def group(self) -> dict[str, Any]:
+        """Return name and nodes of one more placement group.
+
+        It names the nodes that it may not be on: a group that waits while nodes come can still go to those.
+        """
         self._groups += 1
-        labels = {**self._shape.labels, NODE_LABEL: f"in({','.join(node.id for node in self.nodes)})"}
-        return {
-            "bundles": [self._shape.bundle],
-            "strategy": "STRICT_PACK",
-            "name": f"{self._name}-{self._groups}",
-            "bundle_label_selector": [labels],
-        }
-
-
-def nodes_of(address: str) -> list[Node]:
-    """Return the living nodes of a cluster, and what is in use of each.
-
-    Raises:
-        Infrastructure: it cannot be joined.
-    """
-    with tempfile.TemporaryDirectory(prefix="ks-") as folder:
-        session = RaySession(Path(folder), slots=1, address=address)
-        try:
-            session.wait()
-            members = Members(Shape(), Check(versions={}), "")
-            return members.alive()
-        finally:
-            session.close()
-
-
-def _used(groups: Mapping[str, Mapping[str, Any]], own: str) -> dict[bool, dict[str, dict[str, float]]]:
-    """Return what placement groups hold of each node, those of this sweep (True) apart from others."""
-    used: dict[bool, dict[str, dict[str, float]]] = {True: {}, False: {}}
-    for group in groups.values():
-        if group["state"] != "CREATED":
-            continue
-        mine = str(group["name"]).startswith(f"{own}-")
-        for index, node in group["bundles_to_node_id"].items():
-            held = used[mine].setdefault(node, {})
-            for resource, amount in group["bundles"][index].items():
-                held[resource] = held.get(resource, 0.0) + amount
-    return used
-
-
-def _node(
-    one: Mapping[str, Any],
-    free: Mapping[str, Mapping[str, float]],
-    used: Mapping[bool, Mapping[str, Mapping[str, float]]],
-) -> Node:
-    """Return a node with what others hold: by their placement groups, or by what is missing and not the sweep's own."""
-    name, total = str(one["NodeID"]), cast(dict[str, float], one["Resources"])
-    mine, theirs = used[True].get(name, {}), used[False].get(name, {})
-    missing = {key: amount - free[name].get(key, 0.0) - mine.get(key, 0.0) for key, amount in total.items()}
-    others = {key: max(theirs.get(key, 0.0), amount) for key, amount in missing.items()}
-    node = Node(id=name, host=str(one["NodeManagerHostname"]), total=total, labels=one.get("Labels") or {})
-    return replace(node, others=others)
+        usable = {node.id for node in self.nodes}
+        closed = sorted(node.id for node in self._now.nodes if node.id not in usable)
+        labels = {**self._shape.labels, **({NODE_LABEL: f"!in({','.join(closed)})"} if closed else {})}
+        selector = {"bundle_label_selector": [labels]} if labels else {}
+        return {"name": f"{self._name}:{self._groups}", **selector}
 
 
 def _by_value(function: Callable[..., Any]) -> Callable[..., Any]:

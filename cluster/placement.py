@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import final
 
 _TINY = 1e-6
@@ -40,12 +40,13 @@ class Shape:
 @final
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Node:
-    """A living node: what it has, and what of it others use."""
+    """A living node: what it has, what of it others than the sweep use, and what of that its peers do."""
 
     id: str
     host: str = ""
     total: Mapping[str, float] = field(default_factory=dict[str, float])
     others: Mapping[str, float] = field(default_factory=dict[str, float])
+    peers: Mapping[str, float] = field(default_factory=dict[str, float])
     labels: Mapping[str, str] = field(default_factory=dict[str, str])
 
     def __str__(self) -> str:
@@ -62,6 +63,11 @@ class Node:
             if amount
         ]
         return min(counts, default=0)
+
+    def without_peers(self) -> Node:
+        """Return it as if no other sweep used it."""
+        others = {name: amount - self.peers.get(name, 0.0) for name, amount in self.others.items()}
+        return replace(self, others=others, peers={})
 
     def _left(self, name: str) -> float:
         return max(0.0, self.total.get(name, 0.0) - self.others.get(name, 0.0))

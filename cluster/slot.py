@@ -36,13 +36,14 @@ class SlotSetup:
     """What every slot of a sweep is told: program, settings of its trials, limits, where logs go.
 
     `socket` is the fork server of the driver's machine; on another machine the slot starts one of its own.
-    A chunk of reports covers `chunk_s` seconds.
+    `versions` are those that the slot's node must have; none where that is the driver's. A chunk of reports covers `chunk_s` seconds.
     """
 
     program: Mapping[str, Any] = field(repr=False)
     settings: Mapping[str, Any]
     socket: str
     logs: str
+    versions: Mapping[str, str] = field(default_factory=dict[str, str])
     cpu: int = 1
     gpu: float = 0
     chunk_s: float = 1.0

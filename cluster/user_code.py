@@ -64,7 +64,9 @@ class UserCode:
         found = graphics_processors(self.keras.backend)
         self.replicas = Replicas.on(self.keras.backend, found if gpu > 1 else ())
         if len(found) < gpu:
-            self.notice = f"resources.gpu is {gpu:g}, {self.keras.backend} sees {len(found)} and trains on what there is"
+            self.notice = (
+                f"resources.gpu is {gpu:g}, {self.keras.backend} sees {len(found)} and trains on what there is"
+            )
 
     @contextmanager
     def policy(self) -> Generator[None]:

@@ -10,8 +10,8 @@ from rich.console import Console
 from rich.table import Table
 
 from ..cluster.addresses import AUTO, resolve
+from ..cluster.census import nodes_of
 from ..cluster.local_cluster import LocalCluster, down, up
-from ..cluster.members import nodes_of
 from ..cluster.placement import Node
 from . import sweeps
 

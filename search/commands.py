@@ -15,6 +15,7 @@ from urllib.parse import urlsplit
 
 from rich.console import Console
 
+from ..cluster import replicas
 from ..cluster.backend import missing
 from ..cluster.program import Program, read_source, snapshot
 from ..spaces.errors import BadInput, Infrastructure, SweepHeld, did_you_mean
@@ -180,6 +181,11 @@ def check_machine(spec: SweepSpec) -> None:
     lack = missing(spec.keras.backend)
     if lack:
         raise BadInput(f"keras.backend: {lack}")
+    if spec.resources.gpu > 1 and spec.keras.backend not in replicas.BACKENDS:
+        raise BadInput(
+            f"resources.gpu is {spec.resources.gpu:g}: Keras on {spec.keras.backend} trains on one gpu a process; "
+            f"set it to 1, or keras.backend to {' or '.join(replicas.BACKENDS)}"
+        )
     want = spec.resources.cpu * (spec.parallel or 1)
     if want > have and spec.cluster.address is None:
         asked = f"parallel {spec.parallel or 1} x resources.cpu {spec.resources.cpu}"

@@ -30,11 +30,12 @@ from typing import Any, final
 from ..cluster.credentials import taken
 from ..cluster.finding import Finding
 from ..cluster.forkserver import ForkServer
-from ..cluster.members import Check, Members, versions
+from ..cluster.members import Check, Members
 from ..cluster.placement import Node
 from ..cluster.program import Program, write_sources
 from ..cluster.ray_session import RayDied, RaySession
 from ..cluster.slot import SlotSetup
+from ..cluster.versions import versions
 from ..spaces.errors import BadInput, Infrastructure, KerasweepError, one_line
 from ..spaces.trial import Cause
 from ..trackers.events import AttemptEnded, Event, Noticed, SweepResumed, SweepStarted
@@ -256,8 +257,7 @@ class Driver:
         """
         mark = sweeps.folder_mark(self._folder.parent)
         check = Check(versions=versions(), file=str(mark), text=mark.read_text())
-        name = f"kerasweep-{self._spec.name}-{secrets.token_hex(4)}"
-        members = Members(self._spec.resources.shape, check, name)
+        members = Members(self._spec.resources.shape, check, f"{self._spec.name}-{secrets.token_hex(4)}")
         deadline = time.monotonic() + JOIN_S
         while not members.settled and time.monotonic() < deadline:
             members.look()
@@ -293,8 +293,9 @@ class Driver:
             if engine.heard or time.monotonic() - began > TRACKER_S:
                 self._watch_tracker()
 
-        room = None if members is None else members.room
-        engine = Engine(ledger, self._folder, slots, room=room, interrupted=lambda: self._signals.code, watch=watch)
+        engine = Engine(
+            ledger, self._folder, slots, members=members, interrupted=lambda: self._signals.code, watch=watch
+        )
         return engine  # named, since `watch` looks at it
 
     def _watch_tracker(self, patience_s: float = 3.0) -> None:
@@ -316,6 +317,7 @@ class Driver:
                 settings=settings.to_json(),
                 socket=str(server.socket),
                 logs=str(self._folder / "logs"),
+                versions={} if spec.cluster.address is None else versions(),
                 cpu=spec.resources.cpu,
                 gpu=spec.resources.gpu,
                 chunk_s=self._chunk_s,

@@ -13,9 +13,9 @@ import shutil
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, final
+from typing import Any, Protocol, final
 
-from ..cluster.actor import ASSIGNMENT
+from ..cluster.actor import ASSIGNMENT, GIVE_UP
 from ..cluster.ray_session import RayDied
 from ..spaces.errors import Infrastructure
 from ..spaces.parameter import parameter_from_json
@@ -45,6 +45,33 @@ logger = logging.getLogger(__name__)
 INBOX_S = 0.2
 
 
+class Places(Protocol):
+    """What knows how many slots there are at the moment."""
+
+    def room(self) -> int:
+        """Return how many trials may be live."""
+        ...
+
+    def surplus(self, placed: int) -> bool:
+        """Say whether a slot without a trial is to be given up, where so many trials are placed."""
+        ...
+
+
+@final
+class _Fixed:
+    """The slots of one machine: as many as at the start."""
+
+    def __init__(self, slots: int) -> None:
+        self._slots = slots
+
+    def room(self) -> int:
+        return self._slots
+
+    def surplus(self, placed: int) -> bool:
+        del placed
+        return False
+
+
 @final
 class Engine:
     """Runs the sweep of one ledger through Tune. `suggest`, `chunk`, `ended` and `tick` are what Tune's hooks call."""
@@ -55,7 +82,7 @@ class Engine:
         folder: Path,
         slots: int,
         *,
-        room: Callable[[], int] | None = None,
+        members: Places | None = None,
         interrupted: Callable[[], int] = lambda: 0,
         watch: Callable[[], None] = lambda: None,
     ) -> None:
@@ -65,14 +92,14 @@ class Engine:
             ledger: The sweep.
             folder: The sweep's folder.
             slots: How many trials run at a time, at most.
-            room: Returns how many slots there are now, in use by this sweep or free; `slots` if None.
+            members: Knows how many slots there are at the moment; always `slots` if None.
             interrupted: Returns the exit code of a signal that has come in, else 0.
             watch: Called often, to look after other processes.
         """
         self._ledger = ledger
         self._folder = folder
         self._slots = slots
-        self._room = room or (lambda: slots)
+        self._members = members or _Fixed(slots)
         self._interrupted = interrupted
         self._watch = watch
         self._placed: dict[str, tuple[int, int]] = {}
@@ -89,7 +116,9 @@ class Engine:
         self.tick()
         if self._ledger.state.finished or self.error is not None:
             return None if self._placed else "FINISHED"
-        if len(self._placed) >= min(self._slots, self._room()):
+        if self._members.surplus(len(self._placed)):
+            return {ASSIGNMENT: GIVE_UP}
+        if len(self._placed) >= min(self._slots, self._members.room()):
             return None
         while True:
             _, (command, *_) = step(self._ledger.state, SlotFree())
