@@ -78,8 +78,7 @@ def main() -> None:
     os.environ.update(ENVIRONMENT, RAY_AUTH_MODE="token")
     answer = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)  # what Ray prints is no answer
-    print_started = start(NodeOrder(**json.load(sys.stdin)))
-    answer.write(json.dumps(asdict(print_started)))
+    answer.write(json.dumps(asdict(start(NodeOrder(**json.load(sys.stdin))))))
     answer.flush()
     os._exit(0)
 

@@ -256,7 +256,8 @@ class Driver:
             BadInput: there is a node that does not see the sweep's folder.
         """
         mark = sweeps.folder_mark(self._folder.parent)
-        check = Check(versions=versions(), file=str(mark), text=mark.read_text())
+        needs_folder = not getattr(self._spec, "storage", "")
+        check = Check(versions=versions(), file=str(mark) if needs_folder else "", text=mark.read_text())
         members = Members(self._spec.resources.shape, check, f"{self._spec.name}-{secrets.token_hex(4)}")
         deadline = time.monotonic() + JOIN_S
         while not members.settled and time.monotonic() < deadline:

@@ -6,6 +6,7 @@ devices can be split only before it starts.
 
 from __future__ import annotations
 
+import importlib
 import json
 import os
 import sys
@@ -22,7 +23,7 @@ def split_processor(backend: str) -> list[str]:
     """Make two devices of the processor; return their names."""
     os.environ.update(KERAS_BACKEND=backend, XLA_FLAGS="--xla_force_host_platform_device_count=2")
     if backend == "tensorflow":
-        import tensorflow as tf
+        tf: Any = importlib.import_module("tensorflow")
 
         half = tf.config.LogicalDeviceConfiguration()
         tf.config.set_logical_device_configuration(tf.config.list_physical_devices("CPU")[0], [half, half])
