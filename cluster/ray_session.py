@@ -13,7 +13,6 @@ from typing import Any, cast, final
 import psutil
 
 from ..spaces.errors import Infrastructure, one_line
-from .addresses import has_token
 from .placement import Node
 
 DAEMONS = ("raylet", "gcs_server")
@@ -119,8 +118,9 @@ class RaySession:
             self._joined = True
             return
         if self._address is not None:
-            if has_token(os.environ):
-                os.environ.setdefault("RAY_AUTH_MODE", "token")
+            from ray._private.authentication import authentication_token_setup as tokens
+
+            tokens.maybe_enable_token_auth_if_token_available(warn_if_disabled=False)  # as Ray does for `auto` only
             with small_and_on_loopback():
                 ray.init(address=self._address, log_to_driver=False, logging_level=logging.ERROR)
             return
