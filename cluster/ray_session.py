@@ -120,6 +120,7 @@ class RaySession:
         if self._address is not None:
             from ray._private.authentication import authentication_token_setup as tokens
 
+            logging.getLogger("ray").setLevel(logging.ERROR)
             tokens.maybe_enable_token_auth_if_token_available(warn_if_disabled=False)  # as Ray does for `auto` only
             with small_and_on_loopback():
                 ray.init(address=self._address, log_to_driver=False, logging_level=logging.ERROR)

@@ -140,12 +140,12 @@ class Driver:
                 importlib.import_module(name)
             logger.info("Optuna and Ray Tune are imported")
             self._signals.check()
+            members = None if self._spec.cluster.address is None else self._join(ray)
             self._check_program(server)
             logger.info("the model's code and data are loaded")
             self._signals.check()
             whole = ray.wait()
             logger.info("Ray is up: %s", whole)
-            members = None if self._spec.cluster.address is None else self._join()
             slots = self._slots(whole) if members is None else self._ceiling(members)
             journal = self._open_journal(program)
             self._tell({"type": "started", "folder": str(self._folder)})
@@ -249,16 +249,22 @@ class Driver:
             raise BadInput(f"this machine has {machine}, the sweep asks for {parallel or 1} x ({want.shape})")
         return parallel
 
-    def _join(self) -> Members:
-        """Look at the nodes of the cluster that Ray has joined, until each is admitted or refused.
-
-        Raises:
-            BadInput: there is a node that does not see the sweep's folder.
-        """
+    def _join(self, ray: RaySession) -> Members:
+        """Ask the nodes of the cluster what they have; they answer while TensorFlow is imported here."""
+        ray.wait()
         mark = sweeps.folder_mark(self._folder.parent)
         needs_folder = not getattr(self._spec, "storage", "")
         check = Check(versions=versions(), file=str(mark) if needs_folder else "", text=mark.read_text())
         members = Members(self._spec.resources.shape, check, f"{self._spec.name}-{secrets.token_hex(4)}")
+        members.look()
+        return members
+
+    def _ceiling(self, members: Members) -> int:
+        """Return how many trials may ever run at a time on a cluster that may grow, once its nodes have answered.
+
+        Raises:
+            BadInput: no node has room for one, even if nobody else used it; or one does not see the sweep's folder.
+        """
         deadline = time.monotonic() + JOIN_S
         while not members.settled and time.monotonic() < deadline:
             members.look()
@@ -266,14 +272,6 @@ class Driver:
             time.sleep(0.1)
         if members.blind:
             raise BadInput(members.refused[members.blind[0]])
-        return members
-
-    def _ceiling(self, members: Members) -> int:
-        """Return how many trials may ever run at a time on a cluster that may grow.
-
-        Raises:
-            BadInput: there is no node that has room for one, even if nobody else used it.
-        """
         fits = members.capacity
         if not fits:
             have = "; ".join(str(node) for node in members.nodes) or "no node can be used"
