@@ -87,7 +87,7 @@ def run(
 
 def _load(program: Program, cache: Path | None) -> tuple[UserCode | None, Message]:
     try:
-        model, data = program.load()
+        model, data = program.load(None if cache is None else cache.with_name("code"))
         code = UserCode.of(model, data, loop=program.loop, keras=program.keras, cache=cache)
         if program.suspects:
             refuse_unread(code, program.suspects)

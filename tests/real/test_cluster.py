@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import json
+import os
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeGuard
 
 import psutil
 import pytest
 
 from kerasweep.cluster.local_cluster import LocalCluster
-from kerasweep.trackers.events import AttemptEnded, AttemptStarted, Reported, Timed
-from kerasweep.trackers.history import History
+from kerasweep.trackers.events import AttemptEnded, AttemptStarted, Timed
 
 from .rig import Rig, check_journal, check_mlflow, entries
 
@@ -105,9 +105,18 @@ def cluster_of(rig: Rig) -> LocalCluster:
 def nodes_used(folder: Path) -> dict[str, list[int]]:
     """Return the trials whose training was timed on each node, by the first letters of its name."""
     found: dict[str, list[int]] = defaultdict(list)
-    for entry in entries(folder):
+    for entry in entries(folder) if (folder / "journal.db").exists() else ():
         if isinstance(entry.event, Timed):
             found[entry.event.slot.partition("-")[0]].append(entry.event.trial)
+    return found
+
+
+def slots_used(folder: Path) -> dict[str, set[str]]:
+    """Return the slots that have trained on each node."""
+    found: dict[str, set[str]] = defaultdict(set)
+    for entry in entries(folder) if (folder / "journal.db").exists() else ():
+        if isinstance(entry.event, Timed):
+            found[entry.event.slot.partition("-")[0]].add(entry.event.slot)
     return found
 
 
@@ -147,7 +156,6 @@ def test_a_sweep_loses_a_node_and_uses_one_that_joins(up: Callable[..., Rig]) ->
     rig.start("run", "sweep.yaml", "--address", "auto")
     *_, last = cluster_of(rig).nodes
     rig.wait(lambda _: last.id[:8] in nodes_used(rig.folder))
-    rig.wait(lambda _: running_on(rig, last.id[:8]))
     raylet = last.processes[-1].living()
     assert raylet is not None
     raylet.kill()
@@ -170,20 +178,15 @@ def test_a_sweep_loses_a_node_and_uses_one_that_joins(up: Callable[..., Rig]) ->
     assert {one["gpus"] for one in looked} <= {"0", "1"}
     assert not any(one["secret"] for one in looked)
     gaps, starts = idle_and_start(rig.folder)
-    first = min(one.at for one in entries(rig.folder) if began_on(one.event, new.id[:8], rig))
-    print(f"\nactor start {max(starts):.1f} s; idle at most {max(gaps):.2f} s between trials")  # noqa: T201
-    print(f"joined {up_at - killed:.1f} s after the kill, used {first - up_at:.1f} s after that")  # noqa: T201
+    times = [entry.event.times for entry in entries(rig.folder) if is_on(entry.event, new.id[:8])]
+    used = min(float(one["start"]) for one in times) - up_at
+    print(f"\nactor start {min(starts):.1f} to {max(starts):.1f} s, idle between trials at most {max(gaps):.2f} s")  # noqa: T201
+    print(f"a node joined {up_at - killed:.1f} s after the kill; its first trial began {used:.1f} s later")  # noqa: T201
 
 
-def running_on(rig: Rig, node: str) -> bool:
-    """Say whether a slot on a node has a trial that has reported."""
-    history = rig.history()
-    return any(one.running and one.metrics for one in history.trials.values()) and bool(nodes_used(rig.folder)[node])
-
-
-def began_on(event: object, node: str, rig: Rig) -> bool:
-    """Say whether an event is the first of a trial that was trained on a node."""
-    return isinstance(event, Reported) and event.trial in nodes_used(rig.folder)[node]
+def is_on(event: object, node: str) -> TypeGuard[Timed]:
+    """Say whether an event has the times of a trial on a node."""
+    return isinstance(event, Timed) and event.slot.startswith(f"{node}-")
 
 
 def rig_command(rig: Rig, *words: str) -> int:
@@ -197,31 +200,42 @@ def _python() -> list[str]:
     return [KERASWEEP]
 
 
-def ended(count: int) -> Callable[[History], bool]:
-    """Return the condition that so many trials have ended."""
-    return lambda history: sum(1 for one in history.trials.values() if one.outcome is not None) >= count
-
-
-def test_two_sweeps_share_a_cluster(up: Callable[..., Rig], tmp_path: Path) -> None:
-    """Each has its exact budget; two graphics processors are both of a node's, and none means that none is seen."""
-    one = up(sweep_file(8, "{cpu: 1, gpu: 2}"), nodes=2)
-    other_home = tmp_path / "other"
-    other_home.mkdir()
-    other = Rig(other_home, MODEL, sweep_file(8, "{cpu: 1}"))
-    address = cluster_of(one).address
+def test_two_sweeps_share_a_cluster(up: Callable[..., Rig], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One that holds all slots gives up some for another, a trial at a time, and none is lost for it; a node with
+    another Kerasweep is not used; two graphics processors are both of a node's, and none means that none is seen.
+    """
+    large = up(sweep_file(1000, "{cpu: 1}"), nodes=2)
+    old = tmp_path / "old" / "kerasweep-0.0.1.dist-info"
+    old.mkdir(parents=True)
+    (old / "METADATA").write_text("Metadata-Version: 2.1\nName: kerasweep\nVersion: 0.0.1\n")
+    path = os.pathsep.join([str(old.parent), *filter(None, [os.environ.get("PYTHONPATH")])])
+    with monkeypatch.context() as other:
+        other.setenv("PYTHONPATH", path)
+        assert rig_command(large, "cluster", "up", "--nodes", "3", "--cpus", "2", "--gpus", "2") == 0
+    cluster = cluster_of(large)
+    (tmp_path / "small").mkdir()
+    small = Rig(tmp_path / "small", MODEL, sweep_file(6, "{cpu: 1, gpu: 2}"))
+    large.start("run", "sweep.yaml", "--address", cluster.address)
     try:
-        one.start("run", "sweep.yaml", "--address", address)
-        other.start("run", "sweep.yaml", "--address", address)
-        for rig in (one, other):
-            code, text = rig.finish()
-            assert code == 0, text
-            check_mlflow(rig.home, check_journal(rig.folder, trials=8))
+        large.wait(lambda _: sum(map(len, slots_used(large.folder).values())) == 4)
+        code, text = small.run("run", "sweep.yaml", "--address", cluster.address)
+        assert code == 0, text
+        assert rig_command(large, "stop", "rig") == 0
+        code, text = large.finish()
+        assert code == 130, text
     finally:
-        other.close()
-    assert {seen_one["gpus"] for seen_one in seen(one)} <= {"0,1", "1,0"}
-    assert {seen_one["gpus"] for seen_one in seen(other)} == {"-1"}
-    assert len(nodes_used(one.folder)) == 2
-    assert any("sees 0" in text for text in one.history().notices)
+        small.close()
+    check_mlflow(small.home, check_journal(small.folder, trials=6))
+    causes = {one.event.cause for one in entries(large.folder) if isinstance(one.event, AttemptEnded)}
+    assert causes <= {"interrupted"}
+    *good, refused = [node.id[:8] for node in cluster.nodes]
+    assert set(nodes_used(large.folder)) == set(good)
+    (notice,) = [text for text in large.history().notices if refused in text]
+    assert "it has kerasweep 0.0.1 (the sweep has" in notice
+    assert {one["gpus"] for one in seen(small)} <= {"0,1", "1,0"}
+    assert {one["gpus"] for one in seen(large)} == {"-1"}
+    assert all(len(slots) == 1 for slots in slots_used(small.folder).values())
+    assert any("sees 0" in text for text in small.history().notices)
 
 
 def test_a_cluster_that_is_not_here_is_refused(rig: Make) -> None:
