@@ -21,6 +21,8 @@ from .versions import difference
 
 LOOK_S = 0.5
 """The cluster is looked at so often."""
+WARM = 8
+"""Not more processes than this are started on a node before there are trials for them."""
 ANSWER_S = 60.0
 """A node that has not answered after so long is told of."""
 SHARE = (
@@ -69,7 +71,7 @@ def look(names: tuple[str, ...], file: str) -> dict[str, Any]:
 @final
 @dataclass(slots=True)
 class _Asked:
-    answer: Any
+    answers: list[Any]
     told: bool = False
     since: float = field(default_factory=time.monotonic)
 
@@ -194,16 +196,17 @@ class Members:
         from ray.exceptions import RayError, RayTaskError
 
         if node.id not in self._asked:
-            self._asked[node.id] = _Asked(self._ask(node.id))
+            self._asked[node.id] = _Asked(self._ask(node))
         asked = self._asked[node.id]
-        if not cast(Any, ray).wait([asked.answer], timeout=0)[0]:
+        ready, _ = cast(Any, ray).wait(asked.answers, num_returns=1, timeout=0)
+        if not ready:
             if not asked.told and time.monotonic() - asked.since > ANSWER_S:
                 asked.told = True
                 self.tell(f"node {node} is not used yet: it has given no answer for {ANSWER_S:g} s")
             return
         del self._asked[node.id]
         try:
-            answer = cast(dict[str, Any], ray.get(asked.answer))
+            answer = cast(dict[str, Any], ray.get(ready[0]))
         except RayTaskError as error:
             self._refuse(node, f"it cannot run a task: {one_line(str(cast(object, error)), 200)}")
         except RayError:  # it died; if it has not, it is asked again
@@ -220,13 +223,15 @@ class Members:
         self._refused[node.id] = f"node {node} is not used: {why}"
         self.tell(self._refused[node.id])
 
-    def _ask(self, node: str) -> Any:
+    def _ask(self, node: Node) -> list[Any]:
+        """Ask once for each slot that the node has room for: the processes that answer become its first actors."""
         import ray
         from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
-        there = NodeAffinitySchedulingStrategy(node, soft=False)
+        there = NodeAffinitySchedulingStrategy(node.id, soft=False)
         task = cast(Any, ray).remote(_by_value(look)).options(num_cpus=0, scheduling_strategy=there, max_retries=0)
-        return task.remote(tuple(self._check.versions), self._check.file)
+        packages, file = tuple(self._check.versions), self._check.file
+        return [task.remote(packages, file) for _ in range(max(1, min(WARM, node.fits(self._shape))))]
 
     # Placing ----------------------------------------------------------------------------------------------------------
 
