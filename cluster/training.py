@@ -63,7 +63,7 @@ class Training:
         self._facts: dict[str, Any] = {}
         self._said_used: Message | None = None
         self._value: float | None = None
-        self._reported_at = time.time()
+        self._reported_at = time.monotonic()
         self._awaits_result = isinstance(code.model, UserModel) and code.model.has_own_fit
         self.weights = BestWeights(maximize=settings.maximize, at_last=settings.at_last)
 
@@ -182,7 +182,7 @@ class Training:
         if self._trace.misses:
             return self._needs()
         self._trace.fitting = True
-        self._times["fit_start"] = self._reported_at = time.time()
+        self._times["fit_start"], self._reported_at = time.time(), time.monotonic()
         try:
             returned = loop.run(hp, Report(self, fit), data)
         finally:
@@ -248,7 +248,7 @@ class Training:
         """
         if self._trace.misses:
             raise NeedsParameters(*self._trace.misses)
-        now = time.time()
+        now = time.monotonic()
         self.epoch = self.epoch + 1 if epoch is None else epoch
         seconds = now - self._reported_at if seconds is None else seconds
         self._reported_at = now

@@ -28,12 +28,14 @@ from ..spaces.trace import Undeclared
 from ..spaces.trial import Json
 from ..spaces.yaml_form import BadForm, shown
 from . import sweeps
+from .amend import check_kept
 from .commands import check_machine, check_tracker, placed
 from .driver import Driver
 from .job import Job
 from .launcher import wait_for_delivery
 from .objective import Objective
 from .origin import origin_of
+from .place import absolute_place
 from .results import Result
 from .sampler import SAMPLERS
 from .spec import Budget, Cluster, Limits, Resources, Retry, Search, SweepSpec, Track, max_epochs
@@ -73,6 +75,7 @@ def sweep(
     limits: Mapping[str, float] | None = None,
     track: str | None = None,
     experiment: str | None = None,
+    storage: str | Path | None = None,
     directory: str | Path | None = None,
     progress: bool = True,
     force: bool = False,
@@ -115,6 +118,7 @@ def sweep(
         limits: `{"trial_s": …, "silence_s": 1800, "memory_gb": …}`.
         track: MLflow tracking URI; `mlflow.db` in `directory` if None.
         experiment: MLflow experiment; the sweep's name if None.
+        storage: A folder or an fsspec URL, off this machine, that gets copies of the journal and of checkpoints.
         directory: The folder that holds `sweeps/`; KERASWEEP_DIR or the current one if None.
         progress: Show the live view.
         force: Run it whatever a look at the model and the data finds wrong.
@@ -158,6 +162,7 @@ def sweep(
         retry=_section(Retry, "retry", retry),
         limits=_section(Limits, "limits", limits),
         track=Track(uri=track or f"sqlite:///{home / 'mlflow.db'}", experiment=experiment or chosen),
+        storage=absolute_place(str(storage or "")),
     )
     check_where(spec.constraints, Known.of(spec.declared), ("where",))
     spec = placed(spec, home)
@@ -200,8 +205,7 @@ def _as_before(spec: SweepSpec, folder: Path) -> SweepSpec:
     from dataclasses import replace
 
     before = SweepSpec.from_json(sweeps.read(folder).spec)
-    if before.objective != spec.objective:
-        raise BadInput(f"{spec.name} searches for {before.objective}; a resumed sweep keeps that, got {spec.objective}")
+    check_kept(before, spec)
     return replace(spec, search=replace(spec.search, seed=before.search.seed))
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import logging
+import math
 import shutil
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -104,7 +105,7 @@ class Engine:
         self._watch = watch
         self._placed: dict[str, tuple[int, int]] = {}
         self._seen: dict[str, int] = {}
-        self._looked_at = 0.0
+        self._looked_at = -math.inf
         self.heard = False
         """Whether a trial has reported or ended since this process began."""
         self.error: BaseException | None = None
@@ -172,11 +173,11 @@ class Engine:
 
     def tick(self) -> None:
         """Do what time brings: commit reports, spend the budget, hear requests and signals."""
-        now = time.time()
         self._ledger.journal.tick()
-        _, commands = step(self._ledger.state, Tick(at=now))
+        _, commands = step(self._ledger.state, Tick(at=self._ledger.journal.now()))
         self._ledger.decide(commands)
-        if abs(now - self._looked_at) < INBOX_S:
+        now = time.monotonic()
+        if now - self._looked_at < INBOX_S:
             return
         self._looked_at = now
         self._watch()

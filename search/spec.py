@@ -131,6 +131,8 @@ class SweepSpec:
     retry: Retry = field(default_factory=Retry)
     limits: Limits = field(default_factory=Limits)
     track: Track = field(default_factory=Track)
+    storage: str = ""
+    """A folder or an fsspec URL, off this machine, that gets copies of the journal and of checkpoints."""
 
     @property
     def max_epochs(self) -> int:

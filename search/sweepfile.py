@@ -22,6 +22,7 @@ from ..spaces.yaml_text import read
 from .mentions import mentions
 from .objective import At, Direction, Objective
 from .override import override
+from .place import absolute_place
 from .reference import locate
 from .spec import Budget, Cluster, Limits, Resources, Retry, Search, SweepSpec, Track, max_epochs
 from .stop_form import stop_forms
@@ -104,6 +105,7 @@ def _spec(form: SweepForm, keys: set[object], path: Path, home: Path) -> SweepSp
         retry=Retry(**form.retry.model_dump()),
         limits=Limits(**form.limits.model_dump()),
         track=_track(form.track, name, home),
+        storage=_storage(form.storage),
     )
     if spec.where:
         check_names(spec)
@@ -306,6 +308,13 @@ def _extremes(parameter: Parameter) -> tuple[Scalar, ...]:
 def _track(form: TrackForm, name: str, home: Path) -> Track:
     uri = f"sqlite:///{home.absolute() / 'mlflow.db'}" if form.uri is None else _absolute(form.uri)
     return Track(uri=uri, experiment=form.experiment or name)
+
+
+def _storage(place: str | None) -> str:
+    try:
+        return absolute_place(place or "")
+    except BadInput as error:
+        raise BadForm(str(error), ("storage",)) from error
 
 
 def _absolute(uri: str) -> str:

@@ -186,6 +186,9 @@ class SweepForm(Form):
     retry: RetryForm = Field(default=RetryForm(), description="a mapping, such as {lost: 5, crash: 2}")
     limits: LimitsForm = Field(default=LimitsForm(), description="a mapping, such as {trial_s: 600}")
     track: TrackForm = Field(default=TrackForm(), description="a mapping, such as {uri: 'sqlite:///mlflow.db'}")
+    storage: Annotated[str, Field(min_length=1)] | None = Field(
+        default=None, description="a folder or a URL, such as /mnt/sweeps or s3://bucket/sweeps"
+    )
 
 
 AnyForm = TypeVar("AnyForm", bound=Form)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import final
 
 from . import leaderboard, mirror
@@ -120,7 +121,9 @@ class Delivery:
         return self._mlflow
 
     def _search(self, mlflow: Runs) -> None:
-        if self._book.search(mlflow, self._experiment_id, mirror.sweep_id(self.backlog.history)):
+        history = self.backlog.history
+        stale = partial(mirror.is_stale, history)
+        if self._book.search(mlflow, self._experiment_id, mirror.sweep_id(history), stale):
             log.warning("the sweep's run is not there any more: everything is delivered again")
             self.backlog = Backlog(self._reader, 0)
             self.backlog.read()

@@ -14,9 +14,23 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any, TypeVar, final
 
-from .journal import filesystem_of
+from .filesystem import filesystem_of
 from .redaction import redact
-from .runs import PARENT, SWEEP_ID, TRIAL_KEY, Found, Item, Param, Point, Refused, RunGone, Status, Tag, Unreachable
+from .runs import (
+    PARENT,
+    RESTORED,
+    SWEEP_ID,
+    TRIAL_KEY,
+    Found,
+    Item,
+    Param,
+    Point,
+    Refused,
+    RunGone,
+    Status,
+    Tag,
+    Unreachable,
+)
 
 _ENVIRONMENT = {
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0",
@@ -139,6 +153,7 @@ def _found(run: Any) -> Found:
         parent=tags.get(PARENT),
         started_ms=int(run.info.start_time or 0),
         status=Status(name=str(run.info.status), ended_ms=run.info.end_time),
+        restored=int(tags.get(RESTORED, 0)),
     )
 
 

@@ -37,10 +37,17 @@ class RunBook:
         """Whether MLflow is to be asked what runs there are."""
         return any(at <= self._clock() for at in self._searches)
 
-    def search(self, mlflow: Runs, experiment_id: str, identity: str) -> bool:
-        """Adopt unknown runs and delete duplicates; return whether the sweep's own run was lost, and all with it."""
+    def search(
+        self, mlflow: Runs, experiment_id: str, identity: str, stale: Callable[[Found], bool] = lambda _: False
+    ) -> bool:
+        """Adopt unknown runs, delete duplicates and stale ones; return whether the sweep's own run was lost with all."""
         runs: dict[int, list[Found]] = {}
         for one in mlflow.find(experiment_id, identity):
+            if stale(one):
+                log.info("run %s shows what came after the copy that the sweep goes on from: deleted", one.run_id)
+                with suppress(Refused):
+                    mlflow.delete(one.run_id)
+                continue
             runs.setdefault(SWEEP if one.trial is None else one.trial, []).append(one)
         first, self._searched = not self._searched, True
         lost = first and SWEEP in self.ids and SWEEP not in runs

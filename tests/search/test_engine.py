@@ -663,10 +663,9 @@ def test_an_interrupted_sweep_goes_on_where_it_was(make: Make) -> None:
     assert outcomes(tune) == dict.fromkeys(range(4), "completed")
 
 
-def test_at_the_end_of_its_hours_trials_stop_at_their_next_epoch(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_at_the_end_of_its_hours_trials_stop_at_their_next_epoch(make: Make) -> None:
     """They are stopped with the value that they have; nothing new is asked for."""
     tune = make(budget=Budget(hours=1.0))
-    monkeypatch.setattr("time.time", lambda: tune.now)
     one = tune.place()
     assert tune.chunk(one, used(one), report(1, 0.4)) is False
     tune.now += 3599.0

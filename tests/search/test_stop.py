@@ -36,7 +36,8 @@ class TestAnyOf(StopRuleContract):
     def test_it_stops_whom_one_of_them_stops_and_each_sees_all(self, several: list[list[float]]) -> None:
         """The answer is the first reason of the rules by themselves."""
         rules: list[StopRule] = [SuccessiveHalving(), Median(min_trials=2), Patience(epochs=3)]
-        together, alone = Rungs(), [Rungs() for _ in rules]
+        together = Rungs()
+        alone: list[Rungs] = [Rungs() for _ in rules]
         for number, curve in enumerate(several):
             for epoch in range(1, len(curve) + 1):
                 trial = standing(number, curve[:epoch])
