@@ -53,7 +53,8 @@ def resolve(address: str, *, insecure: bool) -> str:
         have = f"; it is one of {', '.join(here)}" if here else ""
         raise BadInput(
             f"this machine is no node of the cluster at {address}{have}; make it one: `ray start --address={host}:{port}`, "
-            f"or type it on one of its nodes: `ssh {host} kerasweep run SWEEP.yaml --address auto`"
+            f"or type it on one of its nodes: `ssh {host} kerasweep run SWEEP.yaml --address auto`; "
+            f"`--address {LOCAL}` is this machine alone"
         )
     if not (insecure or _loopback(found) or has_token(os.environ)):
         raise BadInput(
@@ -75,7 +76,7 @@ def _only_one(here: list[str]) -> str:
     if not here:
         raise BadInput(
             "this machine is no node of a Ray cluster; start one: `kerasweep cluster up`, or join one: "
-            "`ray start --address=HOST:PORT`"
+            f"`ray start --address=HOST:PORT`; `--address {LOCAL}` is this machine alone"
         )
     if len(here) > 1:
         raise BadInput(f"this machine is a node of several clusters; expected one of {', '.join(here)} as --address")
