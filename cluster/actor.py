@@ -7,6 +7,7 @@ for either, or hang. The one exception is a slot that is to be given up.
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, cast
 
 from ..spaces.trial import Assignment
@@ -29,19 +30,25 @@ class SlotGivenUp(Exception):
 
 
 def trainable(setup: SlotSetup) -> type[tune.Trainable]:
-    """Return the class that Tune makes an actor of for each slot."""
+    """Return the class that Tune makes an actor of for each slot.
+
+    The program goes by Ray's object store: it may hold the data, and Ray refuses a class of more than 95 MiB.
+    """
     import ray
     from ray import tune
+
+    program = ray.put(dict(setup.program))
+    without = replace(setup, program={})
 
     class SlotActor(tune.Trainable):
         """One slot, for the whole sweep."""
 
         def setup(self, config: dict[str, Any]) -> None:
-            lacks = difference(setup.versions, versions()) if setup.versions else ""
+            lacks = difference(without.versions, versions()) if without.versions else ""
             if lacks:  # a node that came while the slot waited for one; it is refused as soon as it is looked at
                 raise ImportError(f"this node has {lacks}")
             node = cast(Any, ray).get_runtime_context().get_node_id()
-            self.slot = Slot(setup, node=node[:NODE_LETTERS])
+            self.slot = Slot(replace(without, program=ray.get(program)), node=node[:NODE_LETTERS])
             self.given_up = not config[ASSIGNMENT]
             if not self.given_up:
                 self.slot.assign(_assignment(config))

@@ -14,10 +14,11 @@ import psutil
 
 from ..spaces.errors import Infrastructure, one_line
 from .placement import Node
+from .ray_token import require_token
 
 DAEMONS = ("raylet", "gcs_server")
 OBJECT_STORE_BYTES = 100_000_000
-"""Kerasweep puts nothing there; Ray would take a third of the memory."""
+"""Only the program goes there, which Ray writes to the disk where it is larger; Ray would take a third of the memory."""
 ENVIRONMENT = {
     "RAY_USAGE_STATS_ENABLED": "0",
     "RAY_CHDIR_TO_TRIAL_DIR": "0",
@@ -126,6 +127,7 @@ class RaySession:
             with small_and_on_loopback():
                 ray.init(address=self._address, log_to_driver=False, logging_level=logging.ERROR)
             return
+        require_token()
         with small_and_on_loopback():
             ray.init(
                 address="local",

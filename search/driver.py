@@ -21,7 +21,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from types import FrameType
@@ -38,14 +38,15 @@ from ..cluster.slot import SlotSetup
 from ..cluster.versions import versions
 from ..spaces.errors import BadInput, Infrastructure, KerasweepError, lacking, one_line
 from ..trackers.events import Noticed
-from ..trackers.journal import Journal
+from ..trackers.journal import Journal, Lock
+from ..trackers.redaction import mask, redact, secrets_of
 from . import sweeps
 from .copies import Copier
 from .engine import Engine
-from .job import SCRATCH, Job
+from .job import ALIVE, SCRATCH, Job
 from .ledger import Ledger, begin
 from .origin import installed_versions
-from .settings import settings_of
+from .settings import checkpoints_of, settings_of
 from .spec import SweepSpec
 
 logger = logging.getLogger(__name__)
@@ -118,6 +119,7 @@ class Driver:
         self._credentials: Mapping[str, str] = {}
         self._mistakes: list[Finding] = []
         self._refused = False
+        self._secrets = secrets_of(os.environ)
         os.environ[SCRATCH] = str(self._scratch)
 
     def run(self) -> int:
@@ -137,8 +139,10 @@ class Driver:
         server = ForkServer(self._scratch, program, warm=slots, cpu=cpu, gpu=gpu, log=log, settings=looks)
         ray = RaySession(self._scratch / "ray", slots=slots, address=self._spec.cluster.address)
         journal: Journal | None = None
+        alive = Lock(self._scratch / ALIVE)
         copier: Copier | None = None
         try:
+            alive.acquire()
             for name in ("optuna", "ray.tune", "ray.tune.search", "ray.tune.schedulers"):  # while TensorFlow is, too
                 importlib.import_module(name)
             logger.info("Optuna and Ray Tune are imported")
@@ -153,7 +157,7 @@ class Driver:
             journal = self._open_journal(program)
             self._tell({"type": "started", "folder": str(self._folder)})
             origin = dict(self._job.origin or {})
-            ledger = begin(journal, self._spec, versions=installed_versions(), origin=origin)
+            ledger = begin(journal, self._spec, versions=installed_versions(), origin=origin, secrets=self._secrets)
             if members is not None:
                 ledger.record(*(Noticed(text=text) for text in members.refused.values()))
                 members.tell = ledger.notice
@@ -184,6 +188,7 @@ class Driver:
                 ray.close()
                 os.environ.pop(SCRATCH, None)
                 os.environ.update(self._credentials)
+                alive.release()
                 shutil.rmtree(self._scratch, ignore_errors=True)
 
     # Before -----------------------------------------------------------------------------------------------------------
@@ -307,7 +312,7 @@ class Driver:
         from ..cluster.actor import trainable
 
         spec, limits = self._spec, self._spec.limits
-        settings = settings_of(spec, str(self._folder / "checkpoints"))
+        settings = settings_of(spec, checkpoints_of(spec, self._folder))
         return trainable(
             SlotSetup(
                 program=self._job.program,
@@ -377,7 +382,8 @@ def start_tracker(folder: Path, credentials: Mapping[str, str]) -> subprocess.Po
 def main() -> None:
     """Read the job from standard input, run it, and say how it went on the channel and by the exit code."""
     os.umask(0o077)
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    secrets = secrets_of(os.environ)
+    _log_without(secrets)
     job = Job(**json.load(sys.stdin))
     signals = Signals()
     signals.install()
@@ -395,16 +401,28 @@ def main() -> None:
         code = interrupt.code
     except KerasweepError as error:
         logger.exception("the driver ends")
-        tell({"type": "error", "text": one_line(str(error)), "exit_code": error.exit_code})
+        tell({"type": "error", "text": one_line(mask(str(error), secrets)), "exit_code": error.exit_code})
         code = error.exit_code
     except BaseException as error:
         logger.exception("the driver failed")
         text = lacking(error) if isinstance(error, ImportError) else f"{type(error).__name__}: {error}"
-        tell({"type": "error", "text": one_line(text), "exit_code": 3})
+        tell({"type": "error", "text": one_line(mask(text, secrets)), "exit_code": 3})
     finally:
         _remove_staging(job)
     sys.stderr.flush()
     os._exit(code)
+
+
+def _log_without(secrets: Sequence[str]) -> None:
+    """Write the log to standard error, the secrets masked."""
+
+    class Formatter(logging.Formatter):
+        def format(self, record: logging.LogRecord) -> str:
+            return redact(mask(super().format(record), secrets))
+
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
+    logging.basicConfig(level=logging.INFO, handlers=[handler])
 
 
 def _remove_staging(job: Job) -> None:

@@ -24,7 +24,7 @@ from .objective import At, Direction, Objective
 from .override import override
 from .place import absolute_place
 from .reference import locate
-from .spec import Budget, Cluster, Limits, Resources, Retry, Search, SweepSpec, Track, max_epochs
+from .spec import Budget, Checkpointing, Cluster, Keep, Limits, Resources, Retry, Search, SweepSpec, Track, max_epochs
 from .stop_form import stop_forms
 from .sweepform import (
     NAME,
@@ -39,6 +39,7 @@ from .sweepform import (
     read_form,
     unknown_key,
 )
+from .tracking_uri import MEND, holds_secret
 
 FROM_DATA = "data come from `data:`"
 REFUSED_IN_FIT = {
@@ -49,7 +50,6 @@ REFUSED_IN_FIT = {
     "callbacks": "callbacks are code: let `data:` return them in a dict, or override `fit` of a keras_tuner.HyperModel",
     "initial_epoch": "every trial counts its epochs from the first",
 }
-USER = re.compile(r"//[^/?#]*@")
 
 
 def load(path: str | Path, overrides: Iterable[str] = (), *, home: Path | None = None) -> SweepSpec:
@@ -104,6 +104,8 @@ def _spec(form: SweepForm, keys: set[object], path: Path, home: Path) -> SweepSp
         cluster=cluster_of(form.cluster),
         retry=Retry(**form.retry.model_dump()),
         limits=Limits(**form.limits.model_dump()),
+        checkpoint=Checkpointing(**form.checkpoint.model_dump()),
+        keep=Keep(**form.keep.model_dump()),
         track=_track(form.track, name, home),
         storage=_storage(form.storage),
     )
@@ -320,9 +322,8 @@ def _storage(place: str | None) -> str:
 def _absolute(uri: str) -> str:
     """Return the URI as any process understands it, whatever its folder."""
     path = ("track", "uri")
-    if USER.search(uri):
-        mend = "give them in the environment, as MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD"
-        raise BadForm(f"'track.uri' holds a user or a password; expected none: {mend}", path)
+    if holds_secret(uri):
+        raise BadForm(f"'track.uri' holds a user or a password; expected none: {MEND}", path)
     scheme, slashes, rest = uri.partition(":///")
     if scheme == "sqlite" and slashes and rest and not rest.startswith(":"):
         return f"sqlite:///{Path.cwd() / rest}"
