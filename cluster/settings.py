@@ -32,6 +32,8 @@ class Settings:
     checkpoint_share: float = 0.02
     root: str = ""
     seed: int = 0
+    batch_divisor: int = 1
+    """Of one trial: its batch size is divided by so much, since the memory did not suffice for all of it."""
 
     @property
     def folds(self) -> int:
@@ -81,4 +83,8 @@ def sweep_arguments(trace: Trace, settings: Settings) -> dict[str, Any]:
     plain: dict[str, Any] = {name: value for name, value in settings.fit.items() if name != "folds"}
     if isinstance(plain.get("class_weight"), Mapping):  # JSON has made its classes text
         plain["class_weight"] = {int(name): weight for name, weight in plain["class_weight"].items()}
-    return {**plain, **searched}
+    arguments: dict[str, Any] = {**plain, **searched}
+    batch_size = arguments.get("batch_size")
+    if isinstance(batch_size, int):
+        arguments["batch_size"] = max(1, batch_size // settings.batch_divisor)
+    return arguments

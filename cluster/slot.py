@@ -93,6 +93,15 @@ class Trainer:
         return self.trials > 1 and self.resident_bytes() - self.first_bytes > RECYCLE_BYTES
 
 
+def oom_kills() -> int:
+    """Return how many processes the kernel has killed on this machine for want of memory; 0 where it does not say."""
+    try:
+        counters = Path("/proc/vmstat").read_text()
+    except OSError:
+        return 0
+    return next((int(line.split()[1]) for line in counters.splitlines() if line.startswith("oom_kill ")), 0)
+
+
 def _environment(setup: SlotSetup) -> dict[str, str]:
     """Return what the actor's environment says about graphics processors; a slot without any sees none."""
     if not setup.gpu:
@@ -105,10 +114,19 @@ def _environment(setup: SlotSetup) -> dict[str, str]:
 class Slot:
     """One place for a trial. `assign` never waits and never raises; `step` returns what came about."""
 
-    def __init__(self, setup: SlotSetup, *, node: str = "", clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self,
+        setup: SlotSetup,
+        *,
+        node: str = "",
+        clock: Callable[[], float] = time.monotonic,
+        oom_kills: Callable[[], int] = oom_kills,
+    ) -> None:
         """Get ready; `node` is the name of the node, which becomes part of the slot's."""
         self._setup = setup
         self._clock = clock
+        self._oom_kills = oom_kills
+        self._kills_before = 0
         self._name = f"{node}-{os.getpid()}".lstrip("-")
         self._trainer: Trainer | None = None
         self._spare: Trainer | None = None
@@ -123,6 +141,7 @@ class Slot:
         self._batches = 0
         self._peak = 0
         self._wanted_at = 0.0
+        self._looked_at: float | None = None
 
     def assign(self, assignment: Assignment) -> None:
         """Take an assignment in; a trial still running was stopped by the driver."""
@@ -142,7 +161,14 @@ class Slot:
 
         Returns at once at a rung, at the end of a round and at the end of the trial.
         """
+        self._skip_unwatched()
         deadline = self._clock() + self._setup.chunk_s
+        try:
+            return self._train_until(deadline)
+        finally:
+            self._looked_at = self._clock()
+
+    def _train_until(self, deadline: float) -> tuple[list[Message], bool]:
         messages: list[Message] = []
         while True:
             messages, self._late = messages + self._late, []
@@ -173,6 +199,13 @@ class Slot:
             shutil.rmtree(self._server.socket.parent, ignore_errors=True)
 
     # Parts ----------------------------------------------------------------------------------------------------------
+
+    def _skip_unwatched(self) -> None:
+        """Leave the time since the last step out of the limits: a driver that was stopped for an hour costs no trial."""
+        if self._looked_at is not None and self._running is not None:
+            gap = max(0.0, self._clock() - max(self._looked_at, self._began))
+            self._began += gap
+            self._heard += gap
 
     def _next(self, timeout_s: float) -> Message | None:
         """Return one message about the present trial, if one comes in time."""
@@ -211,6 +244,7 @@ class Slot:
         self._running, self._waiting = self._waiting, None
         self._began = self._heard = self._clock()
         self._batches = self._peak = 0
+        self._kills_before = self._oom_kills()
         return None
 
     def _listen(self, timeout_s: float) -> Message | None:
@@ -226,7 +260,10 @@ class Slot:
         if message.get("trial") != running.number or message.get("attempt") != running.attempt:
             return None
         if message["type"] == "ended":
+            self._peak = max(self._peak, trainer.resident_bytes())
             self._after_trial(trainer, message)
+            if message["kind"] == Cause.OOM:
+                message = {**message, "reason": f"{message['reason']}{self._peak_in_words()}"}
         return {**message, "slot": self._name, "at": time.time()}
 
     def _after_trial(self, trainer: Trainer, message: Message) -> None:
@@ -337,8 +374,14 @@ class Slot:
         if self._running is None:
             return self._too_cold()
         code = self._exit_code(trainer.pid)
-        cause = Cause.LOST if code is None else Cause.CRASH
-        return self._ended(cause, f"the training process {exit_in_words(code)}")
+        why = f"the training process {exit_in_words(code)}"
+        if code == -signal.SIGKILL and self._oom_kills() > self._kills_before:
+            return self._ended(Cause.OOM, f"{why}, by the kernel for want of memory{self._peak_in_words()}")
+        return self._ended(Cause.LOST if code is None else Cause.CRASH, why)
+
+    def _peak_in_words(self) -> str:
+        """Return what the process took at most, as far as that was seen: it is looked at once a second."""
+        return f"; its process took up to {self._peak / 1e9:.2f} GB" if self._peak else ""
 
     def _exit_code(self, pid: int) -> int | None:
         path = Path(self._setup.socket) if self._server is None else self._server.socket

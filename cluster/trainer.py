@@ -14,6 +14,7 @@ import socket
 import sys
 import threading
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from queue import SimpleQueue
 from typing import Any, final
@@ -58,6 +59,7 @@ def run(
         inspect: The sweep's settings, where the model and the data are to be looked at; what is wrong is told on
             `control`, too.
     """
+    _die_first()
     limit_threads(program.keras.backend, cpu)
     if program.keras.deterministic:
         make_deterministic(program.keras.backend)
@@ -85,6 +87,15 @@ def run(
             Trainer(link, code).serve()
     except LinkClosed:
         os._exit(0)
+
+
+def _die_first() -> None:
+    """Have the kernel, when memory runs out, kill trainers before anything else: the largest one first.
+
+    Ray asks for its workers to be killed first, 1000 points ahead; a trainer, that holds the memory, has its size on top.
+    """
+    with suppress(OSError):
+        Path("/proc/self/oom_score_adj").write_text("1000")
 
 
 def _load(program: Program, cache: Path | None) -> tuple[UserCode | None, Message]:

@@ -10,7 +10,7 @@ import gc
 import os
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, cast, final
 
 from ..spaces.errors import Infeasible, one_line
@@ -63,7 +63,7 @@ class Training:
         self.logged: set[str] = set()
         self._code = code
         self._assignment = assignment
-        self._settings = settings
+        self._settings = replace(settings, batch_divisor=assignment.batch_divisor)
         self._say = say
         self._times: dict[str, float] = {"start": time.time()}
         self._trace = trace_of(settings, assignment.params, assignment.specs)

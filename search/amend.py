@@ -13,7 +13,16 @@ from ..spaces.bad_form import BadForm
 from ..spaces.errors import BadInput, did_you_mean, one_line
 from ..spaces.known import Declared
 from .spec import SweepSpec
-from .sweepform import BudgetForm, ClusterForm, LimitsForm, ParallelForm, RetryForm, read_form
+from .sweepform import (
+    BudgetForm,
+    CheckpointForm,
+    ClusterForm,
+    KeepForm,
+    LimitsForm,
+    ParallelForm,
+    RetryForm,
+    read_form,
+)
 
 
 def _number(text: str) -> float | None:
@@ -56,10 +65,17 @@ AMENDABLE: Mapping[str, Callable[[str], Any]] = {
     "retry.hang": int,
     "retry.error": int,
     "checkpoint.every_s": _finite,
-    "checkpoint.share": _finite,
     "keep.best": int,
 }
-SECTIONS = {"cluster": ClusterForm, "budget": BudgetForm, "limits": LimitsForm, "retry": RetryForm, "": ParallelForm}
+SECTIONS = {
+    "budget": BudgetForm,
+    "limits": LimitsForm,
+    "retry": RetryForm,
+    "checkpoint": CheckpointForm,
+    "keep": KeepForm,
+    "cluster": ClusterForm,
+    "": ParallelForm,
+}
 
 
 KEPT = ("objective", "model", "train", "data", "keras", "fit", "undeclared", "where")

@@ -39,7 +39,7 @@ from .results import Result
 from .sampler import SAMPLERS
 from .spec import Budget, Checkpointing, Cluster, Keep, Limits, Resources, Retry, Search, SweepSpec, Track, max_epochs
 from .stop_form import stop_forms
-from .sweepfile import check_loop, fit_arguments, keras_settings, searched_space
+from .sweepfile import check_loop, check_smaller_batch, fit_arguments, keras_settings, searched_space
 from .sweepform import (
     NAME,
     AnyForm,
@@ -130,7 +130,7 @@ def sweep(
         address: The Ray cluster to run on, of which this machine is a node: HOST:PORT or `auto`; this machine alone if
             None.
         insecure_cluster: Join a cluster over the network without a token all the same.
-        retry: `{"lost": 5, "crash": 2, "oom": 1, "hang": 0, "error": 0}`.
+        retry: `{"lost": 5, "crash": 2, "oom": 1, "hang": 0, "error": 0, "smaller_batch": False}`.
         limits: `{"trial_s": …, "silence_s": 1800, "memory_gb": …}`.
         checkpoint: `{"every_s": 10, "share": 0.02}`: seconds between two checkpoints of a running trial, and the most of
             its time that they may cost; False for none.
@@ -187,7 +187,7 @@ def sweep(
         parallel=_section(ParallelForm, "parallel", {"parallel": parallel}).parallel,
         resources=Resources(**_section(ResourcesForm, "resources", resources).model_dump()),
         cluster=Cluster(address=None if address == LOCAL else address, insecure=insecure_cluster),
-        retry=Retry(**_section(RetryForm, "retry", retry).model_dump()),
+        retry=_retry(retry, fit or {}),
         limits=Limits(**_section(LimitsForm, "limits", limits).model_dump()),
         checkpoint=Checkpointing(**_section(CheckpointForm, "checkpoint", _switched(checkpoint)).model_dump()),
         keep=Keep(**_section(KeepForm, "keep", keep).model_dump()),
@@ -269,6 +269,15 @@ def _section(form: type[AnyForm], word: str, given: Mapping[str, Any] | None) ->
 
 def _switched(checkpoint: bool | Mapping[str, float]) -> Mapping[str, Any]:
     return {"enabled": checkpoint} if isinstance(checkpoint, bool) else checkpoint
+
+
+def _retry(given: Mapping[str, int] | None, fit: Mapping[str, Any]) -> Retry:
+    form = _section(RetryForm, "retry", given)
+    try:
+        check_smaller_batch(form.smaller_batch, fit)
+    except BadForm as fault:
+        raise BadInput(str(fault)) from None
+    return Retry(**form.model_dump())
 
 
 def _keras(values: Mapping[str, Any], fit: Mapping[str, Any], *, loop: bool) -> KerasSettings:

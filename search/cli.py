@@ -10,6 +10,7 @@ from typing import Annotated
 import typer
 
 from ..spaces.errors import Infrastructure, KerasweepError, lacking, one_line
+from .signals import Interrupt, handle, interrupt, restore
 
 app = typer.Typer(
     name="kerasweep",
@@ -124,6 +125,14 @@ def show(
     from .reading import show_command
 
     show_command(sweep, trial, home, as_json=as_json)
+
+
+@app.command(rich_help_panel="Watch")
+def attach(sweep: Sweep, home: Home = None) -> None:
+    """Show a running sweep until it ends; Ctrl-C leaves it running."""
+    from .commands import attach_command
+
+    raise typer.Exit(attach_command(sweep, home))
 
 
 @app.command(rich_help_panel="Watch")
@@ -278,17 +287,25 @@ def _root(
 
 def main() -> None:
     """Run the command line: an error of ours is one line and its exit code."""
+    before = handle(interrupt)
     try:
         app()
     except KerasweepError as error:
         typer.echo(one_line(str(error), 2000), err=True)
         sys.exit(error.exit_code)
+    except Interrupt as signal:
+        from .lasting import lasting_terminal
+
+        lasting_terminal(stderr=True).print("interrupted; nothing is lost")
+        sys.exit(signal.code)
     except ImportError as error:
         typer.echo(one_line(lacking(error), 2000), err=True)
         sys.exit(Infrastructure.exit_code)
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
         sys.exit(0)
+    finally:
+        restore(before)
 
 
 if __name__ == "__main__":

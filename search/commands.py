@@ -23,6 +23,7 @@ from .amend import amended
 from .clusters import address_of
 from .inbox import post
 from .job import Job
+from .lasting import lasting_terminal
 from .launcher import launch
 from .mentions import mentions
 from .origin import origin_of
@@ -63,7 +64,7 @@ def run_command(file: Path, settings: Sequence[str], home: Path | None, *, detac
             origin=origin,
             force=force,
         )
-        code = launch(job, Terminal(), detach=detach)
+        code = launch(job, lasting_terminal(), detach=detach)
         started = folder.exists()
         return code
     finally:
@@ -105,7 +106,16 @@ def resume_command(name: str, settings: Sequence[str], home: Path | None, *, det
             soft_wrap=True,
         )
     program = code_of(spec, stored)
-    return launch(Job(spec=spec.to_json(), program=program.to_json(), folder=str(folder)), Terminal(), detach=detach)
+    return launch(
+        Job(spec=spec.to_json(), program=program.to_json(), folder=str(folder)), lasting_terminal(), detach=detach
+    )
+
+
+def attach_command(name: str, home: Path | None) -> int:
+    """Show a sweep that runs until it ends."""
+    from .attach import attach
+
+    return attach(sweeps.find(sweeps.home_folder(home), name), lasting_terminal())
 
 
 def stop_command(name: str, home: Path | None) -> int:

@@ -25,6 +25,7 @@ from ..trackers.events import (
     SweepEnded,
     SweepResumed,
     SweepStarted,
+    Timed,
     TrialAsked,
     TrialEnded,
 )
@@ -141,6 +142,8 @@ def step(state: State, event: Event | SlotFree | Tick, at: float = 0.0) -> Step:
             return _on_attempt_end(state, event)
         case TrialEnded():
             return _on_trial_end(state, event)
+        case Timed(slot=slot):
+            return _on_losses(state, slot, lost=False), ()
         case SweepClosing():
             return replace(state, closing=event), ()
         case SweepEnded():
@@ -186,8 +189,11 @@ def stopped(live: Live, objective: Objective, why: str) -> Outcome:
 def _next_for_slot(state: State) -> Command:
     if state.closing is not None:
         return _while_closing(state, state.closing)
+    placed = [live.number for live in state.placed]
+    if any(map(state.needs_all, placed)):
+        return Wait()
     if state.queue:
-        return Start(state.queue[0])
+        return Wait() if placed and state.needs_all(state.queue[0]) else Start(state.queue[0])
     if state.rules.trials is None or state.counted + len(state.live) < state.rules.trials:
         return Ask(state.asked)
     if state.live:
@@ -325,6 +331,7 @@ def _not_logged(objective: Objective, logged: Iterable[str]) -> str:
 
 
 def _on_attempt_end(state: State, event: AttemptEnded) -> Step:
+    state = _on_losses(state, event.slot, lost=event.cause is Cause.LOST)
     live = state.live[event.trial]
     times = live.spent.get(event.cause, 0) + 1
     spent = {**live.spent, event.cause: times}
@@ -332,8 +339,18 @@ def _on_attempt_end(state: State, event: AttemptEnded) -> Step:
     if state.rules.forgives(event.cause, times):
         return replace(state, queue=(*state.queue, event.trial)), ()
     kind = OutcomeKind.LOST if event.cause is Cause.LOST else OutcomeKind.FAILED
-    outcome = Outcome(kind=kind, reason=event.why, traceback=event.traceback)
+    reason = event.why if times == 1 else f"{event.why} ({times} times)"
+    outcome = Outcome(kind=kind, reason=reason, traceback=event.traceback)
     return state, (End(event.trial, outcome),)
+
+
+def _on_losses(state: State, slot: str, *, lost: bool) -> State:
+    """Count the losses in a row of the slot's node; on one machine slots name none."""
+    node = slot.rpartition("-")[0]
+    if not node or not (lost or node in state.losses):
+        return state
+    losses = {name: count for name, count in state.losses.items() if name != node}
+    return replace(state, losses={**losses, node: state.losses.get(node, 0) + 1} if lost else losses)
 
 
 def _on_trial_end(state: State, event: TrialEnded) -> Step:

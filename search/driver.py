@@ -38,15 +38,17 @@ from ..cluster.slot import SlotSetup
 from ..cluster.versions import versions
 from ..spaces.errors import BadInput, Infrastructure, KerasweepError, lacking, one_line
 from ..trackers.events import Noticed
-from ..trackers.journal import Journal, Lock
+from ..trackers.journal import Journal, Lock, Reader
 from ..trackers.redaction import mask, redact, secrets_of
 from . import sweeps
 from .copies import Copier
 from .engine import Engine
+from .inbox import discard
 from .job import ALIVE, SCRATCH, Job
 from .ledger import Ledger, begin
 from .origin import installed_versions
 from .settings import checkpoints_of, settings_of
+from .signals import Interrupt, exit_code, handle
 from .spec import SweepSpec
 
 logger = logging.getLogger(__name__)
@@ -67,15 +69,6 @@ Tell = Callable[[Mapping[str, Any]], None]
 
 
 @final
-class Interrupt(BaseException):
-    """A signal came while nothing was running yet."""
-
-    def __init__(self, code: int) -> None:
-        super().__init__(code)
-        self.code = code
-
-
-@final
 class Signals:
     """Turns SIGINT, SIGTERM and SIGHUP into an exit code to ask for; before the sweep runs, into an exception."""
 
@@ -85,12 +78,11 @@ class Signals:
 
     def install(self) -> None:
         """Handle the signals from now on."""
-        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-            signal.signal(number, self._on_signal)
+        handle(self._on_signal)
 
     def _on_signal(self, number: int, frame: FrameType | None) -> None:
         del frame
-        self.code = 143 if number == signal.SIGTERM else 130
+        self.code = exit_code(number)
         if not self.running:
             raise Interrupt(self.code)
 
@@ -119,6 +111,7 @@ class Driver:
         self._credentials: Mapping[str, str] = {}
         self._mistakes: list[Finding] = []
         self._refused = False
+        self._began_ns = time.time_ns()
         self._secrets = secrets_of(os.environ)
         os.environ[SCRATCH] = str(self._scratch)
 
@@ -128,7 +121,6 @@ class Driver:
         Raises:
             KerasweepError: it could not begin, or could not go on.
         """
-        self._credentials = taken(os.environ)
         program = Program.from_json(self._job.program)
         logs = Path(self._job.staging or self._job.folder) / "logs"
         logs.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -136,13 +128,16 @@ class Driver:
         cpu, gpu = self._spec.resources.cpu, self._spec.resources.gpu
         looks = settings_of(self._spec, "").to_json() if self._job.staging and not self._job.force else None
         log = logs / "trainers.log"
-        server = ForkServer(self._scratch, program, warm=slots, cpu=cpu, gpu=gpu, log=log, settings=looks)
-        ray = RaySession(self._scratch / "ray", slots=slots, address=self._spec.cluster.address)
-        journal: Journal | None = None
+        journal = None if self._job.staging else Journal(self._folder)  # first: a second driver hears of it at once
+        server: ForkServer | None = None
+        ray: RaySession | None = None
         alive = Lock(self._scratch / ALIVE)
         copier: Copier | None = None
         try:
             alive.acquire()
+            self._credentials = taken(os.environ)
+            server = ForkServer(self._scratch, program, warm=slots, cpu=cpu, gpu=gpu, log=log, settings=looks)
+            ray = RaySession(self._scratch / "ray", slots=slots, address=self._spec.cluster.address)
             for name in ("optuna", "ray.tune", "ray.tune.search", "ray.tune.schedulers"):  # while TensorFlow is, too
                 importlib.import_module(name)
             logger.info("Optuna and Ray Tune are imported")
@@ -154,10 +149,10 @@ class Driver:
             whole = ray.wait()
             logger.info("Ray is up: %s", whole)
             slots = self._slots(whole) if members is None else self._ceiling(members)
-            journal = self._open_journal(program)
+            self._signals.running = True  # from here on the engine ends the sweep, in good order
+            journal = journal or self._begin(program)
             self._tell({"type": "started", "folder": str(self._folder)})
-            origin = dict(self._job.origin or {})
-            ledger = begin(journal, self._spec, versions=installed_versions(), origin=origin, secrets=self._secrets)
+            ledger = self._ledger(journal)
             if members is not None:
                 ledger.record(*(Noticed(text=text) for text in members.refused.values()))
                 members.tell = ledger.notice
@@ -166,7 +161,6 @@ class Driver:
             if self._spec.storage:
                 copier = Copier(self._folder, self._spec.storage, notice=ledger.notice)
             engine = self._engine(ledger, slots, ray, members, copier)
-            self._signals.running = True
             with ray.prestarted_actors():
                 engine.run(self._trainable(server), self._request(members), self._scratch / "tune")
             self._watch_tracker(patience_s=0)  # it delivers the rest, also of a sweep that ended before a first report
@@ -183,9 +177,11 @@ class Driver:
             finally:
                 if self._refused:
                     shutil.rmtree(self._folder, ignore_errors=True)
-                server.close()
+                if server is not None:
+                    server.close()
                 self._tell({"type": "ended"})
-                ray.close()
+                if ray is not None:
+                    ray.close()
                 os.environ.pop(SCRATCH, None)
                 os.environ.update(self._credentials)
                 alive.release()
@@ -222,18 +218,30 @@ class Driver:
             more = f", and {len(found) - 1} more" if len(found) > 1 else ""
             raise BadInput(f"{found[0].line}{more}; `kerasweep plan` shows all, `--force` runs it all the same")
 
-    def _open_journal(self, program: Program) -> Journal:
-        """Open the journal; a new sweep's folder gets its name now, in one step, or not at all."""
-        if not self._job.staging:
-            return Journal(self._folder)
+    def _begin(self, program: Program) -> Journal:
+        """Begin a new sweep: its folder gets its name in one step, its journal's first event already in it.
+
+        Survives: there is no sweep of the name, or a whole one that has begun.
+        """
         staging = Path(self._job.staging)
         (staging / "sweep.json").write_text(json.dumps(self._job.spec, indent=1))
         write_sources(program.sources, staging / "code")
+        with Journal(staging) as journal:
+            origin = dict(self._job.origin or {})
+            begin(journal, self._spec, versions=installed_versions(), origin=origin, secrets=self._secrets)
         try:
             sweeps.settle(staging, self._folder)
         except OSError as error:
             raise BadInput(f"the sweep name {self._spec.name!r} is already used: {self._folder} exists") from error
         return Journal(self._folder)
+
+    def _ledger(self, journal: Journal) -> Ledger:
+        """Take up the sweep: a new one that has just begun, or one that another driver has left."""
+        if self._job.staging:
+            with Reader(self._folder) as reader:
+                return Ledger(journal, self._spec, reader.after(), secrets=self._secrets)
+        discard(self._folder, self._began_ns)
+        return begin(journal, self._spec, versions=installed_versions(), origin={}, secrets=self._secrets)
 
     def _slots(self, machine: Node) -> int:
         """Return how many trials run at a time.

@@ -108,6 +108,7 @@ class Engine:
         self._interrupted = interrupted
         self._watch = watch
         self._placed: dict[str, tuple[int, int]] = {}
+        self._slot_of: dict[tuple[int, int], str] = {}
         self._seen: dict[str, int] = {}
         self._looked_at = -math.inf
         self.heard = False
@@ -137,7 +138,10 @@ class Engine:
                     self._ledger.record(*events)
                 case Start(number=number):
                     live = self._ledger.state.live[number]
-                    start = AttemptStarted(trial=number, attempt=live.next_attempt, round=live.round)
+                    divisor = self._ledger.state.batch_divisor(number)
+                    start = AttemptStarted(
+                        trial=number, attempt=live.next_attempt, round=live.round, batch_divisor=divisor
+                    )
                     return self._place(tune_id, [start])
                 case Finish():
                     return self._finish(command)
@@ -150,6 +154,8 @@ class Engine:
         if placed is None:
             return True
         number, attempt = placed
+        if messages and "slot" in messages[-1]:
+            self._slot_of[placed] = str(messages[-1]["slot"])
         for message in messages:
             if message["type"] == "timed":  # of the trial before, which the driver had stopped
                 self._time(message["trial"], message["attempt"], message)
@@ -174,6 +180,7 @@ class Engine:
         if live is not None and live.placed and live.attempt == attempt:
             why = "its worker or machine was lost" if lost else "its worker ended without saying how"
             self._end_attempt(number, attempt, Cause.LOST, why)
+        self._slot_of.pop((number, attempt), None)
 
     def tick(self) -> None:
         """Do what time brings: commit reports, spend the budget, hear requests and signals."""
@@ -230,6 +237,7 @@ class Engine:
             specs=tuple(known[key].to_json() for key in live.params if key in known),
             rungs=self._ledger.spec.rungs(live.number),
             keep_above=best[-1].value if len(best) >= self._ledger.state.rules.keep else None,
+            batch_divisor=start.batch_divisor,
             resume_from=place_of_trial(self._checkpoints, live.number) if live.attempt > 1 else "",
             reported=live.epoch,
         )
@@ -335,7 +343,10 @@ class Engine:
         self._remove_leftovers()
 
     def _end_attempt(self, number: int, attempt: int, cause: Cause, why: str, traceback: str = "") -> None:
-        self._ledger.record(AttemptEnded(trial=number, attempt=attempt, cause=cause, why=why, traceback=traceback))
+        slot = self._slot_of.get((number, attempt), "")
+        self._ledger.record(
+            AttemptEnded(trial=number, attempt=attempt, cause=cause, why=why, traceback=traceback, slot=slot)
+        )
 
     def _remove_leftovers(self) -> None:
         """Remove what trials that have ended leave, but for the weights of the best."""

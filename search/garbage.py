@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
-
-import typer
 
 from ..cluster.leftovers import Removed, remove_drafts, remove_leftovers
 from ..cluster.memory import size_in_words
@@ -17,6 +14,7 @@ from . import sweeps
 from .core import replay
 from .settings import checkpoints_of
 from .spec import SweepSpec
+from .terminal import echo, echo_json
 
 
 def gc_command(name: str, home: Path | None, *, as_json: bool) -> None:
@@ -29,14 +27,15 @@ def gc_command(name: str, home: Path | None, *, as_json: bool) -> None:
         BadInput: there is no such sweep.
     """
     folder = sweeps.find(sweeps.home_folder(home), name)
+    sweeps.check_own(folder)
     with _held(folder, name):
         removed = collect(folder)
     if as_json:
-        typer.echo(json.dumps({"trials": removed.trials, "bytes": removed.bytes}))
+        echo_json({"trials": removed.trials, "bytes": removed.bytes})
     elif removed.bytes:
-        typer.echo(f"{name}: removed {size_in_words(removed.bytes)} that nothing needs any more")
+        echo(f"{name}: removed {size_in_words(removed.bytes)} that nothing needs any more")
     else:
-        typer.echo(f"{name}: nothing to remove")
+        echo(f"{name}: nothing to remove")
 
 
 def collect(folder: Path) -> Removed:

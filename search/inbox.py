@@ -24,6 +24,13 @@ def post(sweep: Path, request: dict[str, Any]) -> None:
     draft.replace(folder / f"{name}.json")
 
 
+def discard(sweep: Path, before_ns: int) -> None:
+    """Remove requests that were left before that time (nanoseconds since 1970): they were for a driver that has ended."""
+    for path in (sweep / FOLDER).glob("*.json"):
+        if int(path.name.partition("-")[0]) < before_ns:
+            path.unlink(missing_ok=True)
+
+
 def take(sweep: Path) -> list[dict[str, Any]]:
     """Return the requests that are there, oldest first, and remove them; what does not read as one is dropped."""
     requests: list[dict[str, Any]] = []

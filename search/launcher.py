@@ -6,6 +6,7 @@ It imports nothing heavy and holds nothing: killed, it leaves the driver at work
 from __future__ import annotations
 
 import json
+import math
 import os
 import shutil
 import signal
@@ -28,53 +29,95 @@ from ..trackers.history import History
 from ..trackers.journal import Reader
 from ..trackers.status import delivery_status
 from .job import SCRATCH, Job
+from .lasting import lasting_terminal
 from .live import View, last_words, view
-from .terminal import Terminal
+from .signals import exit_code, handle
 
 POLL_S = 0.1
+END_S = 9.0
+"""A driver that a signal has not ended after so long is killed: what it journaled is safe."""
 DELIVERY_S = 60.0
 """After the sweep's end the command gives MLflow up when nothing more was delivered for so long."""
 INTERRUPTED_S = 8.0
-"""An interrupted command waits no longer for MLflow."""
+"""After the signal an interrupted command waits no longer for MLflow."""
 
 
 @final
 @dataclass(slots=True)
 class _Run:
-    """What is known of a driver that was started."""
+    """What is known of a driver that was started, and the signals that came for it."""
 
-    process: subprocess.Popen[bytes]
-    channel: int
+    process: subprocess.Popen[bytes] | None = None
+    channel: int = -1
     signals: int = 0
+    signal: int = 0
+    signalled_at: float = math.inf
     started: bool = False
     error: str = ""
     error_code: int = 0
     text: str = ""
 
+    def on_signal(self, number: int, frame: FrameType | None) -> None:
+        """Hand the first signal on; at the second, end everything. A terminal that closes may say so twice."""
+        del frame
+        if self.signals and number == signal.SIGHUP:
+            return
+        self.signals += 1
+        if self.signals == 1:
+            self.signal, self.signalled_at = number, time.monotonic()
+            self.hand_on()
+        elif self.process is not None:
+            self.process.kill()
+
+    def hand_on(self) -> None:
+        """Give the driver the signal that has come."""
+        if self.process is not None and self.signal:
+            self.process.send_signal(signal.SIGTERM if self.signal == signal.SIGTERM else signal.SIGINT)
+
+    def overdue(self, limit_s: float) -> bool:
+        """Say whether a signal came so long ago."""
+        return time.monotonic() - self.signalled_at > limit_s
+
+    @property
+    def driver(self) -> subprocess.Popen[bytes]:
+        """The process."""
+        assert self.process is not None  # noqa: S101
+        return self.process
+
+    @property
+    def gone(self) -> bool:
+        """Whether the driver has ended."""
+        return self.driver.poll() is not None
+
 
 def launch(job: Job, console: Console, *, detach: bool = False) -> int:
     """Run a job in a driver of its own; return the exit code of the command."""
+    run = _Run()
+    handle(run.on_signal)  # from the first moment: whatever comes must not leave a driver behind
     job = replace(job, scratch=tempfile.mkdtemp(prefix="ks-"))
-    run = _start(job)
+    _start(run, job)
     try:
         with view(console, waiting_for="starting: TensorFlow, Ray and your code") as shown:
             history = _follow(run, job, shown, detach=detach)
+        name = Path(job.folder).name
+        if detach and not run.gone:
+            console.print(f"{name} runs in the background; `kerasweep attach {name}` shows it", highlight=False)
+            return 0
+        if run.error or not run.started:
+            return _not_begun(run, job)
+        return _conclude(run, Path(job.folder), history, console)
     finally:
-        if run.process.poll() is not None:
+        if run.gone:
             clean_up(Path(job.scratch))
             shutil.rmtree(job.staging, ignore_errors=True) if job.staging else None
-    if detach and run.process.poll() is None:
-        console.print(f"{Path(job.folder).name} runs in the background; `kerasweep show {Path(job.folder).name}`")
-        return 0
-    return _conclude(run, job, history, console)
 
 
-def _start(job: Job) -> _Run:
+def _start(run: _Run, job: Job) -> None:
     reading, writing = os.pipe()
     logs = Path(job.staging or job.folder) / "logs"
     logs.mkdir(mode=0o700, parents=True, exist_ok=True)
     log = os.open(logs / "driver.log", os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
-    process = subprocess.Popen(  # noqa: S603
+    process = run.process = subprocess.Popen(  # noqa: S603
         [sys.executable, "-P", "-m", "kerasweep.search.driver", str(writing)],
         stdin=subprocess.PIPE,
         stdout=log,
@@ -88,20 +131,8 @@ def _start(job: Job) -> _Run:
     process.stdin.write(json.dumps(asdict(job)).encode())
     process.stdin.close()
     os.set_blocking(reading, False)
-    run = _Run(process=process, channel=reading)
-
-    def hand_on(number: int, frame: FrameType | None) -> None:
-        """Hand the first signal on; at the second, end everything."""
-        del frame
-        run.signals += 1
-        if run.signals == 1:
-            process.send_signal(signal.SIGTERM if number == signal.SIGTERM else signal.SIGINT)
-        else:
-            process.kill()
-
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, hand_on)
-    return run
+    run.channel = reading
+    run.hand_on()  # one that came before there was a process
 
 
 def _follow(run: _Run, job: Job, shown: View, *, detach: bool) -> History:
@@ -110,10 +141,12 @@ def _follow(run: _Run, job: Job, shown: View, *, detach: bool) -> History:
     reader: Reader | None = None
     ended = False
     while True:
-        gone = run.process.poll() is not None
+        gone = run.gone
+        if run.overdue(END_S) and not gone:
+            run.driver.kill()
         ended = _hear(run) or ended or gone
         if run.started and reader is None:
-            if detach:
+            if detach and not run.signals:
                 return history
             reader = Reader(Path(job.folder))
         if reader is not None:
@@ -149,43 +182,67 @@ def _hear(run: _Run) -> bool:
     return ended
 
 
-def _conclude(run: _Run, job: Job, history: History, console: Console) -> int:
-    name = Path(job.folder).name
-    if run.error or not run.started:
-        return _not_begun(run, name)
+def _conclude(run: _Run, folder: Path, history: History, console: Console) -> int:
+    how = "" if history.ended is not None else exit_in_words(run.driver.wait())
+    code = conclude(folder, history, console, how=how, hurried=lambda: run.signals > 1 or run.overdue(INTERRUPTED_S))
+    return exit_code(run.signal) if history.ended is None and run.signals else code
+
+
+def conclude(
+    folder: Path,
+    history: History,
+    console: Console,
+    *,
+    how: str = "is gone",
+    patience_s: float = DELIVERY_S,
+    hurried: Callable[[], bool] = lambda: False,
+) -> int:
+    """Say how a sweep without a driver stands, wait for MLflow to have it, and return the exit code of its command.
+
+    Args:
+        folder: The sweep's folder.
+        history: All of its journal.
+        console: Where to say it.
+        how: What became of its driver, where the journal does not know.
+        patience_s: So long MLflow may take nothing more before it is given up.
+        hurried: Whether to give it up at once.
+    """
+    name = folder.name
+    if not history.spec:
+        _complain(f"the driver of {name} {how} before the sweep began; `kerasweep rm {name}` removes what it left")
+        return 3
     console.print(last_words(history))
     if history.ended is None:
-        code = run.process.wait()
-        how = exit_in_words(code)
         _complain(f"the driver of {name} {how}; what was journaled is safe: `kerasweep resume {name}`")
-        return 130 if run.signals else 3
+        return 3
     if history.ended.exit_code not in (0, 130, 143):
         _complain(history.ended.why if history.closing else f"no trial of {name} succeeded; `kerasweep show {name}`")
     if history.ended.exit_code in (130, 143):
         _complain(f"{history.ended.why}; nothing is lost: `kerasweep resume {name}`")
-    limit = time.monotonic() + INTERRUPTED_S
-    behind = wait_for_delivery(
-        Path(job.folder), DELIVERY_S, lambda: run.signals > 1 or (run.signals > 0 and time.monotonic() > limit)
-    )
+    behind = wait_for_delivery(folder, patience_s, hurried)
     if behind:
         _complain(behind)
     return history.ended.exit_code or (3 if behind else 0)
 
 
-def _not_begun(run: _Run, name: str) -> int:
+def _not_begun(run: _Run, job: Job) -> int:
+    name = Path(job.folder).name
     if run.error:
         hint = "" if run.error_code == 2 else f": `kerasweep resume {name}`" if run.started else ""
         _complain(run.error + hint)
         return run.error_code
-    code = run.process.wait()
+    code = run.driver.wait()
+    begun = Path(job.folder).exists()
+    left = f"nothing is lost: `kerasweep resume {name}`" if begun else "nothing was left behind"
     if run.signals:
-        return 143 if code == 143 else 130
-    _complain(f"the driver {exit_in_words(code)} before the sweep began; nothing was left behind")
+        _complain(f"{name} was interrupted while it started; {left}")
+        return exit_code(run.signal)
+    _complain(f"the driver {exit_in_words(code)} while it started; {left}")
     return 3
 
 
 def _complain(text: str) -> None:
-    Terminal(stderr=True).print(text, soft_wrap=True)
+    lasting_terminal(stderr=True).print(text, soft_wrap=True)
 
 
 def wait_for_delivery(folder: Path, patience_s: float, hurried: Callable[[], bool] = lambda: False) -> str:

@@ -2,7 +2,8 @@
 
 The study lives in memory and holds what the journal says: replaying the same entries builds the same study. Optuna
 numbers its trials by itself, so a map keeps ours. A trial that runs is a RUNNING one with all that was proposed; when
-it ends that one is withdrawn and a finished one with only what the model used takes its place.
+it ends that one is withdrawn and a finished one with only what the model used takes its place. One that failed is a
+PRUNED one without a value, which Optuna ranks below all that have one: a region that keeps failing is left.
 """
 
 from __future__ import annotations
@@ -31,6 +32,8 @@ MODEL_TRIES = 20
 """So often a sampler that learns is asked for a proposal that keeps to the constraints."""
 MENDING_TRIES = 500
 RANDOM_TRIES = 2_000
+FAILURES = 9
+"""So many failed trials per trial with a value are told to TPE, which takes the best tenth of all for good."""
 CANDIDATES = 24
 """So many candidates TPE draws from its model of good trials, to take the most promising one."""
 
@@ -79,9 +82,12 @@ class OptunaSampler:
         self._constraints = constraints or Constraints()
         self._keys: dict[str, str] = {}
         self._running: dict[int, int] = {}
+        self._asked: dict[int, Mapping[str, Scalar]] = {}
         self._used: dict[int, ParametersUsed] = {}
         self._curves: dict[int, dict[int, float]] = {}
         self._proposed: tuple[int, int] | None = None
+        self._failures: list[optuna.trial.FrozenTrial] = []
+        self._room = 0
         direction = "maximize" if objective.direction == "max" else "minimize"
         self._study: optuna.Study = optuna.create_study(direction=direction)
 
@@ -102,10 +108,12 @@ class OptunaSampler:
         """Take in one journaled event, live or in a replay."""
         match entry.event:
             case TrialAsked() as event:
+                self._asked[event.trial] = event.params
                 if self._proposed != (event.trial, 0):
                     self._add_running(event.trial, event.params, event.attrs)
             case RoundEnded() as event:
                 self.learn([parameter_from_json(spec) for spec in event.specs])
+                self._asked[event.trial] = event.params
                 if self._proposed != (event.trial, event.round + 1):
                     self._withdraw(event.trial)
                     self._add_running(event.trial, event.params, event.attrs)
@@ -251,24 +259,46 @@ class OptunaSampler:
             self._study.tell(asked, state=optuna.trial.TrialState.FAIL)
 
     def _end(self, event: TrialEnded) -> None:
-        import optuna
-
         self._withdraw(event.trial)
+        proposed = self._asked.pop(event.trial, {})
         used = self._used.pop(event.trial, None)
         curve = self._curves.pop(event.trial, {})
         outcome = event.outcome
-        states = {OutcomeKind.COMPLETED: "COMPLETE", OutcomeKind.STOPPED: "PRUNED"}
-        if used is None or outcome.kind not in states or (outcome.kind is OutcomeKind.STOPPED and not curve):
-            return
-        params = {identity(one): used.params[one.name] for one in map(parameter_from_json, used.specs)}
+        if used is not None:
+            proposed = {identity(one): used.params[one.name] for one in map(parameter_from_json, used.specs)}
+        if outcome.kind is OutcomeKind.FAILED:  # where it died before it could say what it used: all that was proposed
+            self._failures.append(self._finished("PRUNED", proposed))
+            self._tell_failures()
+        elif used is not None and outcome.kind is OutcomeKind.COMPLETED:
+            self._tell(self._finished("COMPLETE", proposed, outcome.value, curve))
+        elif used is not None and outcome.kind is OutcomeKind.STOPPED and curve:
+            self._tell(self._finished("PRUNED", proposed, None, curve))
+
+    def _finished(
+        self,
+        state: str,
+        params: Mapping[str, Scalar],
+        value: float | None = None,
+        curve: Mapping[int, float] | None = None,
+    ) -> optuna.trial.FrozenTrial:
+        import optuna
+
         values, distributions = self._internal(params)
-        completed = outcome.kind is OutcomeKind.COMPLETED
-        self._study.add_trial(
-            optuna.trial.create_trial(
-                state=optuna.trial.TrialState[states[outcome.kind]],
-                value=outcome.value if completed else None,
-                params=values,
-                distributions=distributions,
-                intermediate_values=curve,
-            )
+        return optuna.trial.create_trial(
+            state=optuna.trial.TrialState[state],
+            value=value,
+            params=values,
+            distributions=distributions,
+            intermediate_values=dict(curve or {}),
         )
+
+    def _tell(self, trial: optuna.trial.FrozenTrial) -> None:
+        """Tell Optuna of a trial that has a value, and of failures, so few that none is among the best tenth."""
+        self._study.add_trial(trial)
+        self._room += FAILURES
+        self._tell_failures()
+
+    def _tell_failures(self) -> None:
+        told, self._failures = self._failures[: self._room], self._failures[self._room :]
+        self._room -= len(told)
+        self._study.add_trials(told)

@@ -80,13 +80,17 @@ class Cluster:
 @final
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Retry:
-    """How often an attempt is repeated, by cause."""
+    """How often an attempt is repeated, by cause.
+
+    One that ran out of memory is repeated with no other trial beside it, or, by `smaller_batch`, with half the batch size.
+    """
 
     lost: int = 5
     crash: int = 2
     oom: int = 1
     hang: int = 0
     error: int = 0
+    smaller_batch: bool = False
 
 
 @final
@@ -198,7 +202,8 @@ class SweepSpec:
             max_epochs=self.max_epochs,
             first_value_epoch=frequency if isinstance(frequency, int) else 1,
             stop=self.stop,
-            retry={Cause(cause): times for cause, times in asdict(self.retry).items()},
+            retry={Cause(cause): times for cause, times in asdict(self.retry).items() if cause != "smaller_batch"},
+            smaller_batch=self.retry.smaller_batch,
             folds=folds,
             keep=self.keep.best,
         )

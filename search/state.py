@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import final
 
@@ -11,13 +11,17 @@ from ..trackers.events import SweepClosing
 from .objective import Objective
 from .stop import NeverStop, Rungs, StopRule
 
+LOSSES = 3
+"""A node that lost so many attempts, with none that ended otherwise in between, is avoided."""
+
 
 @final
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rules:
     """All that the decisions depend on besides what happened; `retry` says how often a cause is forgiven.
 
-    The weights of the `keep` best trials are kept.
+    `smaller_batch`: a trial that ran out of memory is tried again with half the batch size, else alone. The weights of
+    the `keep` best trials are kept.
     """
 
     objective: Objective
@@ -27,6 +31,7 @@ class Rules:
     first_value_epoch: int = 1
     stop: StopRule = field(default_factory=NeverStop)
     retry: Mapping[Cause, int] = field(default_factory=dict[Cause, int])
+    smaller_batch: bool = False
     folds: bool = False
     keep: int = 3
 
@@ -61,6 +66,11 @@ class Live:
     epoch: int = 0
     spent: Mapping[Cause, int] = field(default_factory=dict[Cause, int])
 
+    @property
+    def ran_out(self) -> int:
+        """How often its memory did not suffice."""
+        return self.spent.get(Cause.OOM, 0)
+
 
 @final
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,6 +98,7 @@ class State:
     objective_seen: bool = False
     first_failures: tuple[str, ...] = ()
     infeasible_in_a_row: int = 0
+    losses: Mapping[str, int] = field(default_factory=dict[str, int])
     closing: SweepClosing | None = None
     finished: bool = False
     spent_s: float = 0.0
@@ -106,3 +117,16 @@ class State:
     def placed(self) -> list[Live]:
         """The trials on slots."""
         return [live for live in self.live.values() if live.placed]
+
+    def avoided(self, nodes: Collection[str]) -> set[str]:
+        """Return those of the nodes on which no trial is to be placed: they keep losing them, and there are others."""
+        bad = {node for node in nodes if self.losses.get(node, 0) >= LOSSES}
+        return bad if bad < set(nodes) else set()
+
+    def needs_all(self, number: int) -> bool:
+        """Say whether a trial must run alone: the memory did not suffice while others ran."""
+        return self.live[number].ran_out > 0 and not self.rules.smaller_batch
+
+    def batch_divisor(self, number: int) -> int:
+        """Return what a trial's batch size is divided by."""
+        return 2 ** self.live[number].ran_out if self.rules.smaller_batch else 1

@@ -85,6 +85,7 @@ def _spec(form: SweepForm, keys: set[object], path: Path, home: Path) -> SweepSp
             _check_code(key, code, path.parent)
     name = form.name or _default_name(path)
     fit, searched = fit_arguments(form.fit)
+    check_smaller_batch(form.retry.smaller_batch, form.fit)
     spec = SweepSpec(
         name=name,
         folder=str(path.parent),
@@ -159,6 +160,17 @@ def check_loop(keras: KerasForm, fit: Mapping[Any, Any]) -> None:
         raise BadForm(
             "'fit.folds' cannot stand beside 'train'; split the data in the loop", ("fit", "folds"), at_key=True
         )
+
+
+def check_smaller_batch(wanted: bool, fit: Mapping[Any, Any]) -> None:
+    """Refuse to halve a batch size that `fit` is not given: that of a dataset is its own.
+
+    Raises:
+        BadForm: it is not.
+    """
+    if wanted and "batch_size" not in fit:
+        mend = "give it, as `fit: {batch_size: 32}`, or leave 'smaller_batch' out: the trial is then repeated alone"
+        raise BadForm(f"'retry.smaller_batch' needs 'fit.batch_size'; {mend}", ("retry", "smaller_batch"), at_key=True)
 
 
 def keras_settings(form: KerasForm) -> KerasSettings:

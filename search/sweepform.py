@@ -113,6 +113,7 @@ class RetryForm(Form):
     oom: ZeroOrMore = Field(default=1, description=_TIMES)
     hang: ZeroOrMore = Field(default=0, description=_TIMES)
     error: ZeroOrMore = Field(default=0, description=_TIMES)
+    smaller_batch: bool = Field(default=False, description="true or false")
 
 
 class ParallelForm(Form):

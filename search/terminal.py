@@ -10,7 +10,7 @@ import json
 import re
 import sys
 from collections.abc import Iterable
-from typing import Any, final
+from typing import IO, Any, final
 
 from rich.console import Console, ConsoleOptions, RenderableType
 from rich.segment import Segment
@@ -27,8 +27,12 @@ class Terminal(Console):
     that no way of printing can be forgotten.
     """
 
-    def __init__(self, *, stderr: bool = False) -> None:
-        super().__init__(stderr=stderr, markup=False, emoji=False, highlight=False)
+    def __init__(
+        self, *, stderr: bool = False, file: IO[str] | None = None, force_terminal: bool | None = None
+    ) -> None:
+        super().__init__(
+            stderr=stderr, file=file, force_terminal=force_terminal, markup=False, emoji=False, highlight=False
+        )
 
     def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterable[Segment]:
         """Render as rich does, with the texts cleaned; its own control codes are segments of another kind."""

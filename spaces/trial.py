@@ -43,6 +43,7 @@ class Assignment:
     `params` holds a value for every parameter that the driver knows, active or not, by the parameter's identity;
     `specs` are these parameters, for code that looks at a value before it says what it is.
     `keep_above` is the objective's value from which the trial's best weights are worth writing (None: always).
+    `batch_divisor`: the batch size is divided by so much, since the memory did not suffice for all of it.
     `resume_from` is where an earlier attempt may have left checkpoints; `reported` the epochs that are journaled.
     """
 
@@ -54,6 +55,7 @@ class Assignment:
     specs: tuple[Mapping[str, Json], ...] = ()
     rungs: tuple[int, ...] = ()
     keep_above: float | None = None
+    batch_divisor: int = 1
     resume_from: str = ""
     reported: int = 0
 

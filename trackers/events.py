@@ -89,11 +89,15 @@ class TrialAsked(_Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AttemptStarted(_Event):
-    """A slot was given the trial; a round above 0 is a further pass of late binding within one attempt."""
+    """A slot was given the trial; a round above 0 is a further pass of late binding within one attempt.
+
+    `batch_divisor`: the batch size is divided by so much, since an attempt before ran out of memory.
+    """
 
     trial: int
     attempt: int
     round: int = 0
+    batch_divisor: int = 1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -156,7 +160,7 @@ class Reported(_Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AttemptEnded(_Event):
-    """An attempt ended without deciding its trial."""
+    """An attempt ended without deciding its trial; `slot`: where it was, `node-pid`, as far as it has said so."""
 
     nested: ClassVar[Readers] = {"cause": Cause}
 
@@ -165,6 +169,7 @@ class AttemptEnded(_Event):
     cause: Cause
     why: str
     traceback: str = ""
+    slot: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -47,6 +47,7 @@ class TrialRecord:
     causes: list[Cause] = field(default_factory=list[Cause])
     timings: list[Mapping[str, Any]] = field(default_factory=list[Mapping[str, Any]])
     reproduced: bool = True
+    batch_divisor: int = 1
 
     @property
     def state(self) -> str:
@@ -120,7 +121,7 @@ def _apply_to_trial(
 ) -> None:
     match event:
         case AttemptStarted():
-            record.running, record.attempt = True, event.attempt
+            record.running, record.attempt, record.batch_divisor = True, event.attempt, event.batch_divisor
             record.started_at = at if record.started_at is None else record.started_at
         case RoundEnded():
             pass

@@ -105,6 +105,8 @@ def trial_tags(history: History, record: TrialRecord, parent: str) -> dict[str, 
             tags["reason"] = one_line(redact(record.outcome.reason), _REASON_LIMIT)
     if not record.reproduced:
         tags["reproduced"] = "false"
+    if record.batch_divisor > 1:
+        tags["batch_divisor"] = str(record.batch_divisor)
     return cleaned_tags(tags)
 
 

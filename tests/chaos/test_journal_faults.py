@@ -272,6 +272,26 @@ def test_however_little_room_is_left_a_commit_is_whole_or_not_there(home: Path) 
         assert [one.event for one in entries(folder)] == [Noticed(text="before"), Noticed(text="after")]
 
 
+@pytest.mark.usefixtures("quiet")
+def test_reports_whose_own_commit_finds_no_room_are_in_the_next(home: Path) -> None:
+    """A failed `tick` loses no report and leaves no gap in the numbers."""
+    world = World(home)
+    with Journal(home, connect=world.connect) as journal:
+        journal.append_soon(Noticed(text="a report"))
+
+        def touch(_what: str) -> None:
+            raise sqlite3.OperationalError("database or disk is full")
+
+        world.touch = touch
+        for _ in range(5):
+            time.monotonic()  # a second passes
+        with pytest.raises(Infrastructure, match="disk is full"):
+            journal.tick()
+        world.touch = lambda _what: None
+        journal.append(Noticed(text="an end"))
+    assert [one.event for one in entries(home)] == [Noticed(text="a report"), Noticed(text="an end")]
+
+
 @pytest.fixture
 def small_disk(tmp_path: Path) -> Iterator[Path]:
     """Return a file system of half a megabyte."""

@@ -15,6 +15,7 @@ class FakeTrial:
     """Notes what it is told; `stopped` ends it."""
 
     def __init__(self) -> None:
+        self.number = 0
         self.epoch = 0
         self.batches = 0
         self.stopped = False

@@ -66,7 +66,7 @@ class FakeTrainer:
 
     def end(self, assignment: Assignment, kind: str = "completed") -> None:
         """Say that the trial is over."""
-        self.say("ended", assignment, kind=kind)
+        self.say("ended", assignment, kind=kind, reason="")
 
     def die(self) -> None:
         """Go away."""
@@ -145,7 +145,8 @@ class Bench:
         self.server = FakeServer(folder / "s.sock")
         fields: dict[str, Any] = {"program": {}, "settings": {"metric": "loss"}, "logs": "logs", "chunk_s": 0.02}
         fields |= {"socket": str(self.server.path), **setup}
-        self.slot = Slot(SlotSetup(**fields), clock=self.clock)
+        self.killed = 0
+        self.slot = Slot(SlotSetup(**fields), clock=self.clock, oom_kills=lambda: self.killed)
 
     def begin(self, assignment: Assignment, index: int = 0) -> FakeTrainer:
         """Assign a trial and see it through to the trainer, which is made where it is new."""
@@ -156,6 +157,13 @@ class Bench:
             trainer.ready()
         self.started(trainer, assignment)
         return trainer
+
+    def watch(self, seconds: float) -> None:
+        """Let time pass while the slot is being stepped."""
+        self.clock.skipped += seconds
+        looked_at = self.slot._looked_at  # pyright: ignore[reportPrivateUsage]
+        assert looked_at is not None
+        self.slot._looked_at = looked_at + seconds  # pyright: ignore[reportPrivateUsage]
 
     def make_chunks_long(self) -> None:
         """Let a step that has nothing else to return for take a minute."""
@@ -469,10 +477,10 @@ def test_a_trial_over_its_time_is_ended(make: Make) -> None:
     """However busy it is, `limits.trial_s` holds; its process is killed."""
     bench = make(trial_s=100.0)
     trainer = bench.begin(trial())
-    bench.clock.skipped += 99.0
+    bench.watch(99.0)
     trainer.link.send({"type": "beat", "batches": 10})
     assert bench.slot.step() == ([], False)
-    bench.clock.skipped += 2.0
+    bench.watch(2.0)
     trainer.link.send({"type": "beat", "batches": 11})
     ended = bench.ended()
     assert (ended["kind"], ended["reason"]) == ("hang", "it took more than limits.trial_s (100 s)")
@@ -484,16 +492,16 @@ def test_a_trial_that_does_no_batch_is_ended(make: Make) -> None:
     bench = make(silence_s=100.0)
     trainer = bench.begin(trial())
     for batches in (1, 2):
-        bench.clock.skipped += 90.0
+        bench.watch(90.0)
         trainer.link.send({"type": "beat", "batches": batches})
         bench.until(lambda messages, done: bench.slot._heard > bench.clock() - 50)  # pyright: ignore[reportPrivateUsage]
-    bench.clock.skipped += 90.0
+    bench.watch(90.0)
     trainer.report(trial(), 1)
     bench.until(lambda messages, done: messages)
-    bench.clock.skipped += 90.0
+    bench.watch(90.0)
     trainer.link.send({"type": "beat", "batches": 2})
     assert bench.slot.step() == ([], False)
-    bench.clock.skipped += 20.0
+    bench.watch(20.0)
     trainer.link.send({"type": "beat", "batches": 2})
     ended = bench.ended()
     assert (ended["kind"], ended["reason"]) == ("hang", "no batch was done in limits.silence_s (100 s)")
@@ -518,6 +526,47 @@ def test_a_trial_over_its_memory_is_ended(make: Make, monkeypatch: pytest.Monkey
     assert trainer.is_killed()
 
 
+def test_time_in_which_the_driver_was_stopped_counts_for_no_limit(make: Make) -> None:
+    """A driver that was asleep for an hour finds its trial as it was: it asked for no step in that time."""
+    bench = make(trial_s=100.0, silence_s=100.0)
+    trainer = bench.begin(trial())
+    bench.watch(60.0)
+    bench.clock.skipped += 3600.0
+    trainer.link.send({"type": "beat", "batches": 0})
+    assert bench.slot.step() == ([], False)
+    bench.watch(60.0)
+    assert bench.ended()["kind"] == "hang"
+
+
+def test_a_trainer_that_the_kernel_kills_for_memory_is_out_of_memory(
+    make: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """SIGKILL is a crash like another, unless the kernel has counted a kill for want of memory; the peak is named."""
+
+    def resident_bytes(self: slots.Trainer) -> int:
+        return 3_210_000_000
+
+    monkeypatch.setattr(slots.Trainer, "resident_bytes", resident_bytes)
+    bench = make()
+    bench.killed = 7
+    for index, (kills, kind) in enumerate([(0, "crash"), (1, "oom")]):
+        trainer = bench.begin(trial(index), index)
+        assert bench.slot.step() == ([], False)
+        bench.killed += kills
+        bench.server.exits[trainer.process.pid] = -signal.SIGKILL
+        trainer.die()
+        ended = bench.ended()
+        assert ended["kind"] == kind
+        assert "was killed by SIGKILL" in ended["reason"]
+        assert ("by the kernel for want of memory; its process took up to 3.21 GB" in ended["reason"]) == (kills > 0)
+
+
+def test_what_the_kernel_counts_is_read() -> None:
+    """The number of kills for want of memory is there, and does not fall."""
+    before = slots.oom_kills()
+    assert 0 <= before <= slots.oom_kills()
+
+
 def test_a_living_process_occupies_memory_and_a_dead_one_none(make: Make) -> None:
     """The measure is the kernel's."""
     bench = make()
@@ -534,7 +583,9 @@ def test_a_trainer_that_ran_out_of_memory_is_not_used_again(make: Make) -> None:
     bench = make()
     trainer = bench.begin(trial(0))
     trainer.end(trial(0), "oom")
-    assert bench.ended()["kind"] == "oom"
+    ended = bench.ended()
+    assert ended["kind"] == "oom"
+    assert "its process took up to 0.0" in ended["reason"]
     assert trainer.is_killed()
     bench.slot.assign(trial(1))
     bench.until(lambda messages, done: len(bench.server.trainers) == 2)
@@ -609,6 +660,22 @@ def test_a_slot_that_closes_lets_its_trainers_go(make: Make, leaky: None) -> Non
     assert old.is_closed()
     spare.expect("setup")
     assert spare.is_closed()
+
+
+def test_a_trial_that_runs_when_the_slot_closes_may_be_gone_on_with(make: Make) -> None:
+    """It is asked for a checkpoint; one that gives its place to another trial is over, and is not."""
+    bench = make()
+    trainer = bench.begin(trial(0))
+    bench.slot.assign(trial(1))
+    assert trainer.expect("stop")["checkpoint"] is False
+    trainer.end(trial(0), "stopped")
+    bench.started(trainer, trial(1))
+    closing = threading.Thread(target=bench.slot.close)
+    closing.start()
+    assert trainer.expect("stop")["checkpoint"] is True
+    trainer.end(trial(1), "stopped")
+    closing.join()
+    assert trainer.is_closed()
 
 
 def test_a_slot_whose_fork_server_is_gone_starts_its_own(

@@ -56,8 +56,8 @@ def test_run_trial_that_adds_an_argument_of_fit(tmp_path: Path) -> None:
     class Batches(keras_tuner.RandomSearch):
         def run_trial(self, trial: Any, *args: Any, **kwargs: Any) -> Any:
             kwargs["batch_size"] = trial.hyperparameters.Int("batch_size", 8, 32, step=8)
-            returned: Any = super().run_trial(trial, *args, **kwargs)
-            return returned
+            parent: Any = super()
+            return parent.run_trial(trial, *args, **kwargs)
 
     tuner = Batches(build, objective="val_accuracy", max_trials=7)
     said = run(tuner, settings=with_settings(fit={"epochs": 3}, weights=str(tmp_path)))
@@ -190,7 +190,7 @@ def test_what_a_tuner_was_made_with_is_asked_of_the_sweep() -> None:
         tune_new_entries=False,
         max_retries_per_trial=2,
     )
-    asked = asked_of(tuner)
+    asked: Any = asked_of(tuner)
     assert (str(asked.objective.name), asked.trials, asked.retries) == ("val_loss", 7, 2)
     assert [(one.name, one.min_value) for one in asked.hyperparameters.space] == [("units", 4)]
     assert asked.undeclared == "default"

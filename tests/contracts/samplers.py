@@ -290,11 +290,17 @@ class SamplerContract(ABC):
 
     @settings(max_examples=10)
     @given(st.lists(st.sampled_from(KINDS), min_size=1, max_size=12), st.integers(0, 1000))
-    def test_only_completed_and_stopped_trials_are_learned_from(self, kinds: list[OutcomeKind], seed: int) -> None:
-        """NaN, failed, infeasible, lost and interrupted trials are none that Optuna takes for a result."""
-        names = [one.state.name for one in finished(self.sweep(kinds, seed=seed).sampler)]
+    def test_only_completed_stopped_and_failed_trials_are_learned_from(
+        self, kinds: list[OutcomeKind], seed: int
+    ) -> None:
+        """A failed one has no value, and there are nine per value at most; infeasible, lost and interrupted tell nothing."""
+        trials = finished(self.sweep(kinds, seed=seed).sampler)
+        names = [one.state.name for one in trials]
+        stopped = kinds.count(OutcomeKind.STOPPED)
+        valued = stopped + kinds.count(OutcomeKind.COMPLETED)
         assert names.count("COMPLETE") == kinds.count(OutcomeKind.COMPLETED)
-        assert names.count("PRUNED") == kinds.count(OutcomeKind.STOPPED)
+        assert names.count("PRUNED") == stopped + min(kinds.count(OutcomeKind.FAILED), 9 * valued)
+        assert sum(bool(one.intermediate_values) for one in trials if one.state.name == "PRUNED") == stopped
         assert all(one.state.is_finished() for one in study_of(self.sweep(kinds, seed=seed).sampler))
 
     def test_values_that_are_no_numbers_are_not_learned_from(self) -> None:

@@ -10,7 +10,7 @@ import textwrap
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import psutil
 
@@ -71,12 +71,12 @@ class Rig:
         (home / "sweep.yaml").write_text(textwrap.dedent(sweep))
         self.launcher: subprocess.Popen[str] | None = None
 
-    def start(self, *arguments: str) -> subprocess.Popen[str]:
+    def start(self, *arguments: str, output: IO[str] | None = None) -> subprocess.Popen[str]:
         """Start `kerasweep` without waiting for it."""
         self.launcher = subprocess.Popen(
             [KERASWEEP, *(arguments or ("run", "sweep.yaml"))],
             cwd=self.home,
-            stdout=subprocess.PIPE,
+            stdout=output or subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
             start_new_session=True,
@@ -112,20 +112,12 @@ class Rig:
         return history
 
     def processes(self, role: str) -> list[psutil.Process]:
-        """Return the sweep's living processes of a role: driver, tracker, forkserver, trainer, actor, raylet."""
-        return [process for process in self.all_processes() if _role(process) == role]
+        """Return the sweep's living processes of a role: driver, tracker, forkserver, trainer, actor, raylet, gcs."""
+        return [process for process in self.all_processes() if role_of(process) == role]
 
     def all_processes(self) -> list[psutil.Process]:
         """Return every living process whose command line, environment or working folder names this sweep."""
-        found: list[psutil.Process] = []
-        for process in psutil.process_iter():
-            try:
-                mine = process.environ().get("KERASWEEP_RIG") == str(self.home)
-                if mine and process.status() != psutil.STATUS_ZOMBIE and process.pid != os.getpid():
-                    found.append(process)
-            except psutil.Error:
-                continue
-        return found
+        return processes_of(self.home)
 
     def kill(self, role: str) -> int:
         """Kill one process of a role with SIGKILL; return its pid."""
@@ -142,7 +134,21 @@ class Rig:
                 continue
 
 
-def _role(process: psutil.Process) -> str:
+def processes_of(home: Path) -> list[psutil.Process]:
+    """Return every living process that was started for the sweep in a folder, by a mark in its environment."""
+    found: list[psutil.Process] = []
+    for process in psutil.process_iter():
+        try:
+            mine = process.environ().get("KERASWEEP_RIG") == str(home)
+            if mine and process.status() != psutil.STATUS_ZOMBIE and process.pid != os.getpid():
+                found.append(process)
+        except psutil.Error:
+            continue
+    return found
+
+
+def role_of(process: psutil.Process) -> str:
+    """Return what a process is to its sweep; empty where that cannot be told."""
     try:
         words, name = " ".join(process.cmdline()), process.name()
         parent = process.parent()
@@ -157,7 +163,7 @@ def _role(process: psutil.Process) -> str:
         return "tracker"
     if "ray::SlotActor" in words or "ray::SlotActor" in name:
         return "actor"
-    return "raylet" if name == "raylet" else ""
+    return {"raylet": "raylet", "gcs_server": "gcs"}.get(name, "")
 
 
 def check_journal(folder: Path, *, trials: int) -> History:

@@ -137,7 +137,8 @@ def check(sweep: Rig, undisturbed: Rig, *, attempts: int) -> None:
 
 def same_weights(one: Result, other: Result) -> bool:
     """Say whether the best models of two sweeps have the same weights."""
-    first, second = one.best.model().get_weights(), other.best.model().get_weights()
+    models: list[Any] = [one.best.model(), other.best.model()]
+    first, second = (model.get_weights() for model in models)
     return all((a == b).all() for a, b in zip(first, second, strict=True))
 
 

@@ -40,6 +40,7 @@ from kerasweep.trackers.events import (
     SweepEnded,
     SweepResumed,
     SweepStarted,
+    Timed,
     TrialAsked,
     TrialEnded,
 )
@@ -304,7 +305,83 @@ def test_each_cause_has_its_own_retries(cause: Cause, kind: OutcomeKind, forgive
         assert search.free() == Start(0)
         search.start(0, attempt + 1)
     outcome = only_end(search.fail(0, cause, why="the end", attempt=forgiven + 1))
-    assert outcome == Outcome(kind=kind, reason="the end", traceback="Traceback")
+    times = f" ({forgiven + 1} times)" if forgiven else ""
+    assert outcome == Outcome(kind=kind, reason=f"the end{times}", traceback="Traceback")
+
+
+def test_a_trial_that_ran_out_of_memory_is_repeated_alone() -> None:
+    """It waits until no other trial runs, and while it runs no other begins; then the sweep goes on as before."""
+    search = Search(retry={Cause.OOM: 1})
+    search.ask(0)
+    search.ask(1)
+    search.fail(0, Cause.OOM)
+    assert search.free() == Wait()
+    search.report(1, 1, acc=0.5)
+    search.complete(1)
+    assert search.free() == Start(0)
+    search.start(0, attempt=2)
+    assert search.free() == Wait()
+    assert search.state.batch_divisor(0) == 1
+    outcome = only_end(search.fail(0, Cause.OOM, why="it took 3 GB", attempt=2))
+    assert (outcome.kind, outcome.reason) == (OutcomeKind.FAILED, "it took 3 GB (2 times)")
+    search.end(0, outcome)
+    assert search.free() == Ask(2)
+
+
+def test_a_lone_trial_stays_alone_over_rounds_and_other_losses() -> None:
+    """What it is repeated for later changes nothing in its want of memory."""
+    search = Search(retry={Cause.OOM: 1, Cause.LOST: 1})
+    search.ask(0)
+    search.ask(1)
+    search.fail(0, Cause.OOM)
+    search.tell(RoundEnded(trial=1, attempt=1, round=0, specs=(), params={"id": 1}))
+    assert search.free() == Start(1)
+    search.start(1, round=1)
+    assert search.free() == Wait()
+    search.fail(1, Cause.LOST)
+    assert search.free() == Start(0)
+    search.start(0, attempt=2)
+    search.fail(0, Cause.LOST, attempt=2)
+    assert search.free() == Start(1)
+    search.start(1, attempt=2)
+    assert search.free() == Wait()
+
+
+def test_a_trial_that_ran_out_of_memory_may_be_repeated_with_half_the_batch() -> None:
+    """Where that is allowed it waits for nobody, and each further time halves the batch again."""
+    search = Search(retry={Cause.OOM: 2}, smaller_batch=True)
+    search.ask(0)
+    search.ask(1)
+    for attempt, divisor in enumerate([1, 2, 4], 1):
+        assert search.state.batch_divisor(0) == divisor
+        assert search.state.batch_divisor(1) == 1
+        end = search.fail(0, Cause.OOM, attempt=attempt)
+        if attempt < 3:
+            assert search.free() == Start(0)
+            search.start(0, attempt=attempt + 1)
+    assert only_end(end).kind is OutcomeKind.FAILED
+
+
+def test_a_node_that_keeps_losing_trials_is_avoided() -> None:
+    """Three losses in a row, unless there is no other node; an attempt that ends there in any other way clears it."""
+    search = Search(retry={Cause.LOST: 9}, trials=1)
+    nodes = ["good", "bad"]
+
+    def lose(attempt: int, node: str, cause: Cause = Cause.LOST) -> set[str]:
+        search.tell(AttemptEnded(trial=0, attempt=attempt, cause=cause, why="", slot=f"{node}-17"))
+        search.start(0, attempt + 1)
+        return search.state.avoided(nodes)
+
+    search.ask(0)
+    assert lose(1, "bad") == lose(2, "good") == lose(3, "bad") == set()
+    assert lose(4, "bad") == {"bad"}
+    assert search.state.avoided(["bad"]) == set()
+    search.tell(SweepResumed(spec={}))
+    assert search.state.avoided(nodes) == {"bad"}
+    search.tell(Timed(trial=0, attempt=5, slot="bad-17", pid=1, times={}))
+    assert search.state.avoided(nodes) == set()
+    assert lose(5, "") == set()
+    assert search.state.losses == {"good": 1}
 
 
 def test_causes_do_not_add_up() -> None:

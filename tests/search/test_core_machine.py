@@ -66,6 +66,7 @@ class Sweep(RuleBasedStateMachine):
         direction=st.sampled_from(Direction),
         at=st.sampled_from(At),
         retry=st.dictionaries(st.sampled_from(Cause), st.integers(0, 2)),
+        smaller_batch=st.booleans(),
     )
     def begin(
         self,
@@ -75,6 +76,7 @@ class Sweep(RuleBasedStateMachine):
         direction: Direction,
         at: At,
         retry: dict[Cause, int],
+        smaller_batch: bool,
     ) -> None:
         """Start the sweep."""
         self.parallel = parallel
@@ -85,6 +87,7 @@ class Sweep(RuleBasedStateMachine):
             max_epochs=MAX_EPOCHS,
             stop=stop,
             retry=retry,
+            smaller_batch=smaller_batch,
         )
         self.book = MemoryBook()
         self.bench = Bench(self.going_by, self.book)
@@ -250,6 +253,13 @@ class Sweep(RuleBasedStateMachine):
         assert sorted([*running, *state.queue]) == sorted(state.live)
         for number, attempt in self.bench.slots.values():
             assert state.live[number].attempt == attempt
+
+    @invariant()
+    def one_that_ran_out_of_memory_runs_alone(self) -> None:
+        """No other trial is on a slot beside it, unless its batch was made smaller."""
+        state = self.bench.state
+        if any(live.spent.get(Cause.OOM) for live in state.placed) and not self.going_by.smaller_batch:
+            assert len(state.placed) == 1
 
     @invariant()
     def a_trial_keeps_what_makes_it_one(self) -> None:

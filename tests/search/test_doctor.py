@@ -11,7 +11,7 @@ import sys
 import tempfile
 import time
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import psutil
 import pytest
@@ -279,7 +279,7 @@ def test_a_probe_that_crashes_is_a_finding(monkeypatch: pytest.MonkeyPatch) -> N
         "-c",
         "import os, sys; print('Illegal instruction', file=sys.stderr); sys.stderr.flush(); os.abort()",
     ]
-    real = subprocess.run
+    real = cast(Any, subprocess.run)
 
     def run(_: Any, **named: Any) -> Any:
         return real(crash, **named)

@@ -25,6 +25,7 @@ from kerasweep.spaces.trial import Assignment, Cause, Outcome, OutcomeKind
 from kerasweep.trackers.events import AttemptEnded, AttemptStarted, Entry, SweepResumed, SweepStarted, TrialAsked
 from kerasweep.trackers.history import History
 from kerasweep.trackers.journal import Journal, Reader
+from kerasweep.trackers.mirror import trial_tags
 
 from .specs import X, spec
 
@@ -534,8 +535,34 @@ def test_attempts_are_forgiven_by_cause(make: Make, cause: str, times: int, stat
         tune.done(one)
     trial = tune.history().trials[0]
     assert trial.outcome is not None
-    assert (trial.state, trial.outcome.reason, trial.outcome.traceback) == (state, "it broke", "where")
+    why = f"it broke ({times + 1} times)" if times else "it broke"
+    assert (trial.state, trial.outcome.reason, trial.outcome.traceback) == (state, why, "where")
     assert [str(one) for one in trial.causes] == [cause] * (times + 1)
+
+
+def test_a_lost_attempt_is_journaled_with_its_slot(make: Make) -> None:
+    """The slot that spoke last for it; one that was never heard of has none."""
+    tune = make(slots=1)
+    one = tune.place()
+    tune.chunk(one, report(1, 0.5))
+    tune.done(one, lost=True)
+    again = tune.place()
+    tune.done(again, lost=True)
+    ended = [entry.event for entry in tune.entries() if isinstance(entry.event, AttemptEnded)]
+    assert [(event.attempt, event.slot) for event in ended] == [(1, "s"), (2, "")]
+
+
+def test_a_smaller_batch_travels_and_is_journaled(make: Make) -> None:
+    """The slot is told what to divide the batch size by, and MLflow's tag says so."""
+    tune = make(retry=Retry(oom=1, smaller_batch=True))
+    one = tune.place()
+    assert one.batch_divisor == 1
+    tune.chunk(one, failure("oom"))
+    tune.done(one)
+    again = tune.place()
+    assert (again.number, again.attempt, again.batch_divisor) == (0, 2, 2)
+    history = tune.history()
+    assert trial_tags(history, history.trials[0], "parent")["batch_divisor"] == "2"
 
 
 def test_a_trial_that_says_it_failed_is_not_repeated(make: Make) -> None:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import stat
+import time
 from pathlib import Path
 
 import pytest
 
-from kerasweep.search.inbox import FOLDER, post, take
+from kerasweep.search.inbox import FOLDER, discard, post, take
 
 
 def test_requests_are_taken_once_in_their_order(tmp_path: Path) -> None:
@@ -46,3 +47,12 @@ def test_the_inbox_is_its_owners(tmp_path: Path) -> None:
     """Nobody else may steer a sweep."""
     post(tmp_path, {"type": "stop"})
     assert stat.S_IMODE((tmp_path / FOLDER).stat().st_mode) == 0o700
+
+
+def test_requests_to_a_driver_before_are_discarded(tmp_path: Path) -> None:
+    """A stop that came too late must not stop the next driver; one that comes while it starts does."""
+    post(tmp_path, {"type": "stop", "number": 0})
+    began = time.time_ns()
+    post(tmp_path, {"type": "stop", "number": 1})
+    discard(tmp_path, began)
+    assert [one["number"] for one in take(tmp_path)] == [1]

@@ -91,7 +91,11 @@ def test_a_damaged_sweep_can_be_removed(sweep: Path) -> None:
 
 def test_a_removal_that_was_killed_is_finished_by_the_next(sweep: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The name is free at once; what was left of the folder goes with the next `rm` or `run`."""
-    monkeypatch.setattr(removal.shutil, "rmtree", lambda *_, **__: None)
+
+    def die(path: Path, **_: bool) -> None:
+        del path
+
+    monkeypatch.setattr(removal.shutil, "rmtree", die)
     assert command("rm", "mine", "--yes").code == 0
     assert [path.name[:6] for path in sweep.parent.iterdir()] == [".gone-"]
     assert "no sweep 'mine'" in command("show", "mine").error

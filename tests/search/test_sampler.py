@@ -14,7 +14,7 @@ from kerasweep.search.objective import Direction, Objective
 from kerasweep.search.sampler import SAMPLERS, OptunaSampler, derived_seed
 from kerasweep.spaces.constraints import Constraints
 from kerasweep.spaces.known import Declared, Known
-from kerasweep.spaces.parameter import Number
+from kerasweep.spaces.parameter import Number, identity
 from kerasweep.spaces.space import Space
 from kerasweep.spaces.trial import OutcomeKind
 
@@ -77,6 +77,25 @@ class TestTpe(SamplerContract):
                 live.end(number, OutcomeKind.COMPLETED, distance if direction is Direction.MIN else -distance)
             proposals = [float(next(iter(sampler.propose(number).params.values()))) for number in range(40, 60)]
             assert sum(0.6 < one < 1.0 for one in proposals) >= 15
+
+    @pytest.mark.parametrize("said", [True, False], ids=["says what it used", "dies in the build"])
+    @pytest.mark.parametrize("share", [0.5, 0.9], ids=["half fails", "most fails"])
+    def test_a_region_that_keeps_failing_is_left(self, share: float, said: bool) -> None:
+        """Whether or not a trial lived to say what it used; also where the region is most of the space."""
+        x, y = (Number(name=name, min=0.0, max=1.0, integer=False) for name in "xy")
+        live = LiveSweep(self.make([x, y], seed=5))
+        failing: list[bool] = []
+        for number in range(80):
+            proposal = live.ask(number)
+            values = {key: float(value) for key, value in proposal.params.items()}
+            fails = values[identity(x)] < share
+            failing.append(fails)
+            if said or not fails:
+                live.use(number, proposal)
+            kind = OutcomeKind.FAILED if fails else OutcomeKind.COMPLETED
+            live.end(number, kind, None if fails else values[identity(y)])
+        assert sum(failing[:10]) >= 10 * share - 3
+        assert sum(failing[40:]) <= (8 if share == 0.5 else 28)  # of 40; at random, 20 and 36 would
 
     def test_it_goes_where_the_values_are_within_the_constraints(self) -> None:
         """Where the best is forbidden, it proposes what is nearest to it, not just anything that is allowed."""

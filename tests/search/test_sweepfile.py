@@ -492,7 +492,12 @@ MISTAKES = [
     ("cpu: 1", "cpu: 0", "17:18", f"'resources.cpu' is 0; {AT_ONCE}"),
     ("cpu: 1", "cpu: 1.5", "17:18", f"'resources.cpu' is 1.5; {AT_ONCE}"),
     ("gpu: 0.5", "gpu: -1", "17:26", "expected a fraction of one, or a whole number up to 1000"),
-    ("lost: 3", "lots: 3", "18:9", "expected one of lost, crash, oom, hang, error (did you mean 'lost'?)"),
+    (
+        "lost: 3",
+        "lots: 3",
+        "18:9",
+        "expected one of lost, crash, oom, hang, error, smaller_batch (did you mean 'lost'?)",
+    ),
     ("lost: 3", "lost: -3", "18:15", "expected a whole number from 0 to 1000"),
     ("http://localhost:5000", "sqlite://mlflow.db", "19:14", "three slashes"),
     ("http://localhost:5000", "sqlite:///:memory:", "19:14", "expected a file"),
@@ -713,6 +718,14 @@ def test_reading_a_sweep_file_imports_nothing_heavy() -> None:
     assert not [name for name in heavy if f"'{name}'" in modules]
 
 
+@pytest.mark.usefixtures("folder")
+def test_a_smaller_batch_needs_a_batch_size() -> None:
+    """A dataset's own batches cannot be halved from outside."""
+    assert loaded(LEAST.replace("3}", "3, batch_size: 8}") + "retry: {smaller_batch: true}\n").retry.smaller_batch
+    line = fault(LEAST + "retry: {smaller_batch: true}\n")
+    assert line.startswith("sweep.yaml:5:9: 'retry.smaller_batch' needs 'fit.batch_size'; give it, as")
+
+
 # Checkpoints -------------------------------------------------------------------------------------------------------------
 
 
@@ -738,7 +751,7 @@ def test_checkpoints_are_on_unless_they_are_off(text: str, expected: Checkpointi
         ("checkpoint: {every_s: 0}\n", "a number above 0, in seconds"),
         ("checkpoint: {share: 2}\n", "a number above 0, up to 1"),
         ("checkpoint: 5\n", "{every_s: 10}, or false"),
-        ("keep: {best: 0}\n", "a whole number, 1 or more"),
+        ("keep: {best: 0}\n", "a whole number from 1 to"),
     ],
 )
 @pytest.mark.usefixtures("folder")

@@ -6,7 +6,7 @@ import io
 import os
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from dataclasses import dataclass
 from typing import Any, final
@@ -50,7 +50,7 @@ def command(*arguments: str) -> Done:
 
 
 @contextmanager
-def watched(folder: str, forbidden: Sequence[str] = ACTIONS) -> Iterator[list[tuple[str, tuple[Any, ...]]]]:
+def watched(folder: str, forbidden: Sequence[str] = ACTIONS) -> Generator[list[tuple[str, tuple[Any, ...]]]]:
     """Collect what is done meanwhile: the forbidden actions, files written, code run that lies in `folder`.
 
     An audit hook stays for the life of its process; outside of this context it looks at nothing.

@@ -302,7 +302,8 @@ def _structure(draw: random.Random, text: str) -> str:
 def _changed(draw: random.Random, tree: Any) -> Any:
     """Return the tree with one place in it changed."""
     if draw.random() < 0.15 or not isinstance(tree, dict | list) or not tree:
-        return draw.choice((_value(draw), [tree], {"x": tree}))
+        others: tuple[Any, ...] = (_value(draw), [tree], {"x": tree})
+        return draw.choice(others)
     if isinstance(tree, list):
         items = list(cast("list[Any]", tree))
         at = draw.randrange(len(items))

@@ -107,7 +107,7 @@ def test_a_websocket_of_a_stranger_is_closed(tmp_path: Path) -> None:
         sent.append(message)
 
     door = Door(application, connections=connections(tmp_path, os.getuid() + 1))
-    scope = {"type": "websocket", "path": "/", "headers": [], "client": ("127.0.0.1", 50000)}
+    scope: dict[str, Any] = {"type": "websocket", "path": "/", "headers": [], "client": ("127.0.0.1", 50000)}
     asyncio.run(door(scope, lambda: None, send))  # type: ignore[arg-type]
     assert sent == [{"type": "websocket.close", "code": 1008}]
 

@@ -110,7 +110,8 @@ def test_the_live_view_cleans_what_it_draws() -> None:
     for terminal in (True, False):
         out = io.StringIO()
         console = Terminal()
-        console.file, console._force_terminal, console._color_system = out, terminal, None
+        console.file = out
+        vars(console).update(_force_terminal=terminal, _color_system=None)
         console.print(picture(history, 1_700_000_100.0))
         console.print(last_words(history))
         assert "owned" in out.getvalue()

@@ -1,0 +1,167 @@
+"""Kill the processes of real sweeps of 20 tiny trials at random moments, and check after each that nothing was lost.
+
+python benchmarks/chaos.py                        # fifty kills of each kind, fifty signals; goes on where it stopped
+python benchmarks/chaos.py --rounds 3             # three of each
+python benchmarks/chaos.py --every 60             # instead: an actor killed every 60 s, total time against undisturbed
+
+A round is one sweep: it loses an actor, a trainer, the tracker and the MLflow server, and, in three sessions that end
+with it, the driver, the raylet and the GCS; and one command that gets a signal at a random instant of its start and
+one of its resume. Each finished round is a line of chaos.jsonl; the table counts all that are there.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import random
+import statistics
+import sys
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT))
+
+from tests.chaos.invariants import check, in_mlflow  # noqa: E402
+from tests.real.kills import ENDING, PASSING, Server, finished, interrupt, strike, tiny  # noqa: E402
+
+RESULT = Path(__file__).with_suffix(".jsonl")
+LATEST_S = 8.0
+"""A signal comes at most so long after the command's start, which takes about as long."""
+
+
+def one_round(number: int, seed: int, server: Server) -> dict[str, Any]:
+    """Run a round; return what came to pass, with the invariant that does not hold, if one does not."""
+    draw, began = random.Random(seed), time.time()
+    passing, ending = draw.sample(PASSING, len(PASSING)), draw.sample(ENDING, len(ENDING))
+    sessions = [[*passing[:2], ending[0]], [passing[2], ending[1]], [passing[3], ending[2]]]
+    row: dict[str, Any] = {"round": number, "seed": seed, "at": int(began), "sessions": sessions, "verdict": "held"}
+    home = Path(tempfile.mkdtemp(prefix="chaos-"))
+    os.environ["KERASWEEP_RIG"] = str(home)
+    sweep = tiny(home, seed, uri=server.uri)
+    try:
+        row["kills"] = [[one.kind, round(one.after_s, 2)] for one in strike(sweep, sessions, draw, server)]
+        row["signals"] = _signals(draw, seed)
+    except AssertionError as error:
+        row["verdict"] = f"BROKEN in {home}: {str(error)[:2000]}"
+    finally:
+        sweep.close()
+    return {**row, "seconds": round(time.time() - began)}
+
+
+def _signals(draw: random.Random, seed: int) -> list[list[Any]]:
+    """Send a signal while a sweep starts, and one while it is resumed; then let it run to its end."""
+    home = Path(tempfile.mkdtemp(prefix="chaos-"))
+    os.environ["KERASWEEP_RIG"] = str(home)
+    sweep, given = tiny(home, seed, trials=4, epochs=2), list[list[Any]]()
+    try:
+        for command in (("run", "sweep.yaml"), ("resume", "rig")):
+            if command[0] == "resume" and not (sweep.folder / "journal.db").exists():
+                command = ("run", "sweep.yaml")
+            instant, number = interrupt(sweep, command, draw, LATEST_S)
+            given.append([number.name, command[0], round(instant, 2)])
+        command = ("resume", "rig") if (sweep.folder / "journal.db").exists() else ("run", "sweep.yaml")
+        sweep.start(*command)
+        code, said = finished(sweep)
+        check(sweep.folder, code=code, said=said)
+        check(sweep.folder, trials=4, runs=in_mlflow(f"sqlite:///{home / 'mlflow.db'}"), processes=sweep.all_processes)
+    finally:
+        sweep.close()
+    return given
+
+
+def rows_of(path: Path) -> list[dict[str, Any]]:
+    """Return the rounds that are done."""
+    return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
+
+
+def print_table(rows: Sequence[dict[str, Any]]) -> None:
+    """Print how often each kind of fault came to pass, and what did not hold."""
+    held = [row for row in rows if row["verdict"] == "held"]
+    kills = Counter(kind for row in held for kind, _ in row["kills"])
+    signals = Counter(f"{name} during {command}" for row in held for name, command, _ in row["signals"])
+    print("| fault | times | an invariant broken |\n| --- | --- | --- |")
+    for kind, count in [
+        *((f"kill -9 of the {one}", kills[one]) for one in (*PASSING, *ENDING)),
+        *sorted(signals.items()),
+    ]:
+        print(f"| {kind} | {count} | 0 |")
+    broken = [row for row in rows if row["verdict"] != "held"]
+    total = sum(kills.values()) + sum(signals.values())
+    print(
+        f"\n{total} faults in {len(held)} rounds of {statistics.median(r['seconds'] for r in held or rows):.0f} s held;"
+    )
+    print(f"{len(broken)} rounds did not:")
+    for row in broken:
+        print(f"round {row['round']}, seed {row['seed']}: {row['verdict']}")
+
+
+def kill_every(every_s: float, trials: int) -> int:
+    """Run a sweep undisturbed, and again with an actor killed every so many seconds; print the ratio of the times."""
+    seconds: list[float] = []
+    for every in (0.0, every_s):
+        home = Path(tempfile.mkdtemp(prefix="chaos-"))
+        os.environ["KERASWEEP_RIG"] = str(home)
+        sweep = tiny(home, seed=1, trials=trials, epochs=20, epoch_s=0.2)
+        began = last = time.monotonic()
+        kills = 0
+        launcher = sweep.start()
+        try:
+            while launcher.poll() is None:
+                time.sleep(0.2)
+                if every and time.monotonic() - last >= every and (actors := sweep.processes("actor")):
+                    with suppress(psutil.NoSuchProcess):
+                        random.choice(actors).kill()
+                        kills += 1
+                    last = time.monotonic()
+            seconds.append(time.monotonic() - began)
+            code, said = finished(sweep)
+            check(sweep.folder, trials=trials, code=code, said=said, processes=sweep.all_processes)
+        finally:
+            sweep.close()
+        print(f"{trials} trials of 4 s, {kills} actors killed: {seconds[-1]:.1f} s, exit {code}", flush=True)
+    print(f"an actor killed every {every_s:g} s: {seconds[1] / seconds[0]:.2f} x the undisturbed time")
+    return 0
+
+
+def main() -> int:
+    """Run what the command line asks for."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--rounds", type=int, default=50)
+    parser.add_argument("--minutes", type=float, default=1e9, help="begin no further round after so long")
+    parser.add_argument("--out", type=Path, default=RESULT)
+    parser.add_argument("--every", type=float, metavar="SECONDS", help="kill an actor so often; measure the time")
+    parser.add_argument("--trials", type=int, default=150, help="with --every: trials of four seconds on two slots")
+    options = parser.parse_args()
+    if options.every:
+        return kill_every(options.every, options.trials)
+    began, rows = time.monotonic(), rows_of(options.out)
+    server = Server(Path(tempfile.mkdtemp(prefix="chaos-server-")))
+    if len(rows) < options.rounds:
+        server.start()
+        server.wait()
+    try:
+        for number in range(len(rows), options.rounds):
+            if time.monotonic() - began > options.minutes * 60:
+                break
+            row = one_round(number, random.randrange(1_000_000), server)
+            rows.append(row)
+            with options.out.open("a") as file:
+                file.write(json.dumps(row) + "\n")
+            print(f"round {number}: {row['verdict'][:200]} in {row['seconds']} s", flush=True)
+    finally:
+        server.kill()
+    print_table(rows)
+    return int(any(row["verdict"] != "held" for row in rows))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
