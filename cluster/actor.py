@@ -1,23 +1,32 @@
 """The Tune trainable: a thin shell that lets Ray Tune drive a slot.
 
 `reset_config` only stores the assignment and returns True, `step` never raises: Tune would throw the warm process away
-for either, or hang.
+for either, or hang. The one exception is a slot that is to be given up.
 """
 
 from __future__ import annotations
 
 import json
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from ..spaces.trial import Assignment
 from .slot import Slot, SlotSetup
+from .versions import difference, versions
 
 if TYPE_CHECKING:
     from ray import tune
 
 ASSIGNMENT = "assignment"
+GIVE_UP = ""
+"""In the place of an assignment: the slot ends, and what it held is another sweep's."""
 MESSAGES = "messages"
+NODE_LETTERS = 8
+"""So many of a node's name tell it from the others."""
+
+
+class SlotGivenUp(Exception):
+    """Has Tune let the actor go, and with it what it holds of its node."""
 
 
 def trainable(setup: SlotSetup) -> type[tune.Trainable]:
@@ -35,15 +44,25 @@ def trainable(setup: SlotSetup) -> type[tune.Trainable]:
         """One slot, for the whole sweep."""
 
         def setup(self, config: dict[str, Any]) -> None:
-            self.slot = Slot(replace(without, program=ray.get(program)))
-            self.slot.assign(_assignment(config))
-            self.slot.warm()
+            lacks = difference(without.versions, versions()) if without.versions else ""
+            if lacks:  # a node that came while the slot waited for one; it is refused as soon as it is looked at
+                raise ImportError(f"this node has {lacks}")
+            node = cast(Any, ray).get_runtime_context().get_node_id()
+            self.slot = Slot(replace(without, program=ray.get(program)), node=node[:NODE_LETTERS])
+            self.given_up = not config[ASSIGNMENT]
+            if not self.given_up:
+                self.slot.assign(_assignment(config))
+                self.slot.warm()
 
         def reset_config(self, new_config: dict[str, Any]) -> bool:
-            self.slot.assign(_assignment(new_config))
+            self.given_up = not new_config[ASSIGNMENT]
+            if not self.given_up:
+                self.slot.assign(_assignment(new_config))
             return True
 
         def step(self) -> dict[str, Any]:
+            if self.given_up:
+                raise SlotGivenUp
             messages, done = self.slot.step()
             return {MESSAGES: json.dumps(messages), "done": done}
 

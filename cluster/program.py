@@ -14,7 +14,9 @@ import importlib.util
 import linecache
 import os
 import sys
+import tempfile
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from importlib.abc import InspectLoader, MetaPathFinder
 from pathlib import Path
@@ -73,21 +75,40 @@ class Program:
         fields: dict[str, Any] = {**data, **lists, "pickled": pickled, "keras": keras}
         return cls(**fields)
 
-    def load(self) -> tuple[Any, Any]:
+    def load(self, elsewhere: Path | None = None) -> tuple[Any, Any]:
         """Import the code and return the model and the data, as the user named them.
+
+        Args:
+            elsewhere: A folder to be made of the sources on a machine that does not have theirs.
 
         Raises:
             BadInput: a module or a name in it does not exist.
             Exception: whatever the user's module raises when imported.
         """
-        os.chdir(self.root)
-        sys.path[:0] = [entry for entry in (self.root, *self.sys_path) if entry not in sys.path]
+        root = self.root
+        if elsewhere is not None and not os.path.isdir(root):
+            root = self._unpacked(elsewhere)
+        os.chdir(root)
+        sys.path[:0] = [entry for entry in (root, *self.sys_path) if entry not in sys.path]
         if self.pickled is not None:
             import cloudpickle
 
             return cloudpickle.loads(self.pickled)
-        sys.meta_path.insert(0, SnapshotFinder(self.root, self.sources))
+        sys.meta_path.insert(0, SnapshotFinder(root, self.sources))
         return resolve(self.model), None if self.data is None else resolve(self.data)
+
+    def _unpacked(self, folder: Path) -> str:
+        """Return the folder with the sources written out, which another trainer may have done.
+
+        Survives: a part of them beside it; the folder appears in one step.
+        """
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        if not folder.exists():
+            new = Path(tempfile.mkdtemp(dir=folder.parent))
+            write_sources(self.sources, new)
+            with suppress(OSError):  # another was faster
+                new.rename(folder)
+        return str(folder)
 
 
 def snapshot(root: Path) -> dict[str, str]:

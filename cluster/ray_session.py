@@ -1,4 +1,4 @@
-"""Ray for the length of a sweep: started on this machine, loopback only, token on, quiet; or the one that runs."""
+"""Ray for the length of a sweep: started on this machine, loopback only, token on, quiet; or a cluster that runs."""
 
 from __future__ import annotations
 
@@ -7,21 +7,24 @@ import os
 import threading
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast, final
 
 import psutil
 
 from ..spaces.errors import Infrastructure, one_line
+from .placement import Node
 from .ray_token import require_token
 
 DAEMONS = ("raylet", "gcs_server")
+OBJECT_STORE_BYTES = 100_000_000
+"""Only the program goes there, which Ray writes to the disk where it is larger; Ray would take a third of the memory."""
 ENVIRONMENT = {
     "RAY_USAGE_STATS_ENABLED": "0",
     "RAY_CHDIR_TO_TRIAL_DIR": "0",
     "RAY_ENABLE_UV_RUN_RUNTIME_ENV": "0",
     "RAY_DEDUP_LOGS": "0",
+    "RAY_gcs_rpc_server_reconnect_timeout_s": "45",
     "RAY_preload_python_modules": "ray.tune,kerasweep.cluster.actor",
     "RAY_memory_monitor_refresh_ms": "0",
     "RAY_task_events_report_interval_ms": "0",
@@ -55,7 +58,7 @@ def _replaced(owner: object, **names: Callable[..., Any]) -> Generator[None]:
 
 
 @contextmanager
-def _small_and_on_loopback() -> Generator[None]:
+def small_and_on_loopback() -> Generator[None]:
     """Have Ray listen at 127.0.0.1 only, and start no daemons that a sweep does not need.
 
     Ray would put the machine's outer address in place of the loopback one. Its autoscaler, log monitor and dashboard
@@ -79,23 +82,21 @@ def _same(host: str) -> str:
 
 
 @final
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Capacity:
-    """What the cluster has."""
-
-    cpu: float
-    gpu: float
-
-
-@final
 class RaySession:
     """Starts Ray on a thread, so that imports go on meanwhile; the thread stays, since Ray ends with it."""
 
-    def __init__(self, folder: Path, *, slots: int) -> None:
-        """Start at once; `slots`: how many actors there will be, which decides whether workers are started for them."""
+    def __init__(self, folder: Path, *, slots: int, address: str | None = None) -> None:
+        """Start at once.
+
+        Args:
+            folder: For Ray's files.
+            slots: How many actors there will be, which decides whether workers are started for them.
+            address: The cluster to join instead, of which this machine is a node.
+        """
         few = (os.cpu_count() or 1) <= 2 * slots  # Ray starts a worker per cpu or none: on a large machine, none
         os.environ.update(ENVIRONMENT, RAY_prestart_worker_first_driver=str(int(few)))
         self._folder = folder
+        self._address = address
         self._up = threading.Event()
         self._down = threading.Event()
         self._error: BaseException | None = None
@@ -120,20 +121,28 @@ class RaySession:
         if ray.is_initialized():
             self._joined = True
             return
+        if self._address is not None:
+            from ray._private.authentication import authentication_token_setup as tokens
+
+            logging.getLogger("ray").setLevel(logging.ERROR)
+            tokens.maybe_enable_token_auth_if_token_available(warn_if_disabled=False)  # as Ray does for `auto` only
+            with small_and_on_loopback():
+                ray.init(address=self._address, log_to_driver=False, logging_level=logging.ERROR)
+            return
         require_token()
-        with _small_and_on_loopback():
+        with small_and_on_loopback():
             ray.init(
                 address="local",
                 include_dashboard=False,
                 log_to_driver=False,
                 logging_level=logging.ERROR,
-                object_store_memory=100_000_000,
+                object_store_memory=OBJECT_STORE_BYTES,
                 _node_ip_address="127.0.0.1",
                 _temp_dir=str(self._folder),
             )
 
-    def wait(self) -> Capacity:
-        """Return what the cluster has, once it is up.
+    def wait(self) -> Node:
+        """Return what all of it has, as one node, once it is up.
 
         Raises:
             Infrastructure: it did not start.
@@ -141,13 +150,14 @@ class RaySession:
         while not self._up.wait(0.1):  # in short waits, so that a signal is heard
             pass
         if self._error is not None:
-            raise Infrastructure(f"Ray did not start: {one_line(str(self._error))}") from self._error
+            what = f"the cluster at {self._address} could not be joined" if self._address else "Ray did not start"
+            raise Infrastructure(f"{what}: {one_line(str(self._error))}") from self._error
         import ray
 
-        if not self._joined:
+        if not (self._joined or self._address):
             self._daemons = [one for one in psutil.Process().children() if one.name() in DAEMONS]
         resources = cast(dict[str, float], ray.cluster_resources())
-        return Capacity(cpu=float(resources.get("CPU", 0)), gpu=float(resources.get("GPU", 0)))
+        return Node(id="", total=resources)
 
     @property
     def alive(self) -> bool:
@@ -159,7 +169,8 @@ class RaySession:
         """Let Tune's actors take the worker processes that Ray started in advance.
 
         Tune gives each actor a runtime environment of a few variables (a Ray that was started here has them anyway),
-        for which Ray starts a new process: over a second of imports while all wait.
+        for which Ray starts a new process: over a second of imports while all wait. On a cluster that was joined, the
+        process that looked at a new node becomes its first actor.
         """
         import ray
         from ray.tune.execution import class_cache

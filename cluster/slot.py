@@ -12,7 +12,7 @@ import tempfile
 import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, final
 
@@ -36,13 +36,14 @@ class SlotSetup:
     """What every slot of a sweep is told: program, settings of its trials, limits, where logs go.
 
     `socket` is the fork server of the driver's machine; on another machine the slot starts one of its own.
-    A chunk of reports covers `chunk_s` seconds.
+    `versions` are those that the slot's node must have; none where that is the driver's. A chunk of reports covers `chunk_s` seconds.
     """
 
     program: Mapping[str, Any] = field(repr=False)
     settings: Mapping[str, Any]
     socket: str
     logs: str
+    versions: Mapping[str, str] = field(default_factory=dict[str, str])
     cpu: int = 1
     gpu: float = 0
     chunk_s: float = 1.0
@@ -117,14 +118,16 @@ class Slot:
         self,
         setup: SlotSetup,
         *,
+        node: str = "",
         clock: Callable[[], float] = time.monotonic,
         oom_kills: Callable[[], int] = oom_kills,
     ) -> None:
+        """Get ready; `node` is the name of the node, which becomes part of the slot's."""
         self._setup = setup
         self._clock = clock
         self._oom_kills = oom_kills
         self._kills_before = 0
-        self._name = f"{os.getpid()}"
+        self._name = f"{node}-{os.getpid()}".lstrip("-")
         self._trainer: Trainer | None = None
         self._spare: Trainer | None = None
         self._server: ForkServer | None = None
@@ -324,6 +327,8 @@ class Slot:
         try:
             link = connect(path, adopt, patience_s=30.0 if self._server is not None else 0.0)
         except (OSError, LinkClosed):
+            if not Path(self._setup.logs).is_dir():  # another machine, without the sweep's folder
+                self._setup = replace(self._setup, logs=tempfile.mkdtemp(prefix="kerasweep-logs-"))
             self._server = ForkServer(
                 Path(tempfile.mkdtemp(prefix="kerasweep-")),
                 Program.from_json(self._setup.program),

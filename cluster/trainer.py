@@ -100,7 +100,7 @@ def _die_first() -> None:
 
 def _load(program: Program, cache: Path | None) -> tuple[UserCode | None, Message]:
     try:
-        model, data = program.load()
+        model, data = program.load(None if cache is None else cache.with_name("code"))
         code = UserCode.of(model, data, loop=program.loop, keras=program.keras, cache=cache)
         if program.suspects:
             refuse_unread(code, program.suspects)
@@ -149,7 +149,7 @@ class Trainer:
             if message is None:
                 self._beat()
             elif message["type"] == "setup":
-                _set_up(message, self._code.keras.backend)
+                _set_up(message, self._code)
             elif message["type"] == "trial":
                 self._start(message)
             elif message["type"] in ("rehearse", "probe"):
@@ -182,8 +182,8 @@ class Trainer:
             os._exit(0)
 
 
-def _set_up(message: Mapping[str, Any], backend: str) -> None:
-    """Write to the slot's log file from now on."""
+def _set_up(message: Mapping[str, Any], code: UserCode) -> None:
+    """Write to the slot's log file from now on, and take the slot's graphics processors."""
     log = Path(message["log"])
     log.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     descriptor = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
@@ -195,4 +195,5 @@ def _set_up(message: Mapping[str, Any], backend: str) -> None:
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(line_buffering=True)  # what was printed by a trial that dies is there
     if message["gpu"]:
-        grow_graphics_memory(backend)
+        grow_graphics_memory(code.keras.backend)
+        code.use_graphics(message["gpu"])

@@ -139,6 +139,9 @@ class Training:
 
     def _train(self) -> dict[str, Any]:
         """Go on from a checkpoint where there is one; where it does not fit, begin anew."""
+        if self._code.notice:
+            self.notice(self._code.notice)
+            self._code.notice = ""
         try:
             return self._run_attempt()
         except CannotResume as error:

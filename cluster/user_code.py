@@ -12,6 +12,7 @@ from .backend import KerasSettings
 from .data import UserData
 from .hypermodel import UserModel
 from .loop import UserLoop
+from .replicas import Replicas, graphics_processors
 from .settings import Settings, sweep_arguments
 from .tuner import is_tuner, loop_of
 
@@ -24,6 +25,9 @@ class UserCode:
         self.model = model
         self.data = data
         self.keras = keras
+        self.replicas = Replicas()
+        self.notice = ""
+        """What the user should know of where it trains; told with the first trial."""
         self.dtype_policy: str = keras.dtype_policy or _dtype_policy()
 
     @classmethod
@@ -55,6 +59,16 @@ class UserCode:
 
         keras.config.set_dtype_policy(self.dtype_policy)
         keras.utils.set_random_seed(seed % 2**32)
+        self.replicas.start_session()
+
+    def use_graphics(self, gpu: float) -> None:
+        """Spread models over the graphics processors of a slot that has several; say so where the backend sees fewer."""
+        found = graphics_processors(self.keras.backend)
+        self.replicas = Replicas.on(self.keras.backend, found if gpu > 1 else ())
+        if len(found) < gpu:
+            self.notice = (
+                f"resources.gpu is {gpu:g}, {self.keras.backend} sees {len(found)} and trains on what there is"
+            )
 
     @contextmanager
     def policy(self) -> Generator[None]:
@@ -80,7 +94,8 @@ class UserCode:
         """
         if isinstance(self.model, UserLoop):
             raise TypeError("the sweep has a training loop, which makes its models itself; expected build(hp)")
-        model = self.model.build(hp)
+        with self.replicas.scope():
+            model = self.model.build(hp)
         if hasattr(model, "compile"):
             self.keras.apply_to(model)
         return model

@@ -8,11 +8,21 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, is_dataclass, replace
 from typing import Any
 
+from ..cluster.addresses import LOCAL
 from ..spaces.bad_form import BadForm
 from ..spaces.errors import BadInput, did_you_mean, one_line
 from ..spaces.known import Declared
 from .spec import SweepSpec
-from .sweepform import BudgetForm, CheckpointForm, KeepForm, LimitsForm, ParallelForm, RetryForm, read_form
+from .sweepform import (
+    BudgetForm,
+    CheckpointForm,
+    ClusterForm,
+    KeepForm,
+    LimitsForm,
+    ParallelForm,
+    RetryForm,
+    read_form,
+)
 
 
 def _number(text: str) -> float | None:
@@ -30,10 +40,22 @@ def _whole(text: str) -> int | None:
     return None if text == "null" else int(text)
 
 
+def _address(text: str) -> str | None:
+    return None if text in ("null", LOCAL) else text
+
+
+def _truth(text: str) -> bool:
+    if text not in ("true", "false"):
+        raise ValueError(text)
+    return text == "true"
+
+
 AMENDABLE: Mapping[str, Callable[[str], Any]] = {
     "budget.trials": _whole,
     "budget.hours": _number,
     "parallel": _whole,
+    "cluster.address": _address,
+    "cluster.insecure": _truth,
     "limits.trial_s": _number,
     "limits.silence_s": _finite,
     "limits.memory_gb": _number,
@@ -51,6 +73,7 @@ SECTIONS = {
     "retry": RetryForm,
     "checkpoint": CheckpointForm,
     "keep": KeepForm,
+    "cluster": ClusterForm,
     "": ParallelForm,
 }
 
@@ -113,8 +136,13 @@ def amended(spec: SweepSpec, settings: Iterable[str]) -> SweepSpec:
         try:
             value = AMENDABLE[key](text.strip())
         except ValueError:
-            raise BadInput(f"--set {key}: {text!r} is not a number") from None
-        if value is not None and (value < 0 or (value == 0 and not key.startswith("retry."))):
+            expected = "true or false" if AMENDABLE[key] is _truth else "a number"
+            raise BadInput(f"--set {key}: {text!r} is not {expected}") from None
+        if (
+            isinstance(value, int | float)
+            and not isinstance(value, bool)
+            and (value < 0 or (value == 0 and not key.startswith("retry.")))
+        ):
             raise BadInput(f"--set {key}: must be above 0, got {text}")
         _check_bounds(key, value)
         spec = _with(spec, key, value)

@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
+from ..cluster.addresses import LOCAL
 from ..cluster.backend import KerasSettings
 from ..cluster.program import pickled_program
 from ..cluster.tuner import asked_of, is_tuner
@@ -27,7 +28,7 @@ from ..spaces.trial import Json
 from ..spaces.yaml_form import BadForm, shown
 from . import sweeps
 from .amend import check_kept
-from .commands import check_machine, check_tracker
+from .commands import check_machine, check_tracker, placed
 from .driver import Driver
 from .job import Job
 from .launcher import wait_for_delivery
@@ -36,7 +37,7 @@ from .origin import origin_of
 from .place import absolute_place
 from .results import Result
 from .sampler import SAMPLERS
-from .spec import Budget, Checkpointing, Keep, Limits, Resources, Retry, Search, SweepSpec, Track, max_epochs
+from .spec import Budget, Checkpointing, Cluster, Keep, Limits, Resources, Retry, Search, SweepSpec, Track, max_epochs
 from .stop_form import stop_forms
 from .sweepfile import check_loop, check_smaller_batch, fit_arguments, keras_settings, searched_space
 from .sweepform import (
@@ -79,7 +80,9 @@ def sweep(
     stop: str | Mapping[str, Any] | Sequence[str | Mapping[str, Any]] = "none",
     seed: int | None = None,
     parallel: int | None = None,
-    resources: Mapping[str, float] | None = None,
+    resources: Mapping[str, Any] | None = None,
+    address: str | None = None,
+    insecure_cluster: bool = False,
     retry: Mapping[str, int] | None = None,
     limits: Mapping[str, float] | None = None,
     checkpoint: bool | Mapping[str, float] = True,
@@ -123,7 +126,10 @@ def sweep(
             `divergence`, a mapping such as `{"rule": "asha", "min_epochs": 2, "factor": 3}`, or a list of these.
         seed: Seed of the search and, by trial, of Keras; a random one if None.
         parallel: Trials at a time; as many as fit if None.
-        resources: `{"cpu": 1, "gpu": 0}` for each trial.
+        resources: `{"cpu": 1, "gpu": 0}` for each trial; also `memory_gb`, `custom` and `labels`, as in the sweep file.
+        address: The Ray cluster to run on, of which this machine is a node: HOST:PORT or `auto`; this machine alone if
+            None.
+        insecure_cluster: Join a cluster over the network without a token all the same.
         retry: `{"lost": 5, "crash": 2, "oom": 1, "hang": 0, "error": 0, "smaller_batch": False}`.
         limits: `{"trial_s": …, "silence_s": 1800, "memory_gb": …}`.
         checkpoint: `{"every_s": 10, "share": 0.02}`: seconds between two checkpoints of a running trial, and the most of
@@ -180,6 +186,7 @@ def sweep(
         ),
         parallel=_section(ParallelForm, "parallel", {"parallel": parallel}).parallel,
         resources=Resources(**_section(ResourcesForm, "resources", resources).model_dump()),
+        cluster=Cluster(address=None if address == LOCAL else address, insecure=insecure_cluster),
         retry=_retry(retry, fit or {}),
         limits=Limits(**_section(LimitsForm, "limits", limits).model_dump()),
         checkpoint=Checkpointing(**_section(CheckpointForm, "checkpoint", _switched(checkpoint)).model_dump()),
@@ -188,6 +195,7 @@ def sweep(
         storage=absolute_place(str(storage or "")),
     )
     check_where(spec.constraints, Known.of(spec.declared), ("where",))
+    spec = placed(spec, home)
     check_machine(spec)
     check_tracker(spec.track.uri, home)
     program = pickled_program(model if train is None else train, data, loop=train is not None, keras=settings)

@@ -30,6 +30,11 @@ Sweep = Annotated[str, typer.Argument(metavar="SWEEP", help="A sweep's name; `ke
 Settings = Annotated[
     list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Change a value of the sweep file; repeatable.")
 ]
+Address = Annotated[
+    str | None,
+    typer.Option(metavar="HOST:PORT|auto", help="Run on the Ray cluster there, of which this machine is a node."),
+]
+Insecure = Annotated[bool, typer.Option("--insecure-cluster", help="Join a cluster without a token all the same.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 
@@ -74,12 +79,16 @@ def run(
     settings: Settings = None,
     detach: Annotated[bool, typer.Option("--detach", help="Leave it running in the background.")] = False,
     force: Annotated[bool, typer.Option("--force", help="Run it whatever is found wrong with it.")] = False,
+    address: Address = None,
+    insecure: Insecure = False,
     home: Home = None,
 ) -> None:
     """Run a sweep."""
     from .commands import run_command
 
-    raise typer.Exit(run_command(file, settings or [], home, detach=detach, force=force))
+    raise typer.Exit(
+        run_command(file, [*(settings or []), *_cluster(address, insecure)], home, detach=detach, force=force)
+    )
 
 
 @app.command(rich_help_panel="Make")
@@ -87,12 +96,14 @@ def resume(
     sweep: Sweep,
     settings: Settings = None,
     detach: Annotated[bool, typer.Option("--detach", help="Leave it running in the background.")] = False,
+    address: Address = None,
+    insecure: Insecure = False,
     home: Home = None,
 ) -> None:
     """Go on with a sweep that was interrupted, or give a finished one more budget (--set budget.trials=…)."""
     from .commands import resume_command
 
-    raise typer.Exit(resume_command(sweep, settings or [], home, detach=detach))
+    raise typer.Exit(resume_command(sweep, [*(settings or []), *_cluster(address, insecure)], home, detach=detach))
 
 
 @app.command("list", rich_help_panel="Watch")
@@ -209,6 +220,52 @@ def doctor(
     from .doctor import doctor_command
 
     raise typer.Exit(doctor_command(sweep, home, fix=fix, quick=quick, as_json=as_json))
+
+
+def _cluster(address: str | None, insecure: bool) -> list[str]:
+    """Return the settings that the options stand for."""
+    place = [] if address is None else [f"cluster.address={address}"]
+    return [*place, "cluster.insecure=true"] if insecure else place
+
+
+cluster = typer.Typer(
+    help="Several Ray nodes on this machine, to try a cluster out.", no_args_is_help=True, rich_markup_mode=None
+)
+app.add_typer(cluster, name="cluster", rich_help_panel="Machines")
+
+
+@cluster.command("up")
+def cluster_up(
+    nodes: Annotated[int, typer.Option(min=1, help="So many nodes are to live; those that do already stay.")] = 2,
+    cpus: Annotated[int, typer.Option(min=1, help="Processors of a node, counted only.")] = 2,
+    gpus: Annotated[int, typer.Option(min=0, help="Graphics processors of a node, counted only.")] = 0,
+    home: Home = None,
+) -> None:
+    """Start a cluster of several nodes on this machine, or add to it."""
+    from .clusters import up_command
+
+    up_command(home, nodes=nodes, cpus=cpus, gpus=gpus)
+
+
+@cluster.command("status")
+def cluster_status(
+    address: Annotated[str, typer.Option(metavar="HOST:PORT|auto", help="The cluster that is meant.")] = "auto",
+    insecure: Insecure = False,
+    as_json: AsJson = False,
+    home: Home = None,
+) -> None:
+    """Show the nodes of a cluster, and what they have left."""
+    from .clusters import status_command
+
+    status_command(home, address, insecure=insecure, as_json=as_json)
+
+
+@cluster.command("down")
+def cluster_down(home: Home = None) -> None:
+    """End the cluster that `up` started, and nothing else."""
+    from .clusters import down_command
+
+    down_command(home)
 
 
 def _version(wanted: bool) -> None:

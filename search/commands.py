@@ -8,16 +8,19 @@ import subprocess
 import sys
 import time
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from importlib.metadata import entry_points
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from ..cluster import replicas
 from ..cluster.backend import missing
 from ..cluster.program import Program, read_source, snapshot
 from ..spaces.errors import BadInput, Infrastructure, SweepHeld, did_you_mean
 from ..trackers.journal import Lock
 from . import sweeps
 from .amend import amended
+from .clusters import address_of
 from .inbox import post
 from .job import Job
 from .lasting import lasting_terminal
@@ -43,6 +46,7 @@ def run_command(file: Path, settings: Sequence[str], home: Path | None, *, detac
 
     place = sweeps.home_folder(home)
     spec = load(file, settings, home=place)
+    spec = placed(spec, place)
     check_machine(spec)
     check_tracker(spec.track.uri, place)
     program = program_of(spec)
@@ -92,6 +96,7 @@ def resume_command(name: str, settings: Sequence[str], home: Path | None, *, det
             f"{name} is done; `kerasweep resume {name} --set budget.trials=…` gives it more", soft_wrap=True
         )
         return 0
+    spec = placed(spec, sweeps.home_folder(home))
     check_machine(spec)
     stored = snapshot(folder / "code")
     edited = [*_edited(spec, stored), *_edited_file(folder, history.origin)]
@@ -175,6 +180,18 @@ def program_of(spec: SweepSpec) -> Program:
     return code_of(spec, sources, tuple(mentions(sources, declared)))
 
 
+def placed(spec: SweepSpec, home: Path) -> SweepSpec:
+    """Return the specification with the address of the cluster that it joins as HOST:PORT.
+
+    Raises:
+        BadInput: this machine is no node of it, or there is no token for it.
+    """
+    if spec.cluster.address is None:
+        return spec
+    address = address_of(home, spec.cluster.address, insecure=spec.cluster.insecure)
+    return replace(spec, cluster=replace(spec.cluster, address=address))
+
+
 def check_machine(spec: SweepSpec) -> None:
     """Refuse more processors than this machine has, and a backend that it lacks, before anything starts.
 
@@ -185,11 +202,20 @@ def check_machine(spec: SweepSpec) -> None:
     lack = missing(spec.keras.backend)
     if lack:
         raise BadInput(f"keras.backend: {lack}")
+    if spec.resources.gpu > 1 and spec.keras.backend not in replicas.BACKENDS:
+        raise BadInput(
+            f"resources.gpu is {spec.resources.gpu:g}: Keras on {spec.keras.backend} trains on one gpu a process; "
+            f"set it to 1, or keras.backend to {' or '.join(replicas.BACKENDS)}"
+        )
     want = spec.resources.cpu * (spec.parallel or 1)
-    if want > have:
+    if want > have and spec.cluster.address is None:
         asked = f"parallel {spec.parallel or 1} x resources.cpu {spec.resources.cpu}"
         raise BadInput(f"{asked} is {want} cpus, this machine has {have}; lower one of the two")
-    if spec.resources.gpu and not any(any(Path("/dev").glob(one)) for one in GPU_DEVICES):
+    if (
+        spec.cluster.address is None
+        and spec.resources.gpu
+        and not any(any(Path("/dev").glob(one)) for one in GPU_DEVICES)
+    ):
         raise BadInput(f"resources.gpu is {spec.resources.gpu:g}, this machine has no gpu; set it to 0")
 
 

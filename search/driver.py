@@ -13,6 +13,7 @@ import importlib
 import json
 import logging
 import os
+import secrets
 import shutil
 import signal
 import subprocess
@@ -26,12 +27,17 @@ from pathlib import Path
 from types import FrameType
 from typing import Any, final
 
+from ..cluster.credentials import taken
 from ..cluster.finding import Finding
 from ..cluster.forkserver import ForkServer
+from ..cluster.members import Check, Members
+from ..cluster.placement import Node
 from ..cluster.program import Program, write_sources
-from ..cluster.ray_session import Capacity, RayDied, RaySession
+from ..cluster.ray_session import RayDied, RaySession
 from ..cluster.slot import SlotSetup
+from ..cluster.versions import versions
 from ..spaces.errors import BadInput, Infrastructure, KerasweepError, lacking, one_line
+from ..trackers.events import Noticed
 from ..trackers.journal import Journal, Lock, Reader
 from ..trackers.redaction import mask, redact, secrets_of
 from . import sweeps
@@ -50,7 +56,11 @@ logger = logging.getLogger(__name__)
 INSPECTION_S = 600.0
 """A look at the model and the data may take so long; once an epoch was trained it refuses nothing any more."""
 EVENT_S = 0.02
-"""A chunk of reports covers at least so many seconds per slot, so that the driver (5 ms an event) keeps up."""
+"""A chunk of reports covers at least so many seconds per slot, so that the driver (5 ms an event) keeps up, grown too."""
+JOIN_S = 60.0
+"""The nodes of a cluster have so long to say what they have; one that answers later is used from then on."""
+GROWTH = 4
+"""Without `parallel`, so many times the slots of a cluster's start may be in use at a time, as it grows."""
 TRACKER_S = 30.0
 """The tracker starts once a trial has reported (its imports would delay that), at the latest after so many seconds."""
 LAST_COPY_S, HURRIED_COPY_S = 10.0, 3.0
@@ -98,6 +108,7 @@ class Driver:
         self._folder = Path(job.folder)
         self._scratch = Path(job.scratch or tempfile.mkdtemp(prefix="ks-"))
         self._tracker: Tracker | None = None
+        self._credentials: Mapping[str, str] = {}
         self._mistakes: list[Finding] = []
         self._refused = False
         self._began_ns = time.time_ns()
@@ -124,29 +135,34 @@ class Driver:
         copier: Copier | None = None
         try:
             alive.acquire()
+            self._credentials = taken(os.environ)
             server = ForkServer(self._scratch, program, warm=slots, cpu=cpu, gpu=gpu, log=log, settings=looks)
-            ray = RaySession(self._scratch / "ray", slots=slots)
+            ray = RaySession(self._scratch / "ray", slots=slots, address=self._spec.cluster.address)
             for name in ("optuna", "ray.tune", "ray.tune.search", "ray.tune.schedulers"):  # while TensorFlow is, too
                 importlib.import_module(name)
             logger.info("Optuna and Ray Tune are imported")
             self._signals.check()
+            members = None if self._spec.cluster.address is None else self._join(ray)
             self._check_program(server)
             logger.info("the model's code and data are loaded")
             self._signals.check()
-            capacity = ray.wait()
-            logger.info("Ray is up: %s", capacity)
-            slots = self._slots(capacity)
+            whole = ray.wait()
+            logger.info("Ray is up: %s", whole)
+            slots = self._slots(whole) if members is None else self._ceiling(members)
             self._signals.running = True  # from here on the engine ends the sweep, in good order
             journal = journal or self._begin(program)
             self._tell({"type": "started", "folder": str(self._folder)})
             ledger = self._ledger(journal)
+            if members is not None:
+                ledger.record(*(Noticed(text=text) for text in members.refused.values()))
+                members.tell = ledger.notice
             if looks is not None:
                 threading.Thread(target=self._inspect, args=(server,), name="inspection", daemon=True).start()
             if self._spec.storage:
                 copier = Copier(self._folder, self._spec.storage, notice=ledger.notice)
-            engine = self._engine(ledger, slots, ray, copier)
+            engine = self._engine(ledger, slots, ray, members, copier)
             with ray.prestarted_actors():
-                engine.run(self._trainable(server), self._resources(), self._scratch / "tune")
+                engine.run(self._trainable(server), self._request(members), self._scratch / "tune")
             self._watch_tracker(patience_s=0)  # it delivers the rest, also of a sweep that ended before a first report
             return self._exit_code(ledger)
         except RayDied:
@@ -167,6 +183,7 @@ class Driver:
                 if ray is not None:
                     ray.close()
                 os.environ.pop(SCRATCH, None)
+                os.environ.update(self._credentials)
                 alive.release()
                 shutil.rmtree(self._scratch, ignore_errors=True)
 
@@ -226,26 +243,56 @@ class Driver:
         discard(self._folder, self._began_ns)
         return begin(journal, self._spec, versions=installed_versions(), origin={}, secrets=self._secrets)
 
-    def _slots(self, capacity: Capacity) -> int:
+    def _slots(self, machine: Node) -> int:
         """Return how many trials run at a time.
 
         Raises:
             BadInput: the cluster cannot run even one, or fewer than asked for.
         """
         want = self._spec.resources
-        fits = int(min(capacity.cpu // want.cpu, capacity.gpu // want.gpu if want.gpu else float("inf")))
+        fits = machine.fits(want.shape)
         parallel = self._spec.parallel or fits
         if fits < max(1, parallel):
-            asked = f"{parallel or 1} x (cpu {want.cpu}, gpu {want.gpu:g})"
-            raise BadInput(
-                f"the cluster has {capacity.cpu:g} cpus and {capacity.gpu:g} gpus, the sweep asks for {asked}"
-            )
+            raise BadInput(f"this machine has {machine}, the sweep asks for {parallel or 1} x ({want.shape})")
         return parallel
+
+    def _join(self, ray: RaySession) -> Members:
+        """Ask the nodes of the cluster what they have; they answer while TensorFlow is imported here."""
+        ray.wait()
+        mark = sweeps.folder_mark(self._folder.parent)
+        shared = "" if self._spec.storage else str(mark)
+        check = Check(versions=versions(), file=shared, text=mark.read_text())
+        members = Members(self._spec.resources.shape, check, f"{self._spec.name}-{secrets.token_hex(4)}")
+        members.look()
+        return members
+
+    def _ceiling(self, members: Members) -> int:
+        """Return how many trials may ever run at a time on a cluster that may grow, once its nodes have answered.
+
+        Raises:
+            BadInput: no node has room for one, even if nobody else used it; or one does not see the sweep's folder.
+        """
+        deadline = time.monotonic() + JOIN_S
+        while not members.settled and time.monotonic() < deadline:
+            members.look()
+            self._signals.check()
+            time.sleep(0.1)
+        if members.blind:
+            raise BadInput(members.refused[members.blind[0]])
+        fits = members.capacity
+        if not fits:
+            have = "; ".join(str(node) for node in members.nodes) or "no node can be used"
+            why = "".join(f"; {text}" for text in members.refused.values())
+            raise BadInput(f"no node of the cluster has room for a trial ({self._spec.resources.shape}): {have}{why}")
+        return self._spec.parallel or GROWTH * fits
 
     # During -------------------------------------------------------------------------------------------------------------
 
-    def _engine(self, ledger: Ledger, slots: int, ray: RaySession, copier: Copier | None) -> Engine:
-        self._chunk_s = max(1.0, slots * EVENT_S)
+    def _engine(
+        self, ledger: Ledger, slots: int, ray: RaySession, members: Members | None, copier: Copier | None
+    ) -> Engine:
+        at_once = slots if members is None else min(slots, members.capacity)
+        self._chunk_s = max(1.0, at_once * EVENT_S)
         began = time.monotonic()
 
         def watch() -> None:
@@ -256,7 +303,9 @@ class Driver:
             if copier is not None:
                 copier.look(sum(ledger.state.ended.values()))
 
-        engine = Engine(ledger, self._folder, slots, interrupted=lambda: self._signals.code, watch=watch)
+        engine = Engine(
+            ledger, self._folder, slots, members=members, interrupted=lambda: self._signals.code, watch=watch
+        )
         return engine  # named, since `watch` looks at it
 
     def _watch_tracker(self, patience_s: float = 3.0) -> None:
@@ -264,7 +313,7 @@ class Driver:
         if not self._job.track:
             return
         if self._tracker is None:
-            self._tracker = Tracker(self._folder)
+            self._tracker = Tracker(self._folder, self._credentials)
         self._tracker.keep_alive(patience_s)
 
     def _trainable(self, server: ForkServer) -> type[Any]:
@@ -278,6 +327,7 @@ class Driver:
                 settings=settings.to_json(),
                 socket=str(server.socket),
                 logs=str(self._folder / "logs"),
+                versions={} if spec.cluster.address is None else versions(),
                 cpu=spec.resources.cpu,
                 gpu=spec.resources.gpu,
                 chunk_s=self._chunk_s,
@@ -287,8 +337,12 @@ class Driver:
             )
         )
 
-    def _resources(self) -> dict[str, float]:
-        return {"CPU": self._spec.resources.cpu, "GPU": self._spec.resources.gpu}
+    def _request(self, members: Members | None) -> Any:
+        if members is not None:
+            return members.request()
+        from ray import tune
+
+        return tune.PlacementGroupFactory([self._spec.resources.shape.bundle])
 
     def _exit_code(self, ledger: Ledger) -> int:
         ended = ledger.history.ended
@@ -301,8 +355,9 @@ class Driver:
 class Tracker:
     """The tracker process, kept alive; it outlives the driver to deliver what is left."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, credentials: Mapping[str, str]) -> None:
         self._folder = folder
+        self._credentials = credentials
         self._process: subprocess.Popen[bytes] | None = None
         self._started_at = 0.0
 
@@ -311,12 +366,13 @@ class Tracker:
         dead = self._process is None or self._process.poll() is not None
         if dead and time.monotonic() - self._started_at >= patience_s:
             self._started_at = time.monotonic()
-            self._process = start_tracker(self._folder)
+            self._process = start_tracker(self._folder, self._credentials)
             threading.Thread(target=self._process.wait, name="tracker", daemon=True).start()  # no zombie, no warning
 
 
-def start_tracker(folder: Path) -> subprocess.Popen[bytes]:
-    """Start the process that delivers the sweep in `folder` to MLflow."""
+def start_tracker(folder: Path, credentials: Mapping[str, str]) -> subprocess.Popen[bytes]:
+    """Start the process that delivers the sweep in `folder` to MLflow, the only one with credentials for it."""
+    environment = {name: value for name, value in os.environ.items() if name != SCRATCH}
     with (folder / "logs" / "tracker.log").open("ab") as log:
         return subprocess.Popen(  # noqa: S603
             [sys.executable, "-P", "-m", "kerasweep.trackers.process", str(folder)],
@@ -324,7 +380,7 @@ def start_tracker(folder: Path) -> subprocess.Popen[bytes]:
             stdout=log,
             stderr=log,
             start_new_session=True,
-            env={name: value for name, value in os.environ.items() if name != SCRATCH},
+            env={**environment, **credentials},
         )
 
 

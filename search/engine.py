@@ -14,9 +14,9 @@ import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, final
+from typing import Any, Protocol, final
 
-from ..cluster.actor import ASSIGNMENT
+from ..cluster.actor import ASSIGNMENT, GIVE_UP
 from ..cluster.checkpointing import place_of_trial
 from ..cluster.leftovers import remove_leftovers
 from ..cluster.ray_session import RayDied
@@ -49,6 +49,33 @@ logger = logging.getLogger(__name__)
 INBOX_S = 0.2
 
 
+class Places(Protocol):
+    """What knows how many slots there are at the moment."""
+
+    def room(self) -> int:
+        """Return how many trials may be live."""
+        ...
+
+    def surplus(self, placed: int) -> bool:
+        """Say whether a slot without a trial is to be given up, where so many trials are placed."""
+        ...
+
+
+@final
+class _Fixed:
+    """The slots of one machine: as many as at the start."""
+
+    def __init__(self, slots: int) -> None:
+        self._slots = slots
+
+    def room(self) -> int:
+        return self._slots
+
+    def surplus(self, placed: int) -> bool:
+        del placed
+        return False
+
+
 @final
 class Engine:
     """Runs the sweep of one ledger through Tune. `suggest`, `chunk`, `ended` and `tick` are what Tune's hooks call."""
@@ -59,6 +86,7 @@ class Engine:
         folder: Path,
         slots: int,
         *,
+        members: Places | None = None,
         interrupted: Callable[[], int] = lambda: 0,
         watch: Callable[[], None] = lambda: None,
     ) -> None:
@@ -67,7 +95,8 @@ class Engine:
         Args:
             ledger: The sweep.
             folder: The sweep's folder.
-            slots: How many trials run at a time.
+            slots: How many trials run at a time, at most.
+            members: Knows how many slots there are at the moment; always `slots` if None.
             interrupted: Returns the exit code of a signal that has come in, else 0.
             watch: Called often, to look after other processes.
         """
@@ -75,6 +104,7 @@ class Engine:
         self._folder = folder
         self._checkpoints = checkpoints_of(ledger.spec, folder)
         self._slots = slots
+        self._members = members or _Fixed(slots)
         self._interrupted = interrupted
         self._watch = watch
         self._placed: dict[str, tuple[int, int]] = {}
@@ -92,7 +122,9 @@ class Engine:
         self.tick()
         if self._ledger.state.finished or self.error is not None:
             return None if self._placed else "FINISHED"
-        if len(self._placed) >= self._slots:
+        if self._members.surplus(len(self._placed)):
+            return {ASSIGNMENT: GIVE_UP}
+        if len(self._placed) >= min(self._slots, self._members.room()):
             return None
         while True:
             _, (command, *_) = step(self._ledger.state, SlotFree())
@@ -336,8 +368,8 @@ class Engine:
                 self.error = error
             return otherwise
 
-    def run(self, trainable: type[Any], resources: Mapping[str, float], storage: Path) -> None:
-        """Run until the sweep ends.
+    def run(self, trainable: type[Any], request: Any, storage: Path) -> None:
+        """Run until the sweep ends; `request` is what Tune makes a slot's placement group from.
 
         Raises:
             Infrastructure: Ray ended, or something in the engine failed; the journal is sound.
@@ -352,7 +384,7 @@ class Engine:
                 trainable,
                 name="tune",
                 storage_path=str(storage),
-                resources_per_trial=tune.PlacementGroupFactory([dict(resources)]),
+                resources_per_trial=request,
                 search_alg=searcher,
                 scheduler=scheduler,
                 stop=clock,

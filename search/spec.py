@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass, field, replace
 from typing import Any, final
 
 from ..cluster.backend import KerasSettings
+from ..cluster.placement import Shape
 from ..spaces.constraints import Constraints
 from ..spaces.known import Declared
 from ..spaces.trace import Undeclared
@@ -48,10 +49,32 @@ class Budget:
 @final
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Resources:
-    """What one trial gets: processors and graphics processors, fractions allowed for the latter."""
+    """What one trial gets: processors and graphics processors, fractions of one allowed for the latter.
+
+    `memory_gb` and `custom` only count what nodes have; `labels` are those of the nodes that it may run on.
+    """
 
     cpu: int = 1
     gpu: float = 0
+    memory_gb: float = 0
+    custom: Mapping[str, float] = field(default_factory=dict[str, float])
+    labels: Mapping[str, str] = field(default_factory=dict[str, str])
+
+    @property
+    def shape(self) -> Shape:
+        """What a slot takes."""
+        return Shape(
+            cpu=self.cpu, gpu=self.gpu, memory_bytes=self.memory_gb * 1e9, custom=self.custom, labels=self.labels
+        )
+
+
+@final
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cluster:
+    """Where it runs: on this machine alone, or on the Ray cluster at `address` (HOST:PORT, or `auto`)."""
+
+    address: str | None = None
+    insecure: bool = False
 
 
 @final
@@ -127,6 +150,7 @@ class SweepSpec:
     search: Search = field(default_factory=Search)
     parallel: int | None = None
     resources: Resources = field(default_factory=Resources)
+    cluster: Cluster = field(default_factory=Cluster)
     retry: Retry = field(default_factory=Retry)
     limits: Limits = field(default_factory=Limits)
     checkpoint: Checkpointing = field(default_factory=Checkpointing)
@@ -200,6 +224,7 @@ class SweepSpec:
             "budget": Budget(**data["budget"]),
             "search": _search_from_json(data["search"]),
             "resources": Resources(**data["resources"]),
+            "cluster": Cluster(**data.get("cluster", {})),
             "retry": Retry(**data["retry"]),
             "limits": Limits(**data["limits"]),
             "checkpoint": Checkpointing(**data.get("checkpoint", {})),

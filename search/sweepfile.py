@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, cast
 
+from ..cluster.addresses import LOCAL
 from ..cluster.backend import BACKENDS, VARIABLE, KerasSettings, default_backend, missing
 from ..cluster.program import snapshot
 from ..spaces.constraints import check_where
@@ -23,11 +24,12 @@ from .objective import At, Direction, Objective
 from .override import override
 from .place import absolute_place
 from .reference import locate
-from .spec import Budget, Checkpointing, Keep, Limits, Resources, Retry, Search, SweepSpec, Track, max_epochs
+from .spec import Budget, Checkpointing, Cluster, Keep, Limits, Resources, Retry, Search, SweepSpec, Track, max_epochs
 from .stop_form import stop_forms
 from .sweepform import (
     NAME,
     BudgetForm,
+    ClusterForm,
     FitForm,
     KerasForm,
     ObjectiveForm,
@@ -100,6 +102,7 @@ def _spec(form: SweepForm, keys: set[object], path: Path, home: Path) -> SweepSp
         search=_search(form.search, fit, form.budget),
         parallel=form.parallel,
         resources=Resources(**form.resources.model_dump()),
+        cluster=cluster_of(form.cluster),
         retry=Retry(**form.retry.model_dump()),
         limits=Limits(**form.limits.model_dump()),
         checkpoint=Checkpointing(**form.checkpoint.model_dump()),
@@ -191,6 +194,11 @@ def keras_settings(form: KerasForm) -> KerasSettings:
         steps_per_execution=form.steps_per_execution,
         deterministic=form.deterministic,
     )
+
+
+def cluster_of(form: ClusterForm) -> Cluster:
+    """Return where the sweep runs; `local` is this machine alone, as where nothing is said."""
+    return Cluster(address=None if form.address == LOCAL else form.address, insecure=form.insecure)
 
 
 def _objective(value: object) -> Objective:

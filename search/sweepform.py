@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, ClassVar, Literal, TypeVar, cast, get_args
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 from pydantic.fields import FieldInfo
 
 from ..spaces.errors import did_you_mean
@@ -32,6 +32,20 @@ _ABOVE_0 = "a number above 0"
 _SECONDS = f"{_ABOVE_0} and at most {MOST_HOURS * 3600}, in seconds"
 _CODE = "`file.py:name` or `package.module:name`"
 _OBJECTIVE = "`max val_accuracy`, `min val_loss` or `{maximize: val_accuracy, at: last}`"
+
+
+def _no_own_key(value: dict[str, float]) -> dict[str, float]:
+    """Refuse resources that Ray knows by itself: they have keys of their own."""
+    if value.keys() & {"", "CPU", "GPU", "memory", "object_store_memory"}:
+        raise ValueError(value)
+    return value
+
+
+def _whole_above_1(value: float) -> float:
+    """Refuse shares of several graphics processors: Ray gives a fraction of one, or whole ones."""
+    if value > 1 and value != int(value):
+        raise ValueError(value)
+    return value
 
 
 class Form(BaseModel):
@@ -72,9 +86,23 @@ class ResourcesForm(Form):
     """What a trial gets."""
 
     cpu: AtOnce = Field(default=1, description=_AT_ONCE)
-    gpu: Annotated[float, Field(ge=0, le=MOST_TIMES)] = Field(
-        default=0.0, description=f"a number from 0 to {MOST_TIMES}"
+    gpu: Annotated[float, Field(ge=0, le=MOST_TIMES), AfterValidator(_whole_above_1)] = Field(
+        default=0.0, description=f"a fraction of one, or a whole number up to {MOST_TIMES}"
     )
+    memory_gb: Annotated[float, Field(ge=0)] = Field(default=0.0, description="a number, 0 or more, in GB")
+    custom: Annotated[dict[str, Positive], AfterValidator(_no_own_key)] = Field(
+        default={}, description="a number above 0 for each resource that nodes were given by name, such as {license: 1}"
+    )
+    labels: dict[Annotated[str, Field(min_length=1)], str] = Field(
+        default={}, description="a value for each label of the nodes, such as {ray.io/accelerator-type: A100}"
+    )
+
+
+class ClusterForm(Form):
+    """Where it runs."""
+
+    address: str | None = Field(default=None, description="HOST:PORT of the cluster's head, auto or local")
+    insecure: bool = Field(default=False, description="true or false")
 
 
 class RetryForm(Form):
@@ -194,6 +222,7 @@ class SweepForm(Form):
     budget: BudgetForm = Field(default=BudgetForm(), description="a mapping, such as {trials: 50} or {hours: 2}")
     parallel: AtOnce | None = Field(default=None, description=_AT_ONCE)
     resources: ResourcesForm = Field(default=ResourcesForm(), description="a mapping, such as {cpu: 1, gpu: 0}")
+    cluster: ClusterForm = Field(default=ClusterForm(), description="a mapping, such as {address: auto}")
     retry: RetryForm = Field(default=RetryForm(), description="a mapping, such as {lost: 5, crash: 2}")
     limits: LimitsForm = Field(default=LimitsForm(), description="a mapping, such as {trial_s: 600}")
     checkpoint: CheckpointForm = Field(

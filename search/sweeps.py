@@ -7,6 +7,7 @@ import re
 import secrets
 import shutil
 import time
+from contextlib import suppress
 from pathlib import Path
 
 from ..spaces.errors import BadInput, Infrastructure, did_you_mean
@@ -73,6 +74,18 @@ def state(folder: Path, history: History) -> str:
     if history.ended is None:
         return "driver lost"
     return {0: "done", 1: "no success"}.get(history.ended.exit_code, "interrupted")
+
+
+def folder_mark(folder: Path) -> Path:
+    """Return a file by whose content another machine can tell that it sees the same `sweeps/`, made if need be."""
+    mark = folder / ".shared"
+    if not mark.exists():
+        new = folder / f"{STAGING}{secrets.token_hex(8)}"
+        new.write_text(secrets.token_hex(16))
+        with suppress(FileExistsError):
+            mark.hardlink_to(new)
+        new.unlink()
+    return mark
 
 
 def stage(home: Path, name: str) -> tuple[Path, Path]:

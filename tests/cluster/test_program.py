@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import json
 import os
+import subprocess
 import sys
 import textwrap
 import threading
@@ -302,3 +303,26 @@ def test_by_value_is_over_when_the_program_is_made() -> None:
     for data in (None, twice, scaled):
         pickled_program(scaled, data)
         assert registry() == before
+
+
+def test_on_a_machine_without_the_folder_the_sources_are_written_out(tmp_path: Path) -> None:
+    """The code runs there with its files beside it; a second trainer finds them, and nothing else is left."""
+    sources = {
+        "model.py": "import pathlib\nfrom part.one import X\n\nHERE = pathlib.Path(__file__)\n",
+        "part/one.py": "X = 3\n",
+    }
+    program = Program(root=str(tmp_path / "gone"), model="model.py:HERE", data="model.py:X", sources=sources)
+    script = "\n".join(
+        [
+            "import json, pathlib, sys",
+            "from kerasweep.cluster.program import Program",
+            "here, x = Program.from_json(json.loads(sys.argv[1])).load(pathlib.Path(sys.argv[2]))",
+            "print(here, x, pathlib.Path.cwd())",
+        ]
+    )
+    folder = tmp_path / "scratch" / "code"
+    for _ in range(2):
+        command = [sys.executable, "-c", script, json.dumps(program.to_json()), str(folder)]
+        done = subprocess.run(command, capture_output=True, text=True, check=True)
+        assert done.stdout.split() == [str(folder / "model.py"), "3", str(folder)]
+    assert [path.name for path in folder.parent.iterdir()] == ["code"]

@@ -81,7 +81,7 @@ def test_what_may_not_change_is_one_line(setting: str, message: str) -> None:
 def test_whatever_may_change_is_a_field() -> None:
     """The keys are those of the sweep file."""
     for key in AMENDABLE:
-        number = 0.5 if key == "checkpoint.share" else 7
+        number = 0.5 if key == "checkpoint.share" else "true" if key == "cluster.insecure" else 7
         assert amended(spec(), [f"{key}={number}"]) != spec(), key
 
 

@@ -11,11 +11,11 @@ from typing import Any
 
 import pytest
 
-from kerasweep.cluster.actor import ASSIGNMENT
+from kerasweep.cluster.actor import ASSIGNMENT, GIVE_UP
 from kerasweep.cluster.ray_session import RayDied
 from kerasweep.search import engine as engines
 from kerasweep.search import sampler as samplers
-from kerasweep.search.engine import Engine
+from kerasweep.search.engine import Engine, Places
 from kerasweep.search.inbox import post
 from kerasweep.search.ledger import Ledger
 from kerasweep.search.spec import Budget, Keep, Retry, Search, SweepSpec
@@ -35,7 +35,7 @@ Y = Number(name="y", min=1, max=9, integer=True)
 class Tune:
     """Calls the engine as Ray Tune does; tests say what the slots answer."""
 
-    def __init__(self, folder: Path, what: SweepSpec, *, slots: int = 2) -> None:
+    def __init__(self, folder: Path, what: SweepSpec, *, slots: int = 2, members: Places | None = None) -> None:
         self.folder = folder
         self.now = 1000.0
         self.code = 0
@@ -45,7 +45,9 @@ class Tune:
         self.ledger = Ledger(self.journal, what, past)
         self.ledger.record(SweepResumed(spec=what.to_json()) if past else SweepStarted(spec=what.to_json()))
         self.watched = 0
-        self.engine = Engine(self.ledger, folder, slots, interrupted=lambda: self.code, watch=self._watch)
+        self.engine = Engine(
+            self.ledger, folder, slots, members=members, interrupted=lambda: self.code, watch=self._watch
+        )
         self.placed: dict[str, Assignment] = {}
         self._count = 0
 
@@ -137,10 +139,10 @@ def make(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Make]:
     monkeypatch.setattr(engines, "INBOX_S", 0.0)
     made: list[Tune] = []
 
-    def one(slots: int = 2, **changes: Any) -> Tune:
+    def one(slots: int = 2, members: Places | None = None, **changes: Any) -> Tune:
         for earlier in made:
             earlier.close()
-        made[:] = [Tune(tmp_path, spec(**changes), slots=slots)]
+        made[:] = [Tune(tmp_path, spec(**changes), slots=slots, members=members)]
         return made[0]
 
     yield one
@@ -180,6 +182,55 @@ def test_no_more_trials_than_slots_are_placed(make: Make) -> None:
     tune.place()
     tune.place()
     assert tune.suggest() is None
+
+
+class Nodes:
+    """Places as the test says."""
+
+    slots = 2
+    idle = False
+
+    def room(self) -> int:
+        """Return how many trials may be live."""
+        return self.slots
+
+    def surplus(self, placed: int) -> bool:
+        """Say whether an idle slot is to be given up."""
+        return self.idle and placed < self.slots
+
+
+def test_trials_are_held_to_the_slots_of_the_moment(make: Make) -> None:
+    """Nodes that join are used at once, up to the ceiling; those that die take their trials along, which wait again."""
+    nodes = Nodes()
+    tune = make(slots=4, members=nodes, budget=Budget(trials=9))
+    first, _ = tune.place(), tune.place()
+    assert tune.suggest() is None
+    nodes.slots = 7
+    tune.place()
+    tune.place()
+    assert tune.suggest() is None
+    nodes.slots = 3
+    tune.done(first, lost=True)
+    assert tune.suggest() is None
+    nodes.slots = 4
+    again = tune.place()
+    assert (again.number, again.attempt) == (first.number, 2)
+    lost = [entry.event for entry in tune.entries() if isinstance(entry.event, AttemptEnded)]
+    assert [(event.trial, event.cause) for event in lost] == [(first.number, Cause.LOST)]
+
+
+def test_a_slot_that_is_given_up_costs_no_trial(make: Make) -> None:
+    """Tune is told to let an idle one go; nothing of it is journaled."""
+    nodes = Nodes()
+    tune = make(slots=2, members=nodes)
+    tune.complete(tune.place(), 0.5)
+    nodes.idle = True
+    before = len(tune.entries())
+    assert tune.engine.suggest("idle") == {ASSIGNMENT: GIVE_UP}
+    tune.engine.ended("idle", lost=True)
+    assert len(tune.entries()) == before
+    nodes.idle = False
+    assert tune.place().number == 1
 
 
 def test_an_assignment_has_what_a_slot_needs(make: Make) -> None:

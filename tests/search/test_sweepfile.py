@@ -491,7 +491,7 @@ MISTAKES = [
     ("parallel: 2", "---", "17:1", "a second document begins here"),
     ("cpu: 1", "cpu: 0", "17:18", f"'resources.cpu' is 0; {AT_ONCE}"),
     ("cpu: 1", "cpu: 1.5", "17:18", f"'resources.cpu' is 1.5; {AT_ONCE}"),
-    ("gpu: 0.5", "gpu: -1", "17:26", "expected a number from 0 to 1000"),
+    ("gpu: 0.5", "gpu: -1", "17:26", "expected a fraction of one, or a whole number up to 1000"),
     (
         "lost: 3",
         "lots: 3",

@@ -1,0 +1,179 @@
+"""A Ray cluster of several nodes on this machine, for tests and for trying out: started, looked at, ended by its folder.
+
+The nodes' processes stand in `cluster.json` of that folder with the times they were started at, so that what is ended
+is what was started, also when a number has been given to another process since.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, final
+
+import psutil
+
+from ..spaces.errors import BadInput, Infrastructure, one_line
+
+FILE = "cluster.json"
+START_S = 120.0
+END_S = 5.0
+"""A node has so long to end of itself, then it is killed."""
+
+
+@final
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Process:
+    """A process, told from a later one of the same number by when it began."""
+
+    pid: int
+    began: float
+
+    @classmethod
+    def of(cls, pid: int) -> Process:
+        """Return the process that has this number now."""
+        return cls(pid=pid, began=psutil.Process(pid).create_time())
+
+    def living(self) -> psutil.Process | None:
+        """Return it if it still lives."""
+        try:
+            process = psutil.Process(self.pid)
+            same = process.create_time() == self.began and process.status() != psutil.STATUS_ZOMBIE
+        except psutil.NoSuchProcess:
+            return None
+        return process if same else None
+
+
+@final
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LocalNode:
+    """A node of this machine; its raylet is the last of its processes."""
+
+    id: str
+    cpus: int
+    gpus: int
+    processes: tuple[Process, ...]
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> LocalNode:
+        """Return what stands in the file."""
+        fields: dict[str, Any] = {**data, "processes": tuple(Process(**one) for one in data["processes"])}
+        return cls(**fields)
+
+    @property
+    def alive(self) -> bool:
+        """Whether all of its processes live."""
+        return all(one.living() is not None for one in self.processes)
+
+
+@final
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LocalCluster:
+    """What was started; the first node is the head, without which the others are nothing."""
+
+    address: str
+    folder: str
+    nodes: tuple[LocalNode, ...] = field(default_factory=tuple)
+
+    @property
+    def alive(self) -> list[LocalNode]:
+        """The nodes that live."""
+        return [node for node in self.nodes if node.alive]
+
+    @classmethod
+    def read(cls, home: Path) -> LocalCluster | None:
+        """Return the cluster that was started with this home folder, if its head lives."""
+        try:
+            data = json.loads((home / FILE).read_text())
+        except FileNotFoundError:
+            return None
+        return cls(address=data["address"], folder=data["folder"], nodes=tuple(map(LocalNode.from_json, data["nodes"])))
+
+    def write(self, home: Path) -> None:
+        """Write it down, in one step."""
+        new = home / f"{FILE}.new"
+        new.write_text(json.dumps(asdict(self), indent=1))
+        new.chmod(0o600)
+        new.replace(home / FILE)
+
+
+def up(home: Path, *, nodes: int, cpus: int, gpus: int, labels: Mapping[str, str] | None = None) -> LocalCluster:
+    """Have so many nodes live; those that do already are left alone.
+
+    Raises:
+        Infrastructure: one did not start; those before it stay, and are in the file.
+
+    Survives: nodes that were started and written down; one that was just starting is found by its folder alone.
+    """
+    home.mkdir(parents=True, exist_ok=True)
+    cluster = LocalCluster.read(home)
+    if cluster is not None and not (cluster.nodes and cluster.nodes[0].alive):
+        down(home)
+        cluster = None
+    while cluster is None or len(cluster.alive) < nodes:
+        folder = tempfile.mkdtemp(prefix="ksc-") if cluster is None else cluster.folder  # short: sockets are below it
+        order = {"folder": folder, "cpus": cpus, "gpus": gpus, "labels": dict(labels or {})}
+        started = _start({**order, "address": "" if cluster is None else cluster.address})
+        node = LocalNode(id=started["node_id"], cpus=cpus, gpus=gpus, processes=tuple(map(Process.of, started["pids"])))
+        earlier = () if cluster is None else (cluster.nodes[0], *(one for one in cluster.nodes[1:] if one.alive))
+        cluster = LocalCluster(address=started["address"], folder=folder, nodes=(*earlier, node))
+        cluster.write(home)
+    return cluster
+
+
+def down(home: Path) -> list[int]:
+    """End the cluster that was started with this home folder; return the processes that were ended.
+
+    Raises:
+        BadInput: none was.
+    """
+    cluster = LocalCluster.read(home)
+    if cluster is None:
+        raise BadInput(f"no cluster was started in {home}; `kerasweep cluster up` starts one there")
+    own = [process for node in reversed(cluster.nodes) for one in node.processes if (process := one.living())]
+    ended = _end([*own, *_below(own)])
+    (home / FILE).unlink(missing_ok=True)
+    shutil.rmtree(cluster.folder, ignore_errors=True)
+    return ended
+
+
+def _start(order: Mapping[str, Any]) -> dict[str, Any]:
+    command = [sys.executable, "-P", "-m", "kerasweep.cluster.node"]
+    try:
+        done = subprocess.run(  # noqa: S603
+            command, input=json.dumps(order), capture_output=True, text=True, timeout=START_S, start_new_session=True
+        )
+    except subprocess.TimeoutExpired as error:
+        raise Infrastructure(f"a Ray node did not start within {START_S:g} s; see {order['folder']}") from error
+    if done.returncode:
+        last = done.stderr.strip().splitlines()[-1:] or ["it said nothing"]
+        raise Infrastructure(f"a Ray node did not start: {one_line(last[0])}; its logs are in {order['folder']}")
+    return json.loads(done.stdout)
+
+
+def _below(processes: Sequence[psutil.Process]) -> list[psutil.Process]:
+    """Return the descendants of processes: a node's workers and agents."""
+    found: list[psutil.Process] = []
+    for process in processes:
+        with suppress(psutil.NoSuchProcess):
+            found += process.children(recursive=True)
+    return found
+
+
+def _end(processes: Sequence[psutil.Process]) -> list[int]:
+    """End processes, by force those that do not heed; psutil sees to it that none of them is another by then."""
+    for process in processes:
+        with suppress(psutil.NoSuchProcess):
+            process.terminate()
+    _, left = psutil.wait_procs(processes, timeout=END_S)
+    for process in left:
+        with suppress(psutil.NoSuchProcess):
+            process.kill()
+    psutil.wait_procs(left, timeout=END_S)
+    return [process.pid for process in processes]

@@ -1,0 +1,247 @@
+"""Sweeps on a real Ray cluster of several nodes on this machine: nodes that die and join, slots placed right, two at once."""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from collections import defaultdict
+from collections.abc import Callable, Iterator
+from itertools import pairwise
+from pathlib import Path
+from typing import Any, TypeGuard
+
+import psutil
+import pytest
+
+from kerasweep.cluster.local_cluster import LocalCluster
+from kerasweep.trackers.events import AttemptEnded, AttemptStarted, Timed
+
+from .rig import Rig, check_journal, check_mlflow, entries
+
+pytestmark = pytest.mark.real
+Make = Callable[..., Rig]
+
+MODEL = """
+import json
+import os
+import pathlib
+import time
+
+import keras
+
+HERE = pathlib.Path(__file__).parent
+
+
+def build(hp):
+    with (HERE / "seen").open("a") as seen:  # a line of this length is written in one piece
+        secret = "MLFLOW_TRACKING_PASSWORD" in os.environ
+        gpus = os.environ.get("CUDA_VISIBLE_DEVICES")
+        seen.write(json.dumps({"pid": os.getpid(), "at": time.time(), "gpus": gpus, "secret": secret}) + "\\n")
+    model = keras.Sequential([keras.Input((64,)), keras.layers.Dense(10, activation="softmax")])
+    rate = hp.Float("learning_rate", 1e-4, 1e-1, sampling="log")
+    model.compile(keras.optimizers.Adam(rate), "sparse_categorical_crossentropy", metrics=["accuracy"])
+    return model
+
+
+class Slow(keras.callbacks.Callback):
+    def on_epoch_end(self, epoch, logs=None):
+        time.sleep(0.4)
+
+
+def load():
+    from sklearn.datasets import load_digits
+
+    x, y = load_digits(return_X_y=True)
+    x = (x / 16).astype("float32")
+    return {"x": x[:500], "y": y[:500], "validation_data": (x[500:600], y[500:600]), "callbacks": [Slow()]}
+"""
+
+SWEEP = """
+name: rig
+model: model.py:build
+data: model.py:load
+objective: max val_accuracy
+fit: {epochs: 5, batch_size: 100}
+search: {sampler: random, seed: 1}
+budget: {trials: TRIALS}
+resources: RESOURCES
+"""
+
+
+def sweep_file(trials: int, resources: str, more: str = "") -> str:
+    """Return a sweep file."""
+    return SWEEP.replace("TRIALS", str(trials)).replace("RESOURCES", resources) + more
+
+
+@pytest.fixture
+def up(rig: Make, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., Rig]]:
+    """Make a rig on whose folder a cluster runs; it is ended by its own command, which leaves nothing."""
+    monkeypatch.setenv("MLFLOW_TRACKING_PASSWORD", "canary")
+    made: list[Rig] = []
+
+    def make(sweep: str, nodes: int) -> Rig:
+        made.append(rig(MODEL, sweep))
+        code, text = made[0].run("cluster", "up", "--nodes", str(nodes), "--cpus", "2", "--gpus", "2")
+        assert code == 0, text
+        return made[0]
+
+    yield make
+    for one in made:
+        assert one.run("cluster", "down")[0] == 0
+        deadline = time.monotonic() + 15
+        while left := [process for process in one.all_processes() if process.name() in ("raylet", "gcs_server")]:
+            assert time.monotonic() < deadline, left
+            time.sleep(0.1)
+
+
+def cluster_of(rig: Rig) -> LocalCluster:
+    """Return what `cluster up` has written down."""
+    cluster = LocalCluster.read(rig.home)
+    assert cluster is not None
+    return cluster
+
+
+def nodes_used(folder: Path) -> dict[str, list[int]]:
+    """Return the trials whose training was timed on each node, by the first letters of its name."""
+    found: dict[str, list[int]] = defaultdict(list)
+    for entry in entries(folder) if (folder / "journal.db").exists() else ():
+        if isinstance(entry.event, Timed):
+            found[entry.event.slot.partition("-")[0]].append(entry.event.trial)
+    return found
+
+
+def slots_used(folder: Path) -> dict[str, set[str]]:
+    """Return the slots that have trained on each node."""
+    found: dict[str, set[str]] = defaultdict(set)
+    for entry in entries(folder) if (folder / "journal.db").exists() else ():
+        if isinstance(entry.event, Timed):
+            found[entry.event.slot.partition("-")[0]].add(entry.event.slot)
+    return found
+
+
+def seen(rig: Rig) -> list[dict[str, Any]]:
+    """Return what each build has seen of its surroundings, those left out that only looked before the first trial."""
+    trainers = {one.event.pid for one in entries(rig.folder) if isinstance(one.event, Timed)}
+    lines = (rig.home / "seen").read_text().splitlines()
+    return [one for one in map(json.loads, lines) if one["pid"] in trainers]
+
+
+def idle_and_start(folder: Path) -> tuple[list[float], list[float]]:
+    """Return the seconds for which slots had no trial between two, and those that slots took to start."""
+    placed: dict[tuple[int, int], float] = {}
+    begun: dict[str, list[tuple[float, float]]] = defaultdict(list)
+    for entry in entries(folder):
+        match entry.event:
+            case AttemptStarted(trial=trial, attempt=attempt):
+                placed[trial, attempt] = entry.at
+            case Timed(trial=trial, attempt=attempt, slot=slot) as timed:
+                begun[slot].append((placed[trial, attempt], float(timed.times["end"])))
+                starts = float(timed.times["start"]) - placed[trial, attempt]
+                begun[f"start {slot}"].append((starts, 0.0))
+            case _:
+                pass
+    gaps = [
+        later[0] - earlier[1]
+        for slot, times in begun.items()
+        if not slot.startswith("start ")
+        for earlier, later in pairwise(times)
+    ]
+    return gaps, [times[0][0] for slot, times in begun.items() if slot.startswith("start ")]
+
+
+def test_a_sweep_loses_a_node_and_uses_one_that_joins(up: Callable[..., Rig]) -> None:
+    """Trials of the dead node are tried again, each ends once; half a graphics processor is one, seen alone."""
+    rig = up(sweep_file(24, "{cpu: 1, gpu: 0.5}"), nodes=3)
+    rig.start("run", "sweep.yaml", "--address", "auto")
+    *_, last = cluster_of(rig).nodes
+    rig.wait(lambda _: last.id[:8] in nodes_used(rig.folder))
+    raylet = last.processes[-1].living()
+    assert raylet is not None
+    raylet.kill()
+    killed = time.time()
+    joined = rig_command(rig, "cluster", "up", "--nodes", "3", "--cpus", "2", "--gpus", "2")
+    assert joined == 0
+    new = cluster_of(rig).nodes[-1]
+    up_at = time.time()
+    assert new.id != last.id
+    code, text = rig.finish()
+    assert code == 0, text
+    history = check_journal(rig.folder, trials=24)
+    check_mlflow(rig.home, history)
+    lost = [one.event for one in entries(rig.folder) if isinstance(one.event, AttemptEnded)]
+    assert lost
+    assert {one.cause for one in lost} == {"lost"}
+    assert len(lost) <= 2
+    assert nodes_used(rig.folder)[new.id[:8]]
+    looked = seen(rig)
+    assert {one["gpus"] for one in looked} <= {"0", "1"}
+    assert not any(one["secret"] for one in looked)
+    gaps, starts = idle_and_start(rig.folder)
+    times = [entry.event.times for entry in entries(rig.folder) if is_on(entry.event, new.id[:8])]
+    used = min(float(one["start"]) for one in times) - up_at
+    print(f"\nactor start {min(starts):.1f} to {max(starts):.1f} s, idle between trials at most {max(gaps):.2f} s")  # noqa: T201
+    print(f"a node joined {up_at - killed:.1f} s after the kill; its first trial began {used:.1f} s later")  # noqa: T201
+
+
+def is_on(event: object, node: str) -> TypeGuard[Timed]:
+    """Say whether an event has the times of a trial on a node."""
+    return isinstance(event, Timed) and event.slot.startswith(f"{node}-")
+
+
+def rig_command(rig: Rig, *words: str) -> int:
+    """Run a command beside the one that runs."""
+    return psutil.Popen([*_python(), *words], cwd=rig.home).wait(120)
+
+
+def _python() -> list[str]:
+    from .rig import KERASWEEP
+
+    return [KERASWEEP]
+
+
+def test_two_sweeps_share_a_cluster(up: Callable[..., Rig], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One that holds all slots gives up some for another, a trial at a time, and none is lost for it; a node with
+    another Kerasweep is not used; two graphics processors are both of a node's, and none means that none is seen.
+    """
+    large = up(sweep_file(1000, "{cpu: 1}"), nodes=2)
+    old = tmp_path / "old" / "kerasweep-0.0.1.dist-info"
+    old.mkdir(parents=True)
+    (old / "METADATA").write_text("Metadata-Version: 2.1\nName: kerasweep\nVersion: 0.0.1\n")
+    path = os.pathsep.join([str(old.parent), *filter(None, [os.environ.get("PYTHONPATH")])])
+    with monkeypatch.context() as other:
+        other.setenv("PYTHONPATH", path)
+        assert rig_command(large, "cluster", "up", "--nodes", "3", "--cpus", "2", "--gpus", "2") == 0
+    cluster = cluster_of(large)
+    (tmp_path / "small").mkdir()
+    small = Rig(tmp_path / "small", MODEL, sweep_file(6, "{cpu: 1, gpu: 2}"))
+    large.start("run", "sweep.yaml", "--address", cluster.address)
+    try:
+        large.wait(lambda _: sum(map(len, slots_used(large.folder).values())) == 4)
+        code, text = small.run("run", "sweep.yaml", "--address", cluster.address)
+        assert code == 0, text
+        assert rig_command(large, "stop", "rig") == 0
+        code, text = large.finish()
+        assert code == 130, text
+    finally:
+        small.close()
+    check_mlflow(small.home, check_journal(small.folder, trials=6))
+    causes = {one.event.cause for one in entries(large.folder) if isinstance(one.event, AttemptEnded)}
+    assert causes <= {"interrupted"}
+    *good, refused = [node.id[:8] for node in cluster.nodes]
+    assert set(nodes_used(large.folder)) == set(good)
+    (notice,) = [text for text in large.history().notices if refused in text]
+    assert "it has kerasweep 0.0.1 (the sweep has" in notice
+    assert {one["gpus"] for one in seen(small)} <= {"0,1", "1,0"}
+    assert {one["gpus"] for one in seen(large)} == {"-1"}
+    assert all(len(slots) == 1 for slots in slots_used(small.folder).values())
+    assert any("sees 0" in text for text in small.history().notices)
+
+
+def test_a_cluster_that_is_not_here_is_refused(rig: Make) -> None:
+    """One line, exit 2, with the command to type; nothing is left behind."""
+    sweep = rig(MODEL, sweep_file(2, "{cpu: 1}"))
+    code, text = sweep.run("run", "sweep.yaml", "--address", "10.255.255.1:6379")
+    assert code == 2
+    assert "ray start --address=10.255.255.1:6379" in text
+    assert not (sweep.home / "sweeps").exists()
