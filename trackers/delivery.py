@@ -118,6 +118,8 @@ class Delivery:
                 left = error
                 continue
             self.backlog.written(number)
+            if self.backlog.history.trials[number].outcome is not None:
+                self._tags.pop(number, None)
         self._note_stale |= self.backlog.sweep_due
         if self.backlog.sweep_due or self._note_is_due:
             noting = self._note_is_due
@@ -148,7 +150,7 @@ class Delivery:
             self._view = ""
             self._note_stale, self._note_at = True, None
             self.backlog = Backlog(self._reader, 0)
-            self.backlog.read()
+            self.backlog.read(all_of_it=self._over)
 
     def _urgency(self, number: int) -> tuple[int, bool, int]:
         """Order trials: those that make trouble last, and once the sweep is over those to be killed first."""

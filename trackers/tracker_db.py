@@ -114,10 +114,11 @@ class TrackerDb:
                 self._db.executemany("DELETE FROM runs WHERE key = ? AND trial = ?", keys)
             self._db.execute("UPDATE destinations SET cursor = 0, refused = 0 WHERE key = ?", (self.key,))
 
-    def trouble(self, why: str, since: float) -> None:
-        """Remember since when (seconds since 1970) and why MLflow does not take what is to be delivered."""
+    def trouble(self, why: str) -> None:
+        """Remember that MLflow does not take what is to be delivered: why, and since when it has been so."""
+        query = "INSERT INTO troubles VALUES (?, ?, ?) ON CONFLICT (key) DO UPDATE SET why = excluded.why"
         with self._db:
-            self._db.execute("INSERT OR REPLACE INTO troubles VALUES (?, ?, ?)", (self.key, since, why))
+            self._db.execute(query, (self.key, time.time(), why))
 
     def recover(self) -> None:
         """Remember that MLflow takes it again."""
