@@ -154,7 +154,8 @@ def sweep(
     )
     check_where(spec.constraints, Known.of(spec.declared), ("where",))
     check_machine(spec)
-    check_tracker(spec.track.uri, home)
+    if (away := check_tracker(spec.track.uri, home)) and progress:
+        Console(stderr=True).print(away, markup=False, soft_wrap=True)
     program = pickled_program(model if train is None else train, data, loop=train is not None, keras=settings)
     return _run(spec, home, program, resume=resume, progress=progress, force=force)
 

@@ -18,8 +18,10 @@ from ..cluster.backend import missing
 from ..cluster.program import Program, read_source, snapshot
 from ..spaces.errors import BadInput, Infrastructure, SweepHeld, did_you_mean
 from ..trackers.journal import Lock
+from ..trackers.status import delivery_status
 from . import sweeps
 from .amend import amended
+from .credentials import misplaced
 from .inbox import post
 from .job import Job
 from .launcher import launch
@@ -41,7 +43,8 @@ def run_command(file: Path, settings: Sequence[str], home: Path | None, *, detac
     place = sweeps.home_folder(home)
     spec = load(file, settings, home=place)
     check_machine(spec)
-    check_tracker(spec.track.uri, place)
+    if away := check_tracker(spec.track.uri, place):
+        Console(stderr=True).print(away, markup=False, soft_wrap=True)
     program = program_of(spec)
     os.umask(0o077)
     staging, folder = sweeps.stage(place, spec.name)
@@ -117,7 +120,9 @@ def sync_command(name: str, home: Path | None) -> int:
 
     place = sweeps.home_folder(home)
     folder = sweeps.find(place, name)
-    check_tracker(SweepSpec.from_json(sweeps.read(folder).spec).track.uri, place)
+    uri = SweepSpec.from_json(sweeps.read(folder).spec).track.uri
+    if away := check_tracker(uri, place):
+        raise Infrastructure(f"{away.partition(';')[0]}; nothing is lost: start it, then `kerasweep sync {name}`")
     command = [sys.executable, "-P", "-m", "kerasweep.trackers.process", str(folder), "--once"]
     with (folder / "logs" / "tracker.log").open("ab") as log:
         done = subprocess.run(command, stdout=log, stderr=log, check=False)  # noqa: S603
@@ -126,7 +131,9 @@ def sync_command(name: str, home: Path | None) -> int:
         raise Infrastructure(
             behind or f"the delivery of {name} ended with an error; see {folder / 'logs' / 'tracker.log'}"
         )
-    Console().print(f"MLflow has all of {name}")
+    refused = delivery_status(folder).refused
+    but = f", but for {refused} items that it refuses; see {folder / 'logs' / 'tracker.log'}" if refused else ""
+    Console().print(f"MLflow has all of {name}{but}", markup=False, soft_wrap=True)
     return 0
 
 
@@ -172,13 +179,15 @@ def check_machine(spec: SweepSpec) -> None:
         raise BadInput(f"resources.gpu is {spec.resources.gpu:g}, this machine has no gpu; set it to 0")
 
 
-def check_tracker(uri: str, home: Path) -> None:
-    """Refuse a tracking server that nobody answers at, in under two seconds.
+def check_tracker(uri: str, home: Path) -> str:
+    """Return what to say about a tracking server where nobody answers, found in under two seconds, empty where one does.
 
     Raises:
-        Infrastructure: it does not answer.
-        BadInput: it is no address, or a database that cannot be written.
+        Infrastructure: there is no such host.
+        BadInput: it is no address, holds a password, or is a database that cannot be written.
     """
+    if fault := misplaced(uri):
+        raise BadInput(fault)
     try:
         parts = urlsplit(uri)
         port = parts.port
@@ -191,15 +200,19 @@ def check_tracker(uri: str, home: Path) -> None:
         try:
             address = (parts.hostname or "", port or (443 if parts.scheme == "https" else 80))
             socket.create_connection(address, timeout=1.5).close()
-        except (OSError, UnicodeError) as error:
+        except (socket.gaierror, UnicodeError) as error:
             raise Infrastructure(
                 f"nobody answers at the tracker {uri} ({error}); start it, or leave `track.uri` out for a local mlflow.db"
             ) from error
+        except OSError as error:
+            why = (error.strerror or str(error)).lower()
+            return f"nobody answers at the tracker {uri} ({why}); MLflow gets all of the sweep once it is there"
     elif parts.scheme == "sqlite":
         path = Path(parts.path.removeprefix("/") if parts.path.startswith("//") else parts.path)
         folder = path if path.exists() else path.parent
         if folder != home and not os.access(folder, os.W_OK):
             raise BadInput(f"track.uri: cannot write {path}; choose another place")
+    return ""
 
 
 def _check_scheme(uri: str, scheme: str) -> None:

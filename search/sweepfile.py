@@ -18,6 +18,7 @@ from ..spaces.space import checked_where
 from ..spaces.trial import Json, Scalar
 from ..spaces.yaml_form import BadForm, declare, declare_all
 from ..spaces.yaml_text import read
+from .credentials import misplaced
 from .mentions import mentions
 from .objective import At, Direction, Objective
 from .override import override
@@ -45,7 +46,6 @@ REFUSED_IN_FIT = {
     "callbacks": "callbacks are code: let `data:` return them in a dict, or override `fit` of a keras_tuner.HyperModel",
     "initial_epoch": "every trial counts its epochs from the first",
 }
-USER = re.compile(r"//[^/?#]*@")
 
 
 def load(path: str | Path, overrides: Iterable[str] = (), *, home: Path | None = None) -> SweepSpec:
@@ -302,9 +302,8 @@ def _track(form: TrackForm, name: str, home: Path) -> Track:
 def _absolute(uri: str) -> str:
     """Return the URI as any process understands it, whatever its folder."""
     path = ("track", "uri")
-    if USER.search(uri):
-        mend = "give them in the environment, as MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD"
-        raise BadForm(f"'track.uri' holds a user or a password; expected none: {mend}", path)
+    if fault := misplaced(uri):
+        raise BadForm(fault, path)
     scheme, slashes, rest = uri.partition(":///")
     if scheme == "sqlite" and slashes and rest and not rest.startswith(":"):
         return f"sqlite:///{Path.cwd() / rest}"

@@ -10,7 +10,7 @@ from typing import Any, final
 from .errors import BadInput, one_line
 from .trial import Scalar
 
-PASSWORD = re.compile(r"(?<=//)\S+(?=@)")
+PASSWORD = re.compile(r"(?<=//)\S+(?=@)|(?<=[?&])((?:user|pass|pwd|token|api|secret)\w*)=[^\s&]+", re.IGNORECASE)
 
 
 @final

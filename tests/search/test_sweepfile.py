@@ -520,11 +520,20 @@ def test_an_impossible_path_is_bad_input(path: str) -> None:
 
 
 @pytest.mark.usefixtures("folder")
-@pytest.mark.parametrize("uri", ["http://me:S3CRET@host/x", "postgresql://me:S3CR@ET@host/db", "https://S3CRET@host"])
-def test_a_password_is_refused_and_not_repeated(uri: str) -> None:
-    """Neither the file's line nor an override's place shows it."""
+@pytest.mark.parametrize(
+    ("uri", "variable"),
+    [
+        ("http://me:S3CRET@host/x", "MLFLOW_TRACKING_USERNAME"),
+        ("postgresql://me:S3CR@ET@host/db", "PGPASSWORD"),
+        ("postgresql+psycopg2:///db?host=/run&password=S3CRET", "PGPASSWORD"),
+        ("mysql://me:S3CRET@host/db", "MLFLOW_BACKEND_STORE_URI"),
+        ("https://S3CRET@host", "MLFLOW_TRACKING_TOKEN"),
+    ],
+)
+def test_a_password_is_refused_and_not_repeated(uri: str, variable: str) -> None:
+    """Neither the file's line nor an override's place shows it; the environment's variable is named."""
     for line in (fault(GOOD.replace("http://localhost:5000", uri)), fault(GOOD, f"track.uri={uri}")):
-        assert "MLFLOW_TRACKING_USERNAME" in line
+        assert variable in line
         assert "S3CR" not in line
 
 
