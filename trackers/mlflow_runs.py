@@ -27,7 +27,7 @@ _ENVIRONMENT = {
 }
 _TIMEOUT = "MLFLOW_HTTP_REQUEST_TIMEOUT"
 _TIMEOUT_S = (10, 30)
-"""An answer is waited for so long, and for a server that is known to be slow so long; MLflow itself waits 120 s."""
+"""An answer is waited for so long, and that of a server known to be slow so long, unless the user says how long."""
 
 _LOCAL_FILESYSTEMS = {"ext2", "ext3", "ext4", "xfs", "btrfs", "zfs", "overlay", "tmpfs", "f2fs"}
 """Where SQLite's WAL is known to work."""
@@ -54,7 +54,8 @@ class MlflowRuns:
         prepare_environment()
         self._uri = uri
         self._database = _sqlite_path(uri)
-        self._limit_s = int(os.environ[_TIMEOUT])
+        given = int(os.environ[_TIMEOUT])
+        self._limits_s = _TIMEOUT_S if given in _TIMEOUT_S else (given, given)
         self._files = 0
         self._inode: tuple[int, int] | None = None
         self._client: Any = None
@@ -70,11 +71,11 @@ class MlflowRuns:
         except Exception as error:
             self._check_database()
             if timed_out(error):
-                self._wait_for(max(self._limit_s, _TIMEOUT_S[1]))
+                self._wait_for(self._limits_s[1])
             raise translated(error) from None  # the original would show an address with its password
         self._check_database()
-        if time.monotonic() - began < self._limit_s / 2:
-            self._wait_for(self._limit_s)
+        if time.monotonic() - began < self._limits_s[0] / 2:
+            self._wait_for(self._limits_s[0])
         return result
 
     def _open(self) -> None:

@@ -27,8 +27,10 @@ class Fault:
     status: int = 0
     body: bytes = b""
     cut: int | None = None
+    torn: bool = False
     reset: bool = False
-    hang_s: float = 0.0
+    hangs: bool = False
+    held: bool = False
 
 
 FAULTS = (
@@ -37,16 +39,18 @@ FAULTS = (
     Fault(name="request reset", forward=False, reset=True),
     Fault(name="answer reset", forward=True, reset=True),
     Fault(name="answer cut", forward=True, cut=20),
+    Fault(name="answer torn", forward=True, torn=True),
     Fault(name="no body", forward=True, cut=0),
     Fault(name="500", forward=False, status=500, body=b'{"error_code": "INTERNAL_ERROR", "message": "oops"}'),
     Fault(name="500 after all", forward=True, status=500, body=HTML),
     Fault(name="502", forward=True, status=502, body=HTML),
     Fault(name="429", forward=False, status=429),
     Fault(name="400", forward=False, status=400, body=_POOL),
-    Fault(name="half open", forward=False, hang_s=1e9),
-    Fault(name="late", forward=True, hang_s=1e9),
+    Fault(name="effect after the next", forward=False, held=True, status=504),
 )
-"""One of each kind; `hang_s` without end lasts until the proxy is closed or the client has gone."""
+"""One of each kind that is over at once. `held`: the request reaches MLflow, but only after the next one to its path."""
+HANGING = (Fault(name="half open", forward=False, hangs=True), Fault(name="no answer", forward=True, hangs=True))
+"""Those that the client has to give up."""
 
 
 @final
@@ -56,14 +60,16 @@ class Proxy:
 
     url: str
     fault_for: Callable[[str, int], Fault | None] = lambda _path, _time: None
+    refuses: Callable[[bytes], Fault | None] = lambda _sent: None
     seen: Counter[str] = field(default_factory=Counter[str])
-    met: list[str] = field(default_factory=list[str])
+    met: Counter[str] = field(default_factory=Counter[str])
+    held: dict[str, tuple[str, str, bytes]] = field(default_factory=dict[str, tuple[str, str, bytes]])
     closed: threading.Event = field(default_factory=threading.Event)
 
 
 @contextmanager
-def proxy(port: int) -> Generator[Proxy]:
-    """Run a proxy in front of the server on `port`."""
+def proxy(port: int, *, at: int = 0) -> Generator[Proxy]:
+    """Run a proxy in front of the server on `port`; it listens `at` a port of its own choice unless told."""
 
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
@@ -75,10 +81,14 @@ def proxy(port: int) -> Generator[Proxy]:
             sent = self.rfile.read(int(self.headers.get("Content-Length") or 0))
             path = self.path.partition("?")[0].removeprefix("/api/2.0/mlflow/")
             one.seen[path] += 1
-            fault = one.fault_for(path, one.seen[path])
+            fault = one.fault_for(path, one.seen[path]) or one.refuses(sent)
             if fault is not None:
-                one.met.append(path)
+                one.met[path] += 1
             answer = _forward(port, self.command, self.path, sent) if fault is None or fault.forward else (0, b"")
+            if fault is not None and fault.held:
+                one.held[path] = (self.command, self.path, sent)
+            elif path in one.held:
+                _forward(port, *one.held.pop(path))
             if fault is None:
                 self.answer(*answer)
             else:
@@ -95,10 +105,12 @@ def proxy(port: int) -> Generator[Proxy]:
 
         def spoil(self, fault: Fault, status: int, body: bytes) -> None:
             self.close_connection = True
-            if fault.hang_s:
-                one.closed.wait(fault.hang_s)
+            if fault.hangs:
+                one.closed.wait()
             elif fault.status:
                 self.answer(fault.status, fault.body)
+            elif fault.torn:
+                self.answer(status, body[: len(body) // 2], len(body) + 1)
             elif fault.cut is not None:
                 self.answer(status, body[: min(fault.cut, max(len(body) - 1, 0))])
             elif fault.reset:
@@ -113,7 +125,7 @@ def proxy(port: int) -> Generator[Proxy]:
         def handle_error(self, *args: Any) -> None:
             """Clients that go away are what this is about."""
 
-    server = Server(("127.0.0.1", 0), Handler)
+    server = Server(("127.0.0.1", at), Handler)
     one = Proxy(url=f"http://127.0.0.1:{server.server_address[1]}")
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True)
     thread.start()

@@ -1,0 +1,227 @@
+"""Tests of `kerasweep.trackers.delivery`: whose fault it is that MLflow does not take something, and what was lost."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from kerasweep.trackers import run_book
+from kerasweep.trackers.delivery import STUBBORN, Delivery
+from kerasweep.trackers.journal import Reader
+from kerasweep.trackers.runs import Busy, Item, Param, Status, Tag, Unreachable
+from kerasweep.trackers.tracker_db import TrackerDb
+
+from .fakes import FakeRun, FakeRuns
+from .sweeps import journal
+from .test_delivery import HERE, WHOLE, Time, by_name, deliver, picture, refused
+
+
+@pytest.fixture
+def whole(tmp_path: Path) -> Path:
+    """Return the folder of a sweep of two sessions."""
+    return journal(tmp_path, WHOLE)
+
+
+@pytest.fixture
+def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    """Return what MLflow shows when nothing goes wrong."""
+    mlflow = FakeRuns()
+    assert deliver(journal(tmp_path_factory.mktemp("undisturbed"), WHOLE), mlflow)
+    return picture(mlflow)
+
+
+class Flaky(FakeRuns):
+    """An MLflow that fails at a share of all requests, before or after their effect."""
+
+    def __init__(self, draw: random.Random, share: float) -> None:
+        super().__init__()
+        self._draw = draw
+        self._share = share
+
+    def _request(self, effect: Callable[[], Any]) -> Any:
+        if self._draw.random() < self._share:
+            if self._draw.random() < 0.5:
+                effect()
+            raise Unreachable("it closed the connection before it had answered")
+        return super()._request(effect)
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_a_flaky_network_is_nobodys_fault(whole: Path, undisturbed: dict[str, Any], seed: int) -> None:
+    """However often requests fail, nothing is left out for it."""
+    mlflow = Flaky(random.Random(seed), 0.3)
+    assert deliver(whole, mlflow, tries=500)
+    assert picture(mlflow) == undisturbed
+    assert not refused(whole)
+
+
+def test_a_long_outage_is_nobodys_fault(whole: Path, undisturbed: dict[str, Any]) -> None:
+    """Failures while MLflow takes nothing count for nothing: the first one after it does not either."""
+    mlflow, time = FakeRuns(), Time()
+    with Reader(whole) as reader, TrackerDb(whole, HERE) as db:
+        one = Delivery(reader, db, lambda: mlflow, HERE.experiment, clock=time)
+        one.backlog.read()
+        one.over = True
+        assert not one.deliver(keep_going=lambda: len(mlflow.runs) < 3)
+        mlflow.down = True
+        for _ in range(5 * STUBBORN):
+            with pytest.raises(Unreachable):
+                one.deliver()
+        mlflow.down, mlflow.fault_at = False, mlflow.requests + 1
+        for _ in range(5):
+            time.now += 60.0
+            try:
+                one.deliver()
+            except Unreachable:
+                continue
+    assert picture(mlflow) == undisturbed
+    assert not refused(whole)
+
+
+def test_busy_is_nobodys_fault(whole: Path, undisturbed: dict[str, Any]) -> None:
+    """A full pool or a locked database never costs an item, even where everything else gets through."""
+    left = [20]
+
+    def poison(item: Item) -> Exception | None:
+        if item == Param("units", "64") and left[0]:
+            left[0] -= 1
+            return Busy("QueuePool limit of size 5 overflow 10 reached")
+        return None
+
+    mlflow = FakeRuns()
+    mlflow.poison = poison
+    assert deliver(whole, mlflow, tries=60)
+    assert not left[0]
+    assert picture(mlflow) == undisturbed
+
+
+def test_a_poisoned_item_does_not_hold_the_others_up(whole: Path) -> None:
+    """In the round in which one trial fails all others and the sweep itself are delivered."""
+
+    def poison(item: Item) -> Exception | None:
+        return Unreachable("it answers 500") if item == Tag("outcome", "stopped") else None
+
+    mlflow = FakeRuns()
+    mlflow.poison = poison
+    assert not deliver(whole, mlflow, tries=1)
+    runs = by_name(mlflow)
+    assert runs.pop("t0001").status.name == "RUNNING"
+    assert len(runs) == 6
+    assert "RUNNING" not in {run.status.name for run in runs.values()}
+
+
+class Stubborn(FakeRuns):
+    """An MLflow with requests that it never takes."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.error: Exception = Unreachable("it answers 403 Forbidden")
+
+    def set_status(self, run_id: str, status: Status) -> None:
+        """Refuse the end of one trial."""
+        if self.runs[run_id].name == "t0001":
+            raise self.error
+        super().set_status(run_id, status)
+
+    def set_view(self, experiment_id: str, key: str, value: str) -> None:
+        """Refuse tags of experiments."""
+        raise self.error
+
+
+def test_a_request_that_is_never_taken_does_not_hold_the_sweep_up(whole: Path) -> None:
+    """Also where it is no item that fails, but a status or the view."""
+    mlflow = Stubborn()
+    assert deliver(whole, mlflow, tries=60)
+    runs = by_name(mlflow)
+    assert runs["t0001"].tags["outcome"] == "stopped"
+    assert [name for name, run in runs.items() if run.status.name == "RUNNING"] == ["t0001"]
+    assert refused(whole) == 2
+
+
+# What was there and is not any more ------------------------------------------------------------------------------------
+
+
+def partly(folder: Path, mlflow: FakeRuns) -> Iterator[Delivery]:
+    """Deliver some, let something happen, deliver the rest."""
+    time = Time()
+    with Reader(folder) as reader, TrackerDb(folder, HERE) as db:
+        one = Delivery(reader, db, lambda: mlflow, HERE.experiment, clock=time)
+        one.backlog.read()
+        assert not one.deliver(keep_going=lambda: len(mlflow.runs) < 4)
+        yield one
+        one.over = True
+        for _ in range(6):
+            time.now += 60.0
+            try:
+                one.deliver()
+            except Unreachable:
+                continue
+        assert not one.pending
+
+
+def lose(mlflow: FakeRuns, *names: str) -> None:
+    """Let runs be as if they had never been."""
+    for key in [key for key, run in mlflow.runs.items() if not names or run.name in names]:
+        del mlflow.runs[key]
+
+
+@pytest.mark.parametrize("names", [(), ("digits",), ("t0000",), ("t0000", "t0001")], ids=str)
+def test_lost_while_it_is_delivered(whole: Path, undisturbed: dict[str, Any], names: tuple[str, ...]) -> None:
+    """A store that is not the one it was, or lacks some of it, gets all of the sweep: nobody deleted it."""
+    mlflow = FakeRuns()
+    for _ in partly(whole, mlflow):
+        lose(mlflow, *names)
+    if names in (("t0000",), ("t0000", "t0001")):  # they had been delivered: a later tracker looks
+        assert deliver(whole, mlflow)
+    assert picture(mlflow) == undisturbed
+
+
+@pytest.mark.parametrize("names", [("t0003",), ("t0000", "t0005"), ("digits",)], ids=str)
+def test_lost_before_the_next_tracker(whole: Path, undisturbed: dict[str, Any], names: tuple[str, ...]) -> None:
+    """As where a backup was restored."""
+    mlflow = FakeRuns()
+    assert deliver(whole, mlflow)
+    lose(mlflow, *names)
+    assert deliver(whole, mlflow)
+    assert picture(mlflow) == undisturbed
+
+
+def test_a_create_that_takes_effect_when_mlflow_wakes_up(
+    whole: Path, undisturbed: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Long after its answer was given up, and after the search at which MLflow answered again."""
+    mlflow, time, late = FakeRuns(), Time(), list[Mapping[str, str]]()
+    create = mlflow.create
+
+    def hangs(_experiment: str, _name: str, _started: int, tags: Mapping[str, str]) -> str:
+        late.append(tags)
+        raise Unreachable("no answer in time")
+
+    with Reader(whole) as reader, TrackerDb(whole, HERE) as db:
+        one = Delivery(reader, db, lambda: mlflow, HERE.experiment, clock=time)
+        one.backlog.read()
+        assert not one.deliver(keep_going=lambda: len(mlflow.runs) < 2)
+        monkeypatch.setattr(mlflow, "create", hangs)
+        with pytest.raises(Unreachable):
+            one.deliver()
+        mlflow.down = True
+        for _ in range(10):
+            time.now += 60.0
+            with pytest.raises(Unreachable):
+                one.deliver()
+        mlflow.down = False
+        monkeypatch.setattr(mlflow, "create", create)
+        assert one.deliver()
+        (tags,) = late
+        mlflow.runs["late"] = FakeRun(name="t0001", started_ms=1, tags=dict(tags))
+        assert not one.pending or not one.backlog.trials
+        time.now += run_book.DOUBT_S + 1
+        assert one.pending
+        one.over = True
+        assert one.deliver()
+        assert mlflow.runs["late"].deleted
+    assert picture(mlflow) == undisturbed
