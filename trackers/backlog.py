@@ -6,7 +6,17 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, final
 
-from .events import Entry, ParametersUsed, Reported, RoundEnded, SweepEnded, SweepResumed, SweepStarted, Timed, TrialEnded
+from .events import (
+    Entry,
+    ParametersUsed,
+    Reported,
+    RoundEnded,
+    SweepEnded,
+    SweepResumed,
+    SweepStarted,
+    Timed,
+    TrialEnded,
+)
 from .history import History, TrialRecord
 from .journal import Reader
 

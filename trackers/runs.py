@@ -1,10 +1,10 @@
 """What a tracker needs of MLflow: runs to find, create and write, in our words, with two kinds of error.
 
-    Unreachable    it may work later
-    └── Busy       … and the fault is not in what was sent
-    Refused        it will never work
-    ├── RunGone    … since the run was deleted by hand
-    └── Vanished   … since this is not the store that it was
+Unreachable    it may work later
+└── Busy       … and the fault is not in what was sent
+Refused        it will never work
+├── RunGone    … since the run was deleted by hand
+└── Vanished   … since this is not the store that it was
 """
 
 from __future__ import annotations

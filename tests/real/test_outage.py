@@ -107,7 +107,9 @@ def test_silent_in_the_middle(rig: Make, port: int) -> None:
         connected: set[str] = set()
         silent_at = len(sweep.history().trials)
         between.fault_for = lambda _path, _time: SILENT
-        sweep.wait(lambda history: connected.update(reached(sweep, {where, port})) or len(history.trials) >= silent_at + 4)
+        sweep.wait(
+            lambda history: connected.update(reached(sweep, {where, port})) or len(history.trials) >= silent_at + 4
+        )
         assert connected == {"tracker"}
         assert delivery_status(sweep.folder).delivered_seq < delivery_status(sweep.folder).last_seq
         between.fault_for = lambda _path, _time: None

@@ -94,7 +94,7 @@ def proxy(port: int, *, at: int = 0) -> Generator[Proxy]:
             else:
                 self.spoil(fault, *answer)
 
-        do_GET = do_POST = do_PATCH = handle_any
+        do_GET = do_POST = do_PATCH = handle_any  # noqa: N815 - these are the names that are looked for
 
         def answer(self, status: int, body: bytes, length: int | None = None) -> None:
             self.send_response(status)
