@@ -13,7 +13,7 @@ from typing import final
 
 from ..spaces.errors import one_line
 from . import leaderboard, mirror
-from .backlog import Backlog
+from .backlog import Backlog, Due
 from .journal import Reader
 from .mirror import Goal
 from .redaction import redact
@@ -63,6 +63,7 @@ class Delivery:
         self._tags: dict[int, dict[str, str]] = {}
         self._failures: dict[int, int] = {}
         self._suspect: dict[int, int] = {}
+        self._stuck: set[int] = set()
         self._view = ""
         self._note_at: float | None = None
         self._note_stale = True
@@ -132,8 +133,23 @@ class Delivery:
         if self._over and self._book.doubtful:
             self._search(mlflow)
             self._book.doubtful = False
-        self._db.advance(upto)
+            self._look_again()
+        if not self.pending:
+            self._db.advance(upto)
         return True
+
+    def _look_again(self) -> None:
+        """Let what MLflow shows otherwise than it was told, and the sweep's tags, be written once more."""
+        history = self.backlog.history
+        for number, record in history.trials.items():
+            known = number in self._book.statuses and number not in self._stuck
+            if known and not self._shows(number, mirror.trial_status(history, record, over=True)):
+                self.backlog.trials.setdefault(number, Due())
+        self.backlog.sweep_due |= self._tags.pop(SWEEP, None) is not None
+
+    def _shows(self, number: int, status: Status) -> bool:
+        known = self._book.statuses.get(number)
+        return known is not None and known.name == status.name and status.ended_ms in (None, known.ended_ms)
 
     def _connected(self) -> Runs:
         if self._mlflow is None:
@@ -202,11 +218,12 @@ class Delivery:
             self._view = value
 
     def _set_status(self, mlflow: Runs, number: int, status: Status) -> None:
-        known = self._book.statuses.get(number)
-        if known is None or known.name != status.name or status.ended_ms not in (None, known.ended_ms):
+        if not self._shows(number, status):
             run = self._book.ids[number]
-            self._insist(mlflow, number, str(status), lambda: mlflow.set_status(run, status))
-            self._book.statuses[number] = status
+            if self._insist(mlflow, number, str(status), lambda: mlflow.set_status(run, status)):
+                self._book.statuses[number] = status
+            else:
+                self._stuck.add(number)
 
     def _write(self, mlflow: Runs, number: int, items: Sequence[Item], tags: Mapping[str, str]) -> None:
         """Write items, and those tags that differ from the last ones."""
@@ -228,15 +245,17 @@ class Delivery:
             self._write_items(mlflow, number, items[:half])
             self._write_items(mlflow, number, items[half:])
 
-    def _insist(self, mlflow: Runs, number: int, what: str, call: Callable[[], None]) -> None:
-        """Call until it is done or it is certain that it never will be, which is counted."""
+    def _insist(self, mlflow: Runs, number: int, what: str, call: Callable[[], None]) -> bool:
+        """Call until it is done or it is certain that it never will be, which is counted; return whether it is done."""
+        fault: Exception | None = None
         for _ in range(STUBBORN):
             fault = self._fault(mlflow, number, call)
             if fault is None:
-                return
+                return True
             if isinstance(fault, Refused):
                 break
         self._refuse(number, f"{what}: {fault}")
+        return False
 
     def _fault(self, mlflow: Runs, number: int, call: Callable[[], None]) -> Exception | None:
         """Call; return None where it was done, else what may be wrong with what was sent.
@@ -284,6 +303,7 @@ class Delivery:
             self._refuse(number, str(error))
         except Unreachable:
             self._failures[number] = self._failures.get(number, 0) + 1
+            self._book.doubtful = True
             raise
         self._failures.pop(number, None)
         self._suspect.pop(number, None)

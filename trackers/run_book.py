@@ -31,7 +31,7 @@ class RunBook:
         self.gone: set[int] = set()
         """Trials whose run was deleted by hand; they are left alone."""
         self.doubtful = bool(self.ids)
-        """Whether there may be runs that nobody knows of."""
+        """Whether there may be runs that nobody knows of, or writes that took effect later than others after them."""
 
     @property
     def search_is_due(self) -> bool:
@@ -93,7 +93,7 @@ class RunBook:
                     mlflow.delete(one.run_id)
         if keep.run_id != known:
             self._know(number, keep.run_id)
-        self.statuses.setdefault(number, keep.status)
+        self.statuses[number] = keep.status
 
     def create(self, number: int, create: Callable[[], str]) -> str:
         """Return the id of the run that `create` makes; where its answer is lost, it is searched for before the next.

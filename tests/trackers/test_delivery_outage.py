@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -11,12 +12,12 @@ import pytest
 
 from kerasweep.trackers import run_book
 from kerasweep.trackers.delivery import STUBBORN, Delivery
-from kerasweep.trackers.journal import Reader
+from kerasweep.trackers.journal import Journal, Reader
 from kerasweep.trackers.runs import Busy, Item, Param, Status, Tag, Unreachable
 from kerasweep.trackers.tracker_db import TrackerDb
 
 from .fakes import FakeRun, FakeRuns
-from .sweeps import journal
+from .sweeps import clock, first_session, journal
 from .test_delivery import HERE, WHOLE, Time, by_name, deliver, picture, refused
 
 
@@ -224,4 +225,54 @@ def test_a_create_that_takes_effect_when_mlflow_wakes_up(
         one.over = True
         assert one.deliver()
         assert mlflow.runs["late"].deleted
+    assert picture(mlflow) == undisturbed
+
+
+class Hung(FakeRuns):
+    """An MLflow that hangs for a while; when it wakes up it does what it was asked last, then what it was asked before."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.hangs = False
+        self.asked: list[Callable[[], Any]] = []
+
+    def _request(self, effect: Callable[[], Any]) -> Any:
+        if self.hangs:
+            self.asked.append(effect)
+            raise Unreachable("no answer in time")
+        result = super()._request(effect)
+        while self.asked:
+            self.asked.pop()()
+        return result
+
+
+@pytest.mark.parametrize("after", range(1, 16))
+def test_writes_that_take_effect_in_another_order(tmp_path: Path, undisturbed: dict[str, Any], after: int) -> None:
+    """What was asked of a server that hung, and again when it did not, is done at last in the order that counts."""
+    mlflow, time, times = Hung(), Time(), clock()
+    session = len(first_session())
+    with (
+        Journal(tmp_path, clock=lambda: next(times)) as one,
+        Reader(tmp_path) as reader,
+        TrackerDb(tmp_path, HERE) as db,
+    ):
+        one.append(*WHOLE[:session])
+        it = Delivery(reader, db, lambda: mlflow, HERE.experiment, clock=time)
+        it.backlog.read()
+        it.over = True
+        it.deliver()
+        it.over = False
+        for event in WHOLE[session:]:
+            one.append(event)
+            it.backlog.read()
+            it.over = it.backlog.history.ended is not None
+            time.now += 60.0
+            mlflow.hangs = after <= it.backlog.history.seq - session < after + 3
+            with suppress(Unreachable):
+                it.deliver()
+        mlflow.hangs = False
+        for _ in range(6):
+            time.now += 60.0
+            it.deliver()
+        assert not it.pending
     assert picture(mlflow) == undisturbed
