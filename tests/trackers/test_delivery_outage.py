@@ -60,25 +60,44 @@ def test_a_flaky_network_is_nobodys_fault(whole: Path, undisturbed: dict[str, An
     assert not refused(whole)
 
 
-def test_a_long_outage_is_nobodys_fault(whole: Path, undisturbed: dict[str, Any]) -> None:
-    """Failures while MLflow takes nothing count for nothing: the first one after it does not either."""
-    mlflow, time = FakeRuns(), Time()
-    with Reader(whole) as reader, TrackerDb(whole, HERE) as db:
-        one = Delivery(reader, db, lambda: mlflow, HERE.experiment, clock=time)
-        one.backlog.read()
-        one.over = True
-        assert not one.deliver(keep_going=lambda: len(mlflow.runs) < 3)
+def test_a_long_outage_is_nobodys_fault(tmp_path: Path, undisturbed: dict[str, Any]) -> None:
+    """Failures while MLflow takes nothing count for nothing, however many they are."""
+    mlflow, times = FakeRuns(), clock()
+    with (
+        Journal(tmp_path, clock=lambda: next(times)) as one,
+        Reader(tmp_path) as reader,
+        TrackerDb(tmp_path, HERE) as db,
+    ):
+        one.append(*WHOLE[:4])
+        it = Delivery(reader, db, lambda: mlflow, HERE.experiment, clock=Time())
+        it.backlog.read()
+        it.deliver()
+        one.append(*WHOLE[4:])
+        it.backlog.read()
         mlflow.down = True
         for _ in range(5 * STUBBORN):
             with pytest.raises(Unreachable):
-                one.deliver()
-        mlflow.down, mlflow.fault_at = False, mlflow.requests + 1
-        for _ in range(5):
-            time.now += 60.0
-            try:
-                one.deliver()
-            except Unreachable:
-                continue
+                it.deliver()
+        mlflow.down = False
+    assert deliver(tmp_path, mlflow)
+    assert picture(mlflow) == undisturbed
+    assert not refused(tmp_path)
+
+
+def test_what_fails_often_and_then_succeeds_is_not_left_out(whole: Path, undisturbed: dict[str, Any]) -> None:
+    """An item is given up only when it has failed again and again by itself."""
+    left = [STUBBORN + 6]
+
+    def poison(item: Item) -> Exception | None:
+        if item == Param("units", "64") and left[0]:
+            left[0] -= 1
+            return Unreachable("it answers 500")
+        return None
+
+    mlflow = FakeRuns()
+    mlflow.poison = poison
+    assert deliver(whole, mlflow, tries=60)
+    assert not left[0]
     assert picture(mlflow) == undisturbed
     assert not refused(whole)
 
@@ -275,4 +294,34 @@ def test_writes_that_take_effect_in_another_order(tmp_path: Path, undisturbed: d
             time.now += 60.0
             it.deliver()
         assert not it.pending
+    assert picture(mlflow) == undisturbed
+
+
+def test_a_late_effect_that_the_last_look_finds(whole: Path, undisturbed: dict[str, Any]) -> None:
+    """A status and tags that an old request has set back are set right before the delivery counts as complete."""
+    mlflow, time, looks = FakeRuns(), Time(), list[int]()
+    find = mlflow.find
+
+    def find_set_back(experiment_id: str, sweep_id: str) -> Any:
+        looks.append(mlflow.requests)
+        if one.over and not one.backlog.trials and len(looks) == 2:
+            by_name(mlflow)["t0003"].status = Status(name="RUNNING")
+            by_name(mlflow)["digits"].tags["trials"] = "1 running"
+        return find(experiment_id, sweep_id)
+
+    mlflow.find = find_set_back  # pyright: ignore[reportAttributeAccessIssue]
+    with Reader(whole) as reader, TrackerDb(whole, HERE) as db:
+        one = Delivery(reader, db, lambda: mlflow, HERE.experiment, clock=time)
+        one.backlog.read()
+        one.over = True
+        mlflow.fault_at = 6  # a write
+        with pytest.raises(Unreachable):
+            one.deliver()
+        assert one.deliver()
+        assert len(looks) == 2
+        assert one.pending
+        assert db.cursor < one.backlog.history.seq
+        assert one.deliver()
+        assert not one.pending
+        assert db.cursor == one.backlog.history.seq
     assert picture(mlflow) == undisturbed
