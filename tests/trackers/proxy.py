@@ -74,7 +74,7 @@ def proxy(port: int, *, at: int = 0) -> Generator[Proxy]:
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
 
-        def log_message(self, *args: Any) -> None:
+        def log_message(self, format: str, *args: Any) -> None:
             """Say nothing."""
 
         def handle_any(self) -> None:
@@ -122,7 +122,7 @@ def proxy(port: int, *, at: int = 0) -> Generator[Proxy]:
         daemon_threads = True
         request_queue_size = 64
 
-        def handle_error(self, *args: Any) -> None:
+        def handle_error(self, request: Any, client_address: Any) -> None:
             """Clients that go away are what this is about."""
 
     server = Server(("127.0.0.1", at), Handler)

@@ -29,7 +29,7 @@ def long_sweep(trials: int, epochs: int) -> list[Event]:
         events += begun(trial)
         events += [reported(trial, epoch, 0.5) for epoch in range(1, epochs + 1)]
         events.append(ended(trial, OutcomeKind.COMPLETED, value=0.5, epoch=1))
-        events.append(Timed(trial=trial, attempt=1, slot=0, pid=1, times={"start": 1.0}))
+        events.append(Timed(trial=trial, attempt=1, slot="0", pid=1, times={"start": 1.0}))
     return [*events, SweepEnded(why="budget", exit_code=0)]
 
 

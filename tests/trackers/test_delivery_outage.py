@@ -72,13 +72,14 @@ def test_a_long_outage_is_nobodys_fault(tmp_path: Path, undisturbed: dict[str, A
         it = Delivery(reader, db, lambda: mlflow, HERE.experiment, clock=Time())
         it.backlog.read()
         it.deliver()
-        one.append(*WHOLE[4:])
+        one.append(*WHOLE[4:5])
         it.backlog.read()
         mlflow.down = True
         for _ in range(5 * STUBBORN):
             with pytest.raises(Unreachable):
                 it.deliver()
         mlflow.down = False
+        one.append(*WHOLE[5:])
     assert deliver(tmp_path, mlflow)
     assert picture(mlflow) == undisturbed
     assert not refused(tmp_path)

