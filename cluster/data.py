@@ -9,6 +9,7 @@ from typing import Any, TypeGuard, cast, final
 
 from ..spaces.errors import did_you_mean
 from .array_cache import MappedTensors, load_once
+from .array_loader import ArrayLoader
 
 ARGUMENTS = (
     "x",
@@ -47,6 +48,7 @@ class UserData:
         self._make: Callable[[Any], Any] | None = None
         self._loaded: Any = None
         self._tensors = MappedTensors()
+        self._loader = ArrayLoader()
         if not callable(source) or is_dataset(source):
             self._loaded = source if cache is None else load_once(lambda: source, cache, None)
         elif takes_hp(source):
@@ -56,13 +58,25 @@ class UserData:
         else:
             self._loaded = load_once(source, cache, around)
 
-    def for_keras(self, arguments: Mapping[str, Any]) -> dict[str, Any]:
-        """Return arguments of `fit` for Keras's own: large arrays of which it would make a copy as tensors."""
+    def for_keras(
+        self, arguments: Mapping[str, Any], model: Any, *, seed: int, epoch: int = 0, shared: bool = True
+    ) -> dict[str, Any]:
+        """Return arguments of a model's `fit` with the arrays as batches, in an order that follows from seed and epoch.
+
+        Args:
+            arguments: As `arguments` returned them, with the sweep's own.
+            model: To be fitted.
+            seed: Of the trial.
+            epoch: The first, counted from 0.
+            shared: Whether the arrays are those of all trials; otherwise nothing is kept of them.
+        """
         import keras
 
         if keras.backend.backend() != "tensorflow":
             return dict(arguments)
-        return {name: self._tensors.of(one) if name in HELD else one for name, one in arguments.items()}
+        given = {name: self._tensors.of(one) if name in HELD else one for name, one in arguments.items()}
+        loader = self._loader if shared and not self.by_trial else ArrayLoader()
+        return loader.arguments(given, model, seed=seed, epoch=epoch)
 
     @property
     def by_trial(self) -> bool:

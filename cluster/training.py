@@ -63,7 +63,7 @@ class Training:
         self._facts: dict[str, Any] = {}
         self._said_used: Message | None = None
         self._value: float | None = None
-        self._reported_at = time.time()
+        self._reported_at = time.monotonic()
         self._awaits_result = isinstance(code.model, UserModel) and code.model.has_own_fit
         self.weights = BestWeights(maximize=settings.maximize, at_last=settings.at_last)
 
@@ -135,7 +135,8 @@ class Training:
         arguments = {**prepared.arguments, "callbacks": [*prepared.callbacks, reporter_class()(fitted)]}
         model = cast(UserModel, self._code.model)
         if not model.has_own_fit:
-            arguments = self._code.data.for_keras(arguments)
+            seed, shared = self._assignment.seed, not self._settings.folds
+            arguments = self._code.data.for_keras(arguments, prepared.model, seed=seed, shared=shared)
         returned = model.fit(hp, prepared.model, arguments)
         return fit_result(returned, self._settings.metric, self._settings.better)
 
@@ -178,7 +179,7 @@ class Training:
         if self._trace.misses:
             return self._needs()
         self._trace.fitting = True
-        self._times["fit_start"] = self._reported_at = time.time()
+        self._times["fit_start"], self._reported_at = time.time(), time.monotonic()
         try:
             returned = loop.run(hp, Report(self, fit), data)
         finally:
@@ -244,7 +245,7 @@ class Training:
         """
         if self._trace.misses:
             raise NeedsParameters(*self._trace.misses)
-        now = time.time()
+        now = time.monotonic()
         self.epoch = self.epoch + 1 if epoch is None else epoch
         seconds = now - self._reported_at if seconds is None else seconds
         self._reported_at = now

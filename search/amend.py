@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import replace
+from dataclasses import asdict, is_dataclass, replace
 from typing import Any
 
-from ..spaces.errors import BadInput, did_you_mean
+from ..spaces.errors import BadInput, did_you_mean, one_line
+from ..spaces.known import Declared
 from .spec import SweepSpec
 
 
@@ -39,6 +41,48 @@ AMENDABLE: Mapping[str, Callable[[str], Any]] = {
     "retry.hang": int,
     "retry.error": int,
 }
+
+
+KEPT = ("objective", "model", "train", "data", "keras", "fit", "undeclared", "where")
+"""What a resumed sweep keeps besides its space and its search, or its trials could not be compared."""
+
+
+def check_kept(before: SweepSpec, after: SweepSpec) -> None:
+    """Refuse to go on with a specification under which other things would be searched for.
+
+    Raises:
+        BadInput: it differs; the line has each difference.
+    """
+    before, after = (SweepSpec.from_json(json.loads(json.dumps(one.to_json()))) for one in (before, after))
+    found = [_changed(name, getattr(before, name), getattr(after, name)) for name in KEPT]
+    was, now = ({one.parameter.name: one for one in spec.declared} for spec in (before, after))
+    found += [_changed(f"space.{name}", was.get(name), now.get(name)) for name in {**was, **now}]
+    same_seed = replace(after.search, seed=before.search.seed)
+    found += [_changed("search", before.search, same_seed)]
+    differences = [one for one in found if one]
+    if differences:
+        raise BadInput(
+            f"{after.name} began otherwise, and its trials could not be compared: {one_line('; '.join(differences), 400)}; "
+            "give the new sweep another name"
+        )
+
+
+def _changed(name: str, before: object, after: object) -> str:
+    if before == after:
+        return ""
+    return f"{name} was {_plain(before)}, is {_plain(after)}"
+
+
+def _plain(value: object) -> str:
+    """Return a value in the words of a sweep file, as far as it has them."""
+    if value is None:
+        return "not there"
+    if isinstance(value, Declared):
+        form = value.parameter.to_json().items()
+        return repr({key: one for key, one in form if key != "name" and one not in (None, [], ())})
+    if isinstance(value, str):
+        return repr(str(value))
+    return repr(asdict(value)) if is_dataclass(value) and not isinstance(value, type) else repr(value)
 
 
 def amended(spec: SweepSpec, settings: Iterable[str]) -> SweepSpec:

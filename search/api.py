@@ -27,23 +27,24 @@ from ..spaces.trace import Undeclared
 from ..spaces.trial import Json
 from ..spaces.yaml_form import BadForm, shown
 from . import sweeps
+from .amend import check_kept
 from .commands import check_machine, check_tracker
 from .driver import Driver
 from .job import Job
 from .launcher import wait_for_delivery
 from .objective import Objective
 from .origin import origin_of
+from .place import absolute_place
 from .results import Result
 from .sampler import SAMPLERS
-from .spec import Budget, Limits, Resources, Retry, Search, SweepSpec, Track
+from .spec import Budget, Limits, Resources, Retry, Search, SweepSpec, Track, max_epochs
+from .stop_form import stop_forms
 from .sweepfile import check_loop, fit_arguments, keras_settings, searched_space
 from .sweepform import NAME, KerasForm, read_form
 from .watcher import watching
 
 if TYPE_CHECKING:
     import keras_tuner
-
-STOPS = ("none", "asha")
 
 
 def sweep(
@@ -63,7 +64,7 @@ def sweep(
     undeclared: str = "search",
     keras: Mapping[str, Any] | None = None,
     sampler: str = "tpe",
-    stop: str = "none",
+    stop: str | Mapping[str, Any] | Sequence[str | Mapping[str, Any]] = "none",
     seed: int | None = None,
     parallel: int | None = None,
     resources: Mapping[str, float] | None = None,
@@ -71,6 +72,7 @@ def sweep(
     limits: Mapping[str, float] | None = None,
     track: str | None = None,
     experiment: str | None = None,
+    storage: str | Path | None = None,
     directory: str | Path | None = None,
     progress: bool = True,
     force: bool = False,
@@ -101,7 +103,8 @@ def sweep(
         keras: `{"backend": "jax", "dtype_policy": "mixed_float16", "jit_compile": True, "steps_per_execution": 8,
             "deterministic": True}`, for every trial alike.
         sampler: `tpe` or `random`.
-        stop: `asha` or `none`.
+        stop: When trials end early: `none`, `auto`, `asha`, `hyperband`, `median`, `patience`, `threshold`,
+            `divergence`, a mapping such as `{"rule": "asha", "min_epochs": 2, "factor": 3}`, or a list of these.
         seed: Seed of the search and, by trial, of Keras; a random one if None.
         parallel: Trials at a time; as many as fit if None.
         resources: `{"cpu": 1, "gpu": 0}` for each trial.
@@ -109,6 +112,7 @@ def sweep(
         limits: `{"trial_s": …, "silence_s": 1800, "memory_gb": …}`.
         track: MLflow tracking URI; `mlflow.db` in `directory` if None.
         experiment: MLflow experiment; the sweep's name if None.
+        storage: A folder or an fsspec URL, off this machine, that gets copies of the journal and of checkpoints.
         directory: The folder that holds `sweeps/`; KERASWEEP_DIR or the current one if None.
         progress: Show the live view.
         force: Run it whatever a look at the model and the data finds wrong.
@@ -143,7 +147,7 @@ def sweep(
         where=_where(space, where),
         search=Search(
             sampler=_one_of("sampler", sampler, SAMPLERS),
-            stop=_one_of("stop", stop, STOPS),
+            stop=_stop(stop, plain, trials),
             seed=random.randrange(2**31) if seed is None else seed,
         ),
         parallel=parallel,
@@ -151,6 +155,7 @@ def sweep(
         retry=_section(Retry, "retry", retry),
         limits=_section(Limits, "limits", limits),
         track=Track(uri=track or f"sqlite:///{home / 'mlflow.db'}", experiment=experiment or chosen),
+        storage=absolute_place(str(storage or "")),
     )
     check_where(spec.constraints, Known.of(spec.declared), ("where",))
     check_machine(spec)
@@ -193,8 +198,7 @@ def _as_before(spec: SweepSpec, folder: Path) -> SweepSpec:
     from dataclasses import replace
 
     before = SweepSpec.from_json(sweeps.read(folder).spec)
-    if before.objective != spec.objective:
-        raise BadInput(f"{spec.name} searches for {before.objective}; a resumed sweep keeps that, got {spec.objective}")
+    check_kept(before, spec)
     return replace(spec, search=replace(spec.search, seed=before.search.seed))
 
 
@@ -239,6 +243,14 @@ def _fit(values: Mapping[str, Any]) -> tuple[dict[str, Json], list[Declared]]:
         return fit_arguments({"epochs": 1, **values})
     except BadForm as fault:
         raise BadInput(f"fit: {fault}") from None
+
+
+def _stop(rules: object, fit: Mapping[str, Json], trials: int | None) -> tuple[Mapping[str, Any], ...]:
+    given = list(cast(Sequence[object], rules)) if isinstance(rules, tuple) else rules
+    try:
+        return stop_forms(given, max_epochs=max_epochs(fit), trials=trials)
+    except BadForm as fault:
+        raise BadInput(str(fault).replace("search.stop", "stop")) from None
 
 
 def _declared(space: Space | Mapping[str, Any] | None) -> Sequence[Declared]:

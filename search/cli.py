@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from ..spaces.errors import KerasweepError, one_line
+from ..spaces.errors import Infrastructure, KerasweepError, lacking, one_line
 
 app = typer.Typer(
     name="kerasweep",
@@ -173,6 +173,9 @@ def main() -> None:
     except KerasweepError as error:
         typer.echo(one_line(str(error), 2000), err=True)
         sys.exit(error.exit_code)
+    except ImportError as error:
+        typer.echo(one_line(lacking(error), 2000), err=True)
+        sys.exit(Infrastructure.exit_code)
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
         sys.exit(0)

@@ -7,7 +7,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from importlib.metadata import entry_points
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -27,6 +27,8 @@ from .job import Job
 from .launcher import launch
 from .mentions import mentions
 from .origin import origin_of
+from .relocation import relocated
+from .restore import is_place, restore
 from .settings import code_of
 from .spec import SweepSpec
 
@@ -69,15 +71,21 @@ def run_command(file: Path, settings: Sequence[str], home: Path | None, *, detac
 
 
 def resume_command(name: str, settings: Sequence[str], home: Path | None, *, detach: bool) -> int:
-    """Go on with a sweep."""
-    folder = sweeps.find(sweeps.home_folder(home), name)
+    """Go on with a sweep; `name` may also be the place of a copy, which is brought back first."""
+    place = sweeps.home_folder(home)
+    if is_place(name):
+        folder = restore(name, place)
+        name = folder.name
+        Console(stderr=True).print(f"{name} is brought back from its copy into {folder}", soft_wrap=True)
+    else:
+        folder = sweeps.find(place, name)
     holder = Lock.holder(folder / "journal.lock")
     if holder is not None:
         raise SweepHeld(
             f"{name} is running: {holder}; `kerasweep show {name}` shows it, `kerasweep stop {name}` stops it"
         )
     history = sweeps.read(folder)
-    spec = amended(SweepSpec.from_json(history.spec), settings)
+    spec = amended(relocated(SweepSpec.from_json(history.spec), folder, place), settings)
     if not (spec.model or spec.train):
         raise BadInput(f"{name} was started from Python; go on with kerasweep.sweep(…, name={name!r}, resume=True)")
     if history.ended is not None and not history.ended.exit_code and not settings:
@@ -87,10 +95,10 @@ def resume_command(name: str, settings: Sequence[str], home: Path | None, *, det
         return 0
     check_machine(spec)
     stored = snapshot(folder / "code")
-    edited = _edited(spec, stored)
+    edited = [*_edited(spec, stored), *_edited_file(folder, history.origin)]
     if edited:
         Console(stderr=True).print(
-            f"{', '.join(edited[:5])} changed since {name} began; it goes on with the code it began with ({folder / 'code'})",
+            f"{', '.join(edited[:5])} changed since {name} began; it goes on as it began ({folder})",
             soft_wrap=True,
         )
     program = code_of(spec, stored)
@@ -229,6 +237,15 @@ def _check_scheme(uri: str, scheme: str) -> None:
 def _edited(spec: SweepSpec, stored: dict[str, str]) -> list[str]:
     folder = Path(spec.folder)
     return [name for name, text in stored.items() if not _same(folder / name, text)]
+
+
+def _edited_file(folder: Path, origin: Mapping[str, str]) -> list[str]:
+    """Return the name of the sweep file where it has changed."""
+    file = Path(origin.get("mlflow.source.name", ""))
+    try:
+        return [] if file.read_bytes() == (folder / "sweep.yaml").read_bytes() else [file.name]
+    except OSError:  # it is not where it was, or the sweep was started from Python
+        return []
 
 
 def _same(path: Path, text: str) -> bool:

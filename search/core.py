@@ -30,6 +30,7 @@ from ..trackers.events import (
 )
 from .objective import At, Objective
 from .state import Live, Ranked, Rules, State
+from .stop import Standing
 
 ALIKE = 3
 """So many first trials that fail with one error end the sweep."""
@@ -260,23 +261,54 @@ def _on_report(state: State, number: int, report: Report, *, awaits_result: bool
         return state, (End(number, Outcome(kind=OutcomeKind.FAILED, reason=why)),)
     better = objective.better(value, live.best)
     best, best_epoch = (value, report.epoch) if better else (live.best, live.best_epoch)
+    loss = report.metrics.get("loss")
+    changes = {
+        "mean": live.mean + (value - live.mean) / (live.values + 1),
+        "values": live.values + 1,
+        "first_loss": live.first_loss if live.values else loss,
+    }
     state = _changed(
-        state, number, epoch=report.epoch, last=value, last_epoch=report.epoch, best=best, best_epoch=best_epoch
+        state,
+        number,
+        epoch=report.epoch,
+        last=value,
+        last_epoch=report.epoch,
+        best=best,
+        best_epoch=best_epoch,
+        **changes,
     )
-    return _judge(state, number, since=live.last_epoch or 0, epoch=report.epoch, score=objective.score(value))
+    return _judge(state, number, since=live.last_epoch or 0, loss=loss)
 
 
-def _judge(state: State, number: int, *, since: int, epoch: int, score: float) -> Step:
-    """Judge a trial at the rung that it has reached since its last value: not every epoch needs to have one."""
+def _judge(state: State, number: int, *, since: int, loss: float | None) -> Step:
+    """Ask the stop rule about a trial that has a new value, the one before at epoch `since`."""
     why = "" if state.closing is None or state.closing.cancel else state.closing.why
-    last = state.rules.max_epochs
-    reached = [rung for rung in state.rules.stop.rungs(last) if since < rung <= epoch < last]
-    if not why and reached:
-        rungs, why = state.rules.stop.decide(state.rungs, reached[-1], score)
+    rules, live = state.rules, state.live[number]
+    if not why and live.epoch < rules.max_epochs:
+        rungs, why = rules.stop.decide(state.rungs, _standing(live, rules, since=since, loss=loss))
         state = replace(state, rungs=rungs)
     if not why:
         return state, ()
     return state, (End(number, stopped(state.live[number], state.rules.objective, why)),)
+
+
+def _standing(live: Live, rules: Rules, *, since: int, loss: float | None) -> Standing:
+    assert live.last is not None  # noqa: S101
+    assert live.best is not None  # noqa: S101
+    assert live.best_epoch is not None  # noqa: S101
+    score = rules.objective.score
+    return Standing(
+        number=live.number,
+        max_epochs=rules.max_epochs,
+        since=since,
+        epoch=live.epoch,
+        score=score(live.last),
+        best=score(live.best),
+        best_epoch=live.best_epoch,
+        mean=score(live.mean),
+        first_loss=live.first_loss,
+        loss=loss,
+    )
 
 
 def _on_missing_objective(state: State, number: int, report: Report) -> Step:

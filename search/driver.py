@@ -31,13 +31,13 @@ from ..cluster.forkserver import ForkServer
 from ..cluster.program import Program, write_sources
 from ..cluster.ray_session import Capacity, RayDied, RaySession
 from ..cluster.slot import SlotSetup
-from ..spaces.errors import BadInput, Infrastructure, KerasweepError, one_line
-from ..spaces.trial import Cause
-from ..trackers.events import AttemptEnded, Event, Noticed, SweepResumed, SweepStarted
-from ..trackers.journal import Journal, Reader
+from ..spaces.errors import BadInput, Infrastructure, KerasweepError, lacking, one_line
+from ..trackers.journal import Journal
+from . import sweeps
+from .copies import Copier
 from .engine import Engine
 from .job import SCRATCH, Job
-from .ledger import Ledger
+from .ledger import Ledger, begin
 from .origin import installed_versions
 from .settings import settings_of
 from .spec import SweepSpec
@@ -50,6 +50,8 @@ EVENT_S = 0.02
 """A chunk of reports covers at least so many seconds per slot, so that the driver (5 ms an event) keeps up."""
 TRACKER_S = 30.0
 """The tracker starts once a trial has reported (its imports would delay that), at the latest after so many seconds."""
+LAST_COPY_S, HURRIED_COPY_S = 10.0, 3.0
+"""A sweep's last copy to its storage may take so long; less when it was interrupted."""
 Tell = Callable[[Mapping[str, Any]], None]
 
 
@@ -123,6 +125,7 @@ class Driver:
         server = ForkServer(self._scratch, program, warm=slots, cpu=cpu, gpu=gpu, log=log, settings=looks)
         ray = RaySession(self._scratch / "ray", slots=slots)
         journal: Journal | None = None
+        copier: Copier | None = None
         try:
             for name in ("optuna", "ray.tune", "ray.tune.search", "ray.tune.schedulers"):  # while TensorFlow is, too
                 importlib.import_module(name)
@@ -136,10 +139,13 @@ class Driver:
             slots = self._slots(capacity)
             journal = self._open_journal(program)
             self._tell({"type": "started", "folder": str(self._folder)})
-            ledger = self._ledger(journal)
+            origin = dict(self._job.origin or {})
+            ledger = begin(journal, self._spec, versions=installed_versions(), origin=origin)
             if looks is not None:
                 threading.Thread(target=self._inspect, args=(server,), name="inspection", daemon=True).start()
-            engine = self._engine(ledger, slots, ray)
+            if self._spec.storage:
+                copier = Copier(self._folder, self._spec.storage, notice=ledger.notice)
+            engine = self._engine(ledger, slots, ray, copier)
             self._signals.running = True
             with ray.prestarted_actors():
                 engine.run(self._trainable(server), self._resources(), self._scratch / "tune")
@@ -149,15 +155,19 @@ class Driver:
             raise Infrastructure(f"Ray died under {self._spec.name}; what was journaled is safe") from None
         finally:
             self._signals.running = True
-            if journal is not None:
-                journal.close()
-            if self._refused:
-                shutil.rmtree(self._folder, ignore_errors=True)
-            server.close()
-            self._tell({"type": "ended"})
-            ray.close()
-            os.environ.pop(SCRATCH, None)
-            shutil.rmtree(self._scratch, ignore_errors=True)
+            try:
+                if copier is not None and not self._refused:
+                    copier.finish(HURRIED_COPY_S if self._signals.code else LAST_COPY_S)
+                if journal is not None:
+                    journal.close()
+            finally:
+                if self._refused:
+                    shutil.rmtree(self._folder, ignore_errors=True)
+                server.close()
+                self._tell({"type": "ended"})
+                ray.close()
+                os.environ.pop(SCRATCH, None)
+                shutil.rmtree(self._scratch, ignore_errors=True)
 
     # Before -----------------------------------------------------------------------------------------------------------
 
@@ -198,26 +208,10 @@ class Driver:
         (staging / "sweep.json").write_text(json.dumps(self._job.spec, indent=1))
         write_sources(program.sources, staging / "code")
         try:
-            staging.rename(self._folder)
+            sweeps.settle(staging, self._folder)
         except OSError as error:
             raise BadInput(f"the sweep name {self._spec.name!r} is already used: {self._folder} exists") from error
         return Journal(self._folder)
-
-    def _ledger(self, journal: Journal) -> Ledger:
-        with Reader(self._folder) as reader:
-            past = list(reader.after(0))
-        ledger = Ledger(journal, self._spec, past)
-        spec, versions = self._spec.to_json(), installed_versions()
-        if not past:
-            notes = [Noticed(text=note) for note in self._spec.notes]
-            ledger.record(SweepStarted(spec=spec, versions=versions, origin=dict(self._job.origin or {})), *notes)
-            return ledger
-        lost: list[Event] = [
-            AttemptEnded(trial=live.number, attempt=live.attempt, cause=Cause.INTERRUPTED, why="its driver ended")
-            for live in ledger.state.placed
-        ]
-        ledger.record(SweepResumed(spec=spec, versions=versions), *lost)
-        return ledger
 
     def _slots(self, capacity: Capacity) -> int:
         """Return how many trials run at a time.
@@ -237,7 +231,7 @@ class Driver:
 
     # During -------------------------------------------------------------------------------------------------------------
 
-    def _engine(self, ledger: Ledger, slots: int, ray: RaySession) -> Engine:
+    def _engine(self, ledger: Ledger, slots: int, ray: RaySession, copier: Copier | None) -> Engine:
         self._chunk_s = max(1.0, slots * EVENT_S)
         began = time.monotonic()
 
@@ -246,6 +240,8 @@ class Driver:
             self._refuse_mistakes(begun=engine.heard or self._tracker is not None)
             if engine.heard or time.monotonic() - began > TRACKER_S:
                 self._watch_tracker()
+            if copier is not None:
+                copier.look(sum(ledger.state.ended.values()))
 
         engine = Engine(ledger, self._folder, slots, interrupted=lambda: self._signals.code, watch=watch)
         return engine  # named, since `watch` looks at it
@@ -347,7 +343,8 @@ def main() -> None:
         code = error.exit_code
     except BaseException as error:
         logger.exception("the driver failed")
-        tell({"type": "error", "text": one_line(f"{type(error).__name__}: {error}"), "exit_code": 3})
+        text = lacking(error) if isinstance(error, ImportError) else f"{type(error).__name__}: {error}"
+        tell({"type": "error", "text": one_line(text), "exit_code": 3})
     finally:
         _remove_staging(job)
     sys.stderr.flush()

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import logging
+import math
 import shutil
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -74,7 +75,7 @@ class Engine:
         self._watch = watch
         self._placed: dict[str, tuple[int, int]] = {}
         self._seen: dict[str, int] = {}
-        self._looked_at = 0.0
+        self._looked_at = -math.inf
         self.heard = False
         """Whether a trial has reported or ended since this process began."""
         self.error: BaseException | None = None
@@ -140,11 +141,11 @@ class Engine:
 
     def tick(self) -> None:
         """Do what time brings: commit reports, spend the budget, hear requests and signals."""
-        now = time.time()
         self._ledger.journal.tick()
-        _, commands = step(self._ledger.state, Tick(at=now))
+        _, commands = step(self._ledger.state, Tick(at=self._ledger.journal.now()))
         self._ledger.decide(commands)
-        if abs(now - self._looked_at) < INBOX_S:
+        now = time.monotonic()
+        if now - self._looked_at < INBOX_S:
             return
         self._looked_at = now
         self._watch()
@@ -189,7 +190,7 @@ class Engine:
             round=live.round,
             seed=live.seed,
             params=live.params,
-            rungs=self._ledger.spec.rungs,
+            rungs=self._ledger.spec.rungs(live.number),
             keep_above=best[-1].value if len(best) >= KEPT else None,
         )
         return {ASSIGNMENT: json.dumps(assignment.to_json())}

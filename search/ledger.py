@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import final
 
 from ..spaces.known import Known
-from ..trackers.events import Entry, Event, TrialEnded
+from ..spaces.trial import Cause
+from ..trackers.events import AttemptEnded, Entry, Event, Noticed, SweepRestored, SweepResumed, SweepStarted, TrialEnded
 from ..trackers.history import History
-from ..trackers.journal import Journal
+from ..trackers.journal import Journal, Reader
+from ..trackers.status import delivery_status
+from ..trackers.tracker_db import forget
 from .core import Close, Command, End, step
 from .sampler import OptunaSampler
 from .spec import SweepSpec
@@ -50,6 +53,10 @@ class Ledger:
             self.journal.append()
         return followed
 
+    def notice(self, text: str) -> None:
+        """Journal, within a second, something that the user should read once."""
+        self.record_soon(Noticed(text=text))
+
     def _follow(self, events: Iterable[Event]) -> bool:
         """Fold events and those that follow from them; say whether there were any that follow."""
         waiting = list(events)
@@ -80,3 +87,33 @@ class Ledger:
         events = self._consequences(commands)
         if events:
             self.record(*events)
+
+
+def begin(journal: Journal, spec: SweepSpec, *, versions: Mapping[str, str], origin: Mapping[str, str]) -> Ledger:
+    """Start the sweep of an empty journal, or take over the one that is there from the driver before.
+
+    Survives: a kill -9 at any point; whoever begins next finds a sweep that has begun, or an empty journal.
+    """
+    folder = journal.path.parent
+    if journal.seq and delivery_status(folder).delivered_seq > journal.seq:
+        journal.append(SweepRestored(why="MLflow has had more than the journal has: its end was lost"))
+    with Reader(folder) as reader:
+        past = list(reader.after())
+    if past and isinstance(past[-1].event, SweepRestored):
+        forget(folder)
+    ledger = Ledger(journal, spec, past)
+    if not past:
+        notes = [Noticed(text=note) for note in spec.notes]
+        ledger.record(SweepStarted(spec=spec.to_json(), versions=versions, origin=origin), *notes)
+        return ledger
+    lost: list[Event] = [
+        AttemptEnded(trial=live.number, attempt=live.attempt, cause=Cause.INTERRUPTED, why="its driver ended")
+        for live in ledger.state.placed
+    ]
+    known = ledger.history.versions
+    changed = [
+        f"{name} was {known[name]}, is {versions[name]}" for name in known if versions.get(name, "") != known[name]
+    ]
+    notes = [Noticed(text=f"resumed with other versions: {', '.join(changed)}")] if changed and versions else []
+    ledger.record(SweepResumed(spec=spec.to_json(), versions=versions), *lost, *notes)
+    return ledger

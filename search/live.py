@@ -108,7 +108,7 @@ def _behind(trouble: str) -> str:
 
 def _progress(summary: Summary, now: float) -> RenderableType:
     budget, done = summary.spec.budget, summary.counted()
-    elapsed = now - summary.history.session_at
+    elapsed = max(0.0, now - summary.history.session_at)
     if budget.trials is not None:
         share, of = done / budget.trials, f"{done}/{budget.trials} trials"
     else:

@@ -13,6 +13,7 @@ from rich.text import Text
 from ..cluster.finding import Finding, Severity, errors
 from ..cluster.memory import FORMULA, size_in_words
 from ..spaces.parameter import Boolean, Choice, Fixed, Number, Parameter
+from . import stop_rules
 from .points import combinations, size
 from .spec import SweepSpec
 from .summary import scalar
@@ -25,7 +26,8 @@ def show(spec: SweepSpec, seen: Survey, console: Console, file: Path) -> None:
     """Print the plan of a sweep."""
     head = Text(spec.name, style="bold")
     head.append(
-        f": {spec.objective}, {_budget(spec)}, sampler {spec.search.sampler}, stop {spec.search.stop}", style="not bold"
+        f": {spec.objective}, {_budget(spec)}, sampler {spec.search.sampler}, stop {stop_rules.in_words(spec.search.stop)}",
+        style="not bold",
     )
     console.print(head)
     console.print()

@@ -13,28 +13,26 @@ from ..spaces.trace import Undeclared
 from ..spaces.trial import Cause, Json
 from .objective import At, Direction, Objective
 from .state import Rules
-from .stop import NeverStop, StopRule, SuccessiveHalving
+from .stop import StopRule
+from .stop_rules import rule_of
 
 MANY_EPOCHS = 100_000
+
+
+def max_epochs(fit: Mapping[str, Json]) -> int:
+    """Return the epochs of a full trial, as far as the arguments of `fit` say; with folds each counts as one."""
+    epochs = fit.get("folds") or fit.get("epochs", 1)
+    return epochs if isinstance(epochs, int) else MANY_EPOCHS
 
 
 @final
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Search:
-    """How parameters are proposed and trials stopped; `stop` is `asha` or `none`."""
+    """How parameters are proposed and trials stopped; `stop` has a mapping for each rule, with its name and numbers."""
 
     sampler: str = "tpe"
-    stop: str = "none"
-    min_epochs: int = 1
-    factor: int = 3
+    stop: tuple[Mapping[str, Json], ...] = ()
     seed: int = 0
-
-    @property
-    def rule(self) -> StopRule:
-        """The stop rule."""
-        if self.stop == "asha":
-            return SuccessiveHalving(min_epochs=self.min_epochs, factor=self.factor)
-        return NeverStop()
 
 
 @final
@@ -109,17 +107,22 @@ class SweepSpec:
     retry: Retry = field(default_factory=Retry)
     limits: Limits = field(default_factory=Limits)
     track: Track = field(default_factory=Track)
+    storage: str = ""
+    """A folder or an fsspec URL, off this machine, that gets copies of the journal and of checkpoints."""
 
     @property
     def max_epochs(self) -> int:
         """The epochs of a full trial, as far as the file says; with folds each counts as one."""
-        epochs = self.fit.get("folds") or self.fit.get("epochs", 1)
-        return epochs if isinstance(epochs, int) else MANY_EPOCHS
+        return max_epochs(self.fit)
 
     @property
-    def rungs(self) -> tuple[int, ...]:
-        """The epochs at which trials are judged."""
-        return self.search.rule.rungs(self.max_epochs)
+    def stop(self) -> StopRule:
+        """The stop rule."""
+        return rule_of(self.search.stop, self.objective)
+
+    def rungs(self, number: int) -> tuple[int, ...]:
+        """Return the epochs of a trial that are told at once."""
+        return tuple(self.stop.rungs(self.max_epochs, number))
 
     @property
     def constraints(self) -> Constraints:
@@ -131,11 +134,11 @@ class SweepSpec:
     @property
     def notes(self) -> tuple[str, ...]:
         """What the user should know of the specification, though nothing is wrong with it."""
-        if self.search.stop == "none" or self.rungs:
-            return ()
-        first = self.search.min_epochs
-        return (
-            f"stop: {self.search.stop} never judges: its first rung is epoch {first}, a trial has {self.max_epochs}",
+        late = [one for one in self.search.stop if int(str(one.get("min_epochs", 0))) >= self.max_epochs]
+        return tuple(
+            f"stop: {one['rule']} never judges: its first rung is epoch {one['min_epochs']}, "
+            f"a trial has {self.max_epochs}"
+            for one in late
         )
 
     def rules(self) -> Rules:
@@ -148,7 +151,7 @@ class SweepSpec:
             hours=self.budget.hours,
             max_epochs=self.max_epochs,
             first_value_epoch=frequency if isinstance(frequency, int) else 1,
-            stop=self.search.rule,
+            stop=self.stop,
             retry={Cause(cause): times for cause, times in asdict(self.retry).items()},
             folds=folds,
         )
@@ -167,7 +170,7 @@ class SweepSpec:
             "declared": tuple(Declared.from_json(one) for one in data["declared"]),
             "where": tuple(data.get("where", ())),
             "budget": Budget(**data["budget"]),
-            "search": Search(**data["search"]),
+            "search": _search_from_json(data["search"]),
             "resources": Resources(**data["resources"]),
             "retry": Retry(**data["retry"]),
             "limits": Limits(**data["limits"]),
@@ -175,3 +178,12 @@ class SweepSpec:
             "keras": KerasSettings.from_json(data.get("keras", {})),
         }
         return cls(**fields)
+
+
+def _search_from_json(data: Mapping[str, Any]) -> Search:
+    """Return how it is searched; an older version's journal has one rule's name, and its numbers beside it."""
+    stop: Any = data["stop"]
+    if isinstance(stop, str):
+        numbers = {name: data[name] for name in ("min_epochs", "factor")}
+        stop = [] if stop == "none" else [{"rule": stop, **numbers}]
+    return Search(sampler=data["sampler"], stop=tuple(stop), seed=data["seed"])

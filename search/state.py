@@ -51,6 +51,9 @@ class Live:
     best_epoch: int | None = None
     last: float | None = None
     last_epoch: int | None = None
+    mean: float = 0.0
+    values: int = 0
+    first_loss: float | None = None
     epoch: int = 0
     spent: Mapping[Cause, int] = field(default_factory=dict[Cause, int])
 

@@ -1,47 +1,73 @@
-"""Stop rules: which trials end early. Pure: a rule is given what was reported at rungs and answers for one trial."""
+"""Stop rules: which trials end early. Pure: a rule is told how a trial stands, and answers for that one.
+
+A rule that compares trials keeps what it has seen in `Rungs`, under keys of its own; one that looks at a trial alone
+needs none. Scores are the objective's values with the sign that makes more better.
+"""
 
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol, final
 
-from ..spaces.errors import BadInput
+Rung = tuple[str, int, int]
+"""The rule's name, a bracket (0 where there is one), the epoch."""
 
 
 @final
 @dataclass(frozen=True, slots=True)
 class Rungs:
-    """The scores (more is better) that have reached each rung, ascending, by the rung's epoch."""
+    """The scores that have reached each rung, ascending."""
 
-    scores: Mapping[int, tuple[float, ...]] = field(default_factory=dict[int, tuple[float, ...]])
+    scores: Mapping[Rung, tuple[float, ...]] = field(default_factory=dict[Rung, tuple[float, ...]])
 
-    def at(self, epoch: int) -> tuple[float, ...]:
+    def at(self, rung: Rung) -> tuple[float, ...]:
         """Return the scores at a rung."""
-        return self.scores.get(epoch, ())
+        return self.scores.get(rung, ())
 
-    def enter(self, epoch: int, score: float) -> Rungs:
+    def enter(self, rung: Rung, score: float) -> Rungs:
         """Return the rungs with one more score."""
-        there = self.at(epoch)
+        there = self.at(rung)
         place = bisect_left(there, score)
-        return Rungs({**self.scores, epoch: (*there[:place], score, *there[place:])})
+        return Rungs({**self.scores, rung: (*there[:place], score, *there[place:])})
 
-    def rank(self, epoch: int, score: float) -> int:
+    def rank(self, rung: Rung, score: float) -> int:
         """Return how many scores at the rung are strictly better; a tie goes to whoever came first."""
-        there = self.at(epoch)
+        there = self.at(rung)
         return len(there) - bisect_left(there, score) - 1
 
 
-class StopRule(Protocol):
-    """Decides at rungs whether a trial goes on."""
+@final
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Standing:
+    """How a trial stands at an epoch that has a value, before its last.
 
-    def rungs(self, max_epochs: int) -> tuple[int, ...]:
-        """Return the epochs at which trials of `max_epochs` are judged, ascending, the last epoch left out."""
+    `since` is the epoch of the value before (0: there was none), `mean` that of all its scores so far; `first_loss` and
+    `loss` are the training loss of its first epoch and of this one, where it is logged.
+    """
+
+    number: int
+    max_epochs: int
+    since: int
+    epoch: int
+    score: float
+    best: float
+    best_epoch: int
+    mean: float
+    first_loss: float | None = None
+    loss: float | None = None
+
+
+class StopRule(Protocol):
+    """Decides whether a trial goes on."""
+
+    def rungs(self, max_epochs: int, number: int) -> Sequence[int]:
+        """Return the epochs that are told at once, ascending, below `max_epochs`; others come about once a second."""
         ...
 
-    def decide(self, rungs: Rungs, epoch: int, score: float) -> tuple[Rungs, str]:
-        """Return the rungs with `score` entered at `epoch`, and why its trial stops (empty: it goes on)."""
+    def decide(self, rungs: Rungs, trial: Standing) -> tuple[Rungs, str]:
+        """Return the rungs with the trial entered, and why it stops (empty: it goes on)."""
         ...
 
 
@@ -50,51 +76,30 @@ class StopRule(Protocol):
 class NeverStop:
     """Train every trial to its end."""
 
-    def rungs(self, max_epochs: int) -> tuple[int, ...]:
+    def rungs(self, max_epochs: int, number: int) -> tuple[int, ...]:
         """Return no rung."""
         return ()
 
-    def decide(self, rungs: Rungs, epoch: int, score: float) -> tuple[Rungs, str]:
+    def decide(self, rungs: Rungs, trial: Standing) -> tuple[Rungs, str]:
         """Go on."""
         return rungs, ""
 
 
 @final
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SuccessiveHalving:
-    """Stop a trial at a rung unless it is in the best `1/factor` of those that reached it.
+@dataclass(frozen=True, slots=True)
+class AnyOf:
+    """Stop a trial that one of several rules stops; each sees all trials."""
 
-    Stopping variant of asynchronous successive halving (ASHA), as in Ray Tune and Syne Tune (Li et al., MLSys 2020,
-    describe the promoting one): a trial is judged against what has arrived so far, so the first at a rung always goes
-    on, and the second only if it beats the first.
-    """
+    rules: tuple[StopRule, ...]
 
-    min_epochs: int = 1
-    factor: int = 3
+    def rungs(self, max_epochs: int, number: int) -> tuple[int, ...]:
+        """Return the rungs of all."""
+        return tuple(sorted({epoch for rule in self.rules for epoch in rule.rungs(max_epochs, number)}))
 
-    def __post_init__(self) -> None:
-        """Check the two.
-
-        Raises:
-            BadInput: rungs would never end.
-        """
-        if self.min_epochs < 1 or self.factor < 2:
-            raise BadInput(f"asha needs min_epochs >= 1 and factor >= 2, got {self.min_epochs} and {self.factor}")
-
-    def rungs(self, max_epochs: int) -> tuple[int, ...]:
-        """Return min_epochs, min_epochs * factor, … below `max_epochs`."""
-        epochs: list[int] = []
-        epoch = self.min_epochs
-        while epoch < max_epochs:
-            epochs.append(epoch)
-            epoch *= self.factor
-        return tuple(epochs)
-
-    def decide(self, rungs: Rungs, epoch: int, score: float) -> tuple[Rungs, str]:
-        """Enter the score; stop unless it ranks within the best `1/factor`, at least the best one goes on."""
-        rungs = rungs.enter(epoch, score)
-        arrived = len(rungs.at(epoch))
-        rank, keep = rungs.rank(epoch, score), max(arrived // self.factor, 1)
-        if rank < keep:
-            return rungs, ""
-        return rungs, f"asha: {rank + 1} of {arrived} at epoch {epoch}, the best {keep} go on"
+    def decide(self, rungs: Rungs, trial: Standing) -> tuple[Rungs, str]:
+        """Ask all; the first that stops says why."""
+        reasons: list[str] = []
+        for rule in self.rules:
+            rungs, why = rule.decide(rungs, trial)
+            reasons.append(why)
+        return rungs, next(filter(None, reasons), "")

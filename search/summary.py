@@ -76,7 +76,7 @@ class Summary:
         if open_fits:
             end = max(end, now)
             fit += sum(now - since for since in open_fits)
-        return min(1.0, fit / max(1e-9, slots * (end - start)))
+        return max(0.0, min(1.0, fit / max(1e-9, slots * (end - start))))
 
     def seconds_left(self, now: float) -> float | None:
         """Return an estimate of the time to the end of the budget."""

@@ -22,8 +22,10 @@ from .credentials import misplaced
 from .mentions import mentions
 from .objective import At, Direction, Objective
 from .override import override
+from .place import absolute_place
 from .reference import locate
-from .spec import Budget, Limits, Resources, Retry, Search, SweepSpec, Track
+from .spec import Budget, Limits, Resources, Retry, Search, SweepSpec, Track, max_epochs
+from .stop_form import stop_forms
 from .sweepform import (
     NAME,
     BudgetForm,
@@ -94,12 +96,13 @@ def _spec(form: SweepForm, keys: set[object], path: Path, home: Path) -> SweepSp
         declared=(*searched, *searched_space(form.space)),
         undeclared=form.undeclared,
         where=checked_where(form.where),
-        search=_search(form.search),
+        search=_search(form.search, fit, form.budget),
         parallel=form.parallel,
         resources=Resources(**form.resources.model_dump()),
         retry=Retry(**form.retry.model_dump()),
         limits=Limits(**form.limits.model_dump()),
         track=_track(form.track, name, home),
+        storage=_storage(form.storage),
     )
     if spec.where:
         check_names(spec)
@@ -197,10 +200,10 @@ def _budget(form: BudgetForm) -> Budget:
     return Budget(trials=form.trials, hours=form.hours)
 
 
-def _search(form: SearchForm) -> Search:
+def _search(form: SearchForm, fit: Mapping[str, Json], budget: BudgetForm) -> Search:
     seed = random.SystemRandom().randrange(2**32) if form.seed is None else form.seed
-    stop = form.stop
-    return Search(sampler=form.sampler, stop=stop.rule, min_epochs=stop.min_epochs, factor=stop.factor, seed=seed)
+    stop = stop_forms(form.stop, max_epochs=max_epochs(fit), trials=budget.trials)
+    return Search(sampler=form.sampler, stop=stop, seed=seed)
 
 
 # Parameters ---------------------------------------------------------------------------------------------------------------
@@ -297,6 +300,13 @@ def _extremes(parameter: Parameter) -> tuple[Scalar, ...]:
 def _track(form: TrackForm, name: str, home: Path) -> Track:
     uri = f"sqlite:///{home.absolute() / 'mlflow.db'}" if form.uri is None else _absolute(form.uri)
     return Track(uri=uri, experiment=form.experiment or name)
+
+
+def _storage(place: str | None) -> str:
+    try:
+        return absolute_place(place or "")
+    except BadInput as error:
+        raise BadForm(str(error), ("storage",)) from error
 
 
 def _absolute(uri: str) -> str:

@@ -24,7 +24,7 @@ _CODE = "`file.py:name` or `package.module:name`"
 _OBJECTIVE = "`max val_accuracy`, `min val_loss` or `{maximize: val_accuracy, at: last}`"
 
 
-class _Form(BaseModel):
+class Form(BaseModel):
     """A mapping of the sweep file; a key without a value is as good as absent."""
 
     model_config = ConfigDict(strict=True, extra="forbid", frozen=True, allow_inf_nan=False)
@@ -39,46 +39,31 @@ class _Form(BaseModel):
         return {key: value for key, value in items if value is not None or key not in cls.model_fields}
 
 
-class StopForm(_Form):
-    """When trials stop early."""
-
-    rule: Literal["asha", "none"] = Field(description="asha or none")
-    min_epochs: OneOrMore = Field(default=1, description=_WHOLE)
-    factor: Annotated[int, Field(ge=2)] = Field(default=3, description="a whole number, 2 or more")
-
-    @model_validator(mode="before")
-    @classmethod
-    def _from_name(cls, data: object) -> object:
-        return {"rule": data} if isinstance(data, str) else data
-
-
-class SearchForm(_Form):
+class SearchForm(Form):
     """How it is searched."""
 
     sampler: Literal["tpe", "random"] = Field(default="tpe", description="tpe or random")
-    stop: StopForm = Field(
-        default=StopForm(rule="none"), description="asha, none or `{rule: asha, min_epochs: 1, factor: 3}`"
-    )
+    stop: Any = Field(default="none", description="the name of a stop rule, or a list of several")
     seed: Annotated[int, Field(ge=0, lt=2**32)] | None = Field(
         default=None, description="a whole number from 0 to 4294967295"
     )
 
 
-class BudgetForm(_Form):
+class BudgetForm(Form):
     """When the sweep ends."""
 
     trials: OneOrMore | None = Field(default=None, description=_WHOLE)
     hours: Positive | None = Field(default=None, description=_ABOVE_0)
 
 
-class ResourcesForm(_Form):
+class ResourcesForm(Form):
     """What a trial gets."""
 
     cpu: OneOrMore = Field(default=1, description=_WHOLE)
     gpu: Annotated[float, Field(ge=0)] = Field(default=0.0, description="a number, 0 or more")
 
 
-class RetryForm(_Form):
+class RetryForm(Form):
     """How often an attempt is repeated, by cause."""
 
     lost: ZeroOrMore = Field(default=5, description=_TIMES)
@@ -88,7 +73,7 @@ class RetryForm(_Form):
     error: ZeroOrMore = Field(default=0, description=_TIMES)
 
 
-class LimitsForm(_Form):
+class LimitsForm(Form):
     """Bounds on one trial."""
 
     trial_s: Positive | None = Field(default=None, description=f"{_ABOVE_0}, in seconds")
@@ -96,14 +81,14 @@ class LimitsForm(_Form):
     memory_gb: Positive | None = Field(default=None, description=f"{_ABOVE_0}, in GB")
 
 
-class TrackForm(_Form):
+class TrackForm(Form):
     """Where it is recorded."""
 
     uri: str | None = Field(default=None, description="an MLflow tracking URI, such as sqlite:///mlflow.db")
     experiment: Annotated[str, Field(min_length=1, max_length=250)] | None = Field(default=None, description="a name")
 
 
-class ObjectiveForm(_Form):
+class ObjectiveForm(Form):
     """The long form of the objective."""
 
     expected: ClassVar[str] = _OBJECTIVE
@@ -114,7 +99,7 @@ class ObjectiveForm(_Form):
     at: Literal["best", "last"] = Field(default="best", description="best or last")
 
 
-class FitForm(_Form):
+class FitForm(Form):
     """The arguments of Keras's `fit` that a sweep file may give, and the folds that it is called for."""
 
     epochs: OneOrMore | None = Field(default=None, description=_WHOLE)
@@ -134,7 +119,7 @@ class FitForm(_Form):
     verbose: Literal["auto", 0, 1, 2] | None = Field(default=None, description="0, 1, 2 or auto")
 
 
-class KerasForm(_Form):
+class KerasForm(Form):
     """How Keras trains, for every trial alike."""
 
     backend: Literal["tensorflow", "jax", "torch"] | None = Field(default=None, description="tensorflow, jax or torch")
@@ -146,7 +131,7 @@ class KerasForm(_Form):
     deterministic: bool = Field(default=False, description="true or false")
 
 
-class SweepForm(_Form):
+class SweepForm(Form):
     """The whole file; what is `object` here is read further by whoever knows its forms."""
 
     name: Annotated[str, Field(pattern=f"^{NAME}$")] | None = Field(
@@ -170,14 +155,17 @@ class SweepForm(_Form):
     retry: RetryForm = Field(default=RetryForm(), description="a mapping, such as {lost: 5, crash: 2}")
     limits: LimitsForm = Field(default=LimitsForm(), description="a mapping, such as {trial_s: 600}")
     track: TrackForm = Field(default=TrackForm(), description="a mapping, such as {uri: 'sqlite:///mlflow.db'}")
+    storage: Annotated[str, Field(min_length=1)] | None = Field(
+        default=None, description="a folder or a URL, such as /mnt/sweeps or s3://bucket/sweeps"
+    )
 
+
+AnyForm = TypeVar("AnyForm", bound=Form)
 
 # Reading and its faults ---------------------------------------------------------------------------------------------------
 
-Form = TypeVar("Form", bound=_Form)
 
-
-def read_form(form: type[Form], data: object, path: Path = ()) -> Form:
+def read_form(form: type[AnyForm], data: object, path: Path = ()) -> AnyForm:
     """Return the data as `form`; `path` is where it stands.
 
     Raises:
@@ -202,7 +190,7 @@ def dotted(path: Path) -> str:
     return ".".join(str(key) for key in path)
 
 
-def _fault(form: type[_Form], data: object, loc: Path, path: Path) -> BadForm:
+def _fault(form: type[Form], data: object, loc: Path, path: Path) -> BadForm:
     """Return what is wrong at `loc`, found by walking there: pydantic adds steps of its own, which are left out."""
     at, value, inner, field = path, cast(Any, data), form, None
     for key in loc:
@@ -231,9 +219,9 @@ def _mismatch(value: object, field: FieldInfo | None, path: Path, expected: str)
     return BadForm(f"{subject} is {shown(value)}; expected {expected}{hint}", path)
 
 
-def _form_of(field: FieldInfo) -> type[_Form] | None:
+def _form_of(field: FieldInfo) -> type[Form] | None:
     kind = field.annotation
-    return kind if isinstance(kind, type) and issubclass(kind, _Form) else None
+    return kind if isinstance(kind, type) and issubclass(kind, Form) else None
 
 
 def _is_text(field: FieldInfo) -> bool:
@@ -244,7 +232,5 @@ def _names(field: FieldInfo | None) -> list[str]:
     """Return the names that the field allows, if it allows only some."""
     if field is None:
         return []
-    if _form_of(field) is StopForm:
-        field = StopForm.model_fields["rule"]
     kinds = (field.annotation, *get_args(field.annotation))
     return [one for kind in kinds for one in get_args(kind) if isinstance(one, str)]

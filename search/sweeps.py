@@ -9,7 +9,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from ..spaces.errors import BadInput, did_you_mean
+from ..spaces.errors import BadInput, Infrastructure, did_you_mean
 from ..trackers.history import History
 from ..trackers.journal import Lock, Reader
 
@@ -79,6 +79,34 @@ def stage(home: Path, name: str) -> tuple[Path, Path]:
             f"cannot write in {folder.parent}: {error.strerror}; choose another folder with --dir"
         ) from error
     return staging, folder
+
+
+def settle(staging: Path, folder: Path) -> None:
+    """Give a prepared sweep its name.
+
+    Survives: a kill -9 or a power cut leaves the whole sweep or none of it.
+
+    Raises:
+        BadInput: the name is used.
+        Infrastructure: the disk is full or broken.
+    """
+    try:
+        for path in [*staging.rglob("*"), staging]:
+            _sync(path)
+        staging.rename(folder)
+        _sync(folder.parent)
+    except OSError as error:
+        if folder.exists():
+            raise BadInput(f"the sweep name {folder.name!r} is already used: {folder} exists") from error
+        raise Infrastructure(f"cannot write {folder}: {error.strerror}; nothing was left behind") from error
+
+
+def _sync(path: Path) -> None:
+    fd = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)
 
 
 def unstage(staging: Path) -> None:

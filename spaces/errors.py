@@ -56,6 +56,14 @@ class Infeasible(KerasweepError):
     """Raised by a model for a configuration that cannot be built: it costs no budget, another one is proposed."""
 
 
+def lacking(error: ImportError) -> str:
+    """Return what to do about a library that is not there, or not the one that was expected."""
+    what = (error.name or "a library").partition(".")[0]
+    lost = isinstance(error, ModuleNotFoundError)
+    how = "is not installed" if lost else f"is not the version that kerasweep needs ({error})"
+    return f"{what} {how}: `pip install --upgrade --force-reinstall kerasweep` mends the installation"
+
+
 def did_you_mean(name: str, valid: Iterable[str]) -> str:
     """Return ` (did you mean 'x'?)` for the valid name nearest to `name`, or an empty string."""
     matches = difflib.get_close_matches(name, list(valid), n=1, cutoff=0.6)

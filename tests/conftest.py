@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from hypothesis import HealthCheck, settings
 
-pytest.register_assert_rewrite("tests.contracts", "tests.strategies")
+pytest.register_assert_rewrite("tests.contracts", "tests.strategies", "tests.chaos.invariants")
 
 settings.register_profile(
     "kerasweep",

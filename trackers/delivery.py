@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import final
 
 from ..spaces.errors import one_line
@@ -160,7 +161,9 @@ class Delivery:
         return self._mlflow
 
     def _search(self, mlflow: Runs) -> None:
-        if self._book.search(mlflow, self._experiment_id, mirror.sweep_id(self.backlog.history)):
+        history = self.backlog.history
+        stale = partial(mirror.is_stale, history)
+        if self._book.search(mlflow, self._experiment_id, mirror.sweep_id(history), stale):
             log.warning("runs of the sweep are not there any more: everything is delivered again")
             self._tags.clear()
             self._view = ""

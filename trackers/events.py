@@ -50,6 +50,16 @@ class SweepResumed(_Event):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class SweepRestored(_Event):
+    """What follows was once something else: the journal was cut here, or came back from a copy.
+
+    Whatever MLflow has of trials that had not ended by now may never have happened.
+    """
+
+    why: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class SweepClosing(_Event):
     """No further trial is asked for; `cancel`: the running ones are interrupted, else they stop at their next epoch."""
 
@@ -201,6 +211,7 @@ class Noticed(_Event):
 Event = (
     SweepStarted
     | SweepResumed
+    | SweepRestored
     | SweepClosing
     | SweepEnded
     | TrialAsked

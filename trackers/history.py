@@ -18,6 +18,7 @@ from .events import (
     RoundEnded,
     SweepClosing,
     SweepEnded,
+    SweepRestored,
     SweepResumed,
     SweepStarted,
     Timed,
@@ -71,6 +72,9 @@ class History:
     notices: list[str] = field(default_factory=list[str])
     closing: SweepClosing | None = None
     ended: SweepEnded | None = None
+    restored: int = 0
+    settled: frozenset[int] = frozenset()
+    """The number of the event by which the journal came back from a copy, and the trials that had ended by then."""
     started_at: float = 0.0
     session_at: float = 0.0
     last_at: float = 0.0
@@ -94,6 +98,9 @@ class History:
             case SweepResumed() as event:
                 self.spec, self.versions, self.session_at = event.spec, event.versions, entry.at
                 self.closing = self.ended = None
+            case SweepRestored():
+                self.restored = entry.seq
+                self.settled = frozenset(one.number for one in self.trials.values() if one.outcome is not None)
             case SweepClosing() as event:
                 self.closing = event
             case SweepEnded() as event:

@@ -13,7 +13,7 @@ from ..spaces.errors import one_line
 from ..spaces.trial import OutcomeKind
 from .history import History, TrialRecord
 from .redaction import redact
-from .runs import PARENT, SWEEP_ID, TRIAL_KEY, Param, Point, Status
+from .runs import PARENT, RESTORED, SWEEP_ID, TRIAL_KEY, Found, Param, Point, Status
 
 OBJECTIVE = "objective"
 """The metric whose last point is the trial's value."""
@@ -87,7 +87,13 @@ def begun(record: TrialRecord) -> bool:
 def trial_identity(history: History, number: int, parent: str) -> dict[str, str]:
     """Return the tags by which a trial's run is found again."""
     identity = sweep_id(history)
-    return {SWEEP_ID: identity, TRIAL_KEY: f"{identity}/{number}", PARENT: parent}
+    restored = {} if number in history.settled or not history.restored else {RESTORED: str(history.restored)}
+    return {SWEEP_ID: identity, TRIAL_KEY: f"{identity}/{number}", PARENT: parent, **restored}
+
+
+def is_stale(history: History, run: Found) -> bool:
+    """Say whether a run shows a trial, not ended then, as it was before the journal came back from a copy."""
+    return run.trial is not None and run.trial not in history.settled and run.restored < history.restored
 
 
 def trial_tags(history: History, record: TrialRecord, parent: str) -> dict[str, str]:

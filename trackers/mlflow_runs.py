@@ -15,9 +15,23 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any, TypeVar, final
 
-from .journal import filesystem_of
+from .filesystem import filesystem_of
 from .mlflow_errors import timed_out, translated
-from .runs import PARENT, SWEEP_ID, TRIAL_KEY, Found, Item, Param, Point, Refused, Status, Tag, Unreachable, Vanished
+from .runs import (
+    PARENT,
+    RESTORED,
+    SWEEP_ID,
+    TRIAL_KEY,
+    Found,
+    Item,
+    Param,
+    Point,
+    Refused,
+    Status,
+    Tag,
+    Unreachable,
+    Vanished,
+)
 
 _ENVIRONMENT = {
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0",
@@ -189,6 +203,7 @@ def _found(run: Any) -> Found:
         started_ms=int(run.info.start_time or 0),
         status=Status(name=str(run.info.status), ended_ms=run.info.end_time),
         deleted=run.info.lifecycle_stage != "active",
+        restored=int(tags.get(RESTORED, 0)),
     )
 
 

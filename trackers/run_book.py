@@ -43,8 +43,10 @@ class RunBook:
         self._searched, self._searches = False, [self._clock()]
         self.statuses.clear()
 
-    def search(self, mlflow: Runs, experiment_id: str, identity: str) -> bool:
-        """Adopt unknown runs and delete duplicates; return whether runs were lost, so that all is to be written again.
+    def search(
+        self, mlflow: Runs, experiment_id: str, identity: str, stale: Callable[[Found], bool] = lambda _: False
+    ) -> bool:
+        """Adopt unknown runs, delete duplicates and stale ones; return whether runs were lost, and all is to be written.
 
         A run that is known and deleted was deleted by hand; one that is known and not there was lost, and so is
         everything where it is the sweep's own.
@@ -52,6 +54,11 @@ class RunBook:
         runs: dict[int, list[Found]] = {}
         there: set[str] = set()
         for one in mlflow.find(experiment_id, identity):
+            if not one.deleted and stale(one):
+                log.info("run %s shows what came after the copy that the sweep goes on from: deleted", one.run_id)
+                with suppress(Refused):
+                    mlflow.delete(one.run_id)
+                continue
             there.add(one.run_id)
             if not one.deleted:
                 runs.setdefault(SWEEP if one.trial is None else one.trial, []).append(one)

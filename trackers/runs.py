@@ -19,6 +19,8 @@ SWEEP = -1
 SWEEP_ID = "kerasweep.sweep_id"
 TRIAL_KEY = "kerasweep.trial_key"
 PARENT = "mlflow.parentRunId"
+RESTORED = "kerasweep.restored"
+"""The event by which the trial's journal came back from a copy; a run with an earlier one may show what never was."""
 
 
 class Unreachable(Exception):
@@ -93,6 +95,7 @@ class Found:
     started_ms: int
     status: Status
     deleted: bool = False
+    restored: int = 0
 
 
 class Runs(Protocol):

@@ -43,6 +43,12 @@ class Destination:
         return f"{redact(self.uri).rstrip('/')} {self.experiment}"
 
 
+def forget(folder: Path) -> None:
+    """Remove the memo of the sweep in `folder`, which knows of more than has happened."""
+    for end in ("-wal", "-shm", ""):
+        (folder / f"tracker.db{end}").unlink(missing_ok=True)
+
+
 @final
 class TrackerDb:
     """The memo for one destination.
@@ -56,8 +62,7 @@ class TrackerDb:
         try:
             self._db = self._open()
         except sqlite3.DatabaseError:
-            for suffix in ("", "-wal", "-shm"):
-                self._path.with_name(self._path.name + suffix).unlink(missing_ok=True)
+            forget(folder)
             self._db = self._open()
         with self._db:
             self._db.execute("INSERT OR IGNORE INTO destinations (key) VALUES (?)", (self.key,))

@@ -5,5 +5,5 @@ from __future__ import annotations
 UNITS = (32, 128, 16)
 LEARNING_RATE = (1e-4, 1e-2)
 DROPOUT = (0.0, 0.5)
-EPOCHS = 6
+EPOCHS = 10
 BATCH_SIZE = 32

@@ -1,50 +1,103 @@
-"""What every stop rule keeps to; a test class per rule inherits from this and says how to make the rule."""
+"""What stop rules keep to; a test class per rule inherits from one of these and says how to make the rule."""
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import replace
 from math import inf
+from typing import ClassVar
 
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kerasweep.search.stop import Rungs, StopRule
+from kerasweep.search.stop import Rungs, Standing, StopRule
 
 scores = st.floats(allow_nan=False)
+curves = st.lists(st.floats(-1e6, 1e6), min_size=1, max_size=12)
+
+
+def standing(number: int, curve: list[float], max_epochs: int = 10_000, *, epoch: int | None = None) -> Standing:
+    """Return how a trial stands after these scores, one an epoch; with `epoch`, after one score alone."""
+    best = max(curve)
+    at = len(curve) if epoch is None else epoch
+    return Standing(
+        number=number,
+        max_epochs=max_epochs,
+        since=at - 1 if epoch is None else 0,
+        epoch=at,
+        score=curve[-1],
+        best=best,
+        best_epoch=curve.index(best) + 1 if epoch is None else at,
+        mean=sum(curve) / len(curve),
+        first_loss=1.0,
+        loss=1.0,
+    )
 
 
 class StopRuleContract(ABC):
-    """Deterministic, pure, kind to the best."""
+    """Deterministic, pure, in words."""
 
     @abstractmethod
     def rule(self) -> StopRule:
         """Return the rule under test."""
 
-    def judge(self, arriving: list[float], epoch: int) -> list[str]:
-        """Return why each of the trials that arrive at a rung with these scores stops, in their order."""
-        rungs, answers = Rungs(), list[str]()
-        for score in arriving:
-            rungs, why = self.rule().decide(rungs, epoch, score)
-            answers.append(why)
-        return answers
-
-    @given(st.integers(1, 5000))
-    def test_rungs_are_ascending_epochs_before_the_last(self, max_epochs: int) -> None:
+    @given(st.integers(1, 5000), st.integers(0, 200))
+    def test_rungs_are_ascending_epochs_before_the_last(self, max_epochs: int, number: int) -> None:
         """A trial is judged at whole epochs, each once, and never at its last, where nothing is left to save."""
-        rungs = self.rule().rungs(max_epochs)
+        rungs = self.rule().rungs(max_epochs, number)
         assert list(rungs) == sorted(set(rungs))
         assert all(1 <= epoch < max_epochs for epoch in rungs)
 
-    @given(st.integers(1, 5000), st.integers(0, 5000))
-    def test_a_longer_fit_has_the_same_rungs_and_more(self, max_epochs: int, more: int) -> None:
-        """Where a trial is judged does not depend on how long it may train."""
-        rungs, longer = self.rule().rungs(max_epochs), self.rule().rungs(max_epochs + more)
-        assert longer[: len(rungs)] == rungs
-        assert all(epoch >= max_epochs for epoch in longer[len(rungs) :])
-
     def test_a_trial_of_one_epoch_is_never_judged(self) -> None:
         """There is nothing to stop."""
-        assert self.rule().rungs(1) == ()
+        assert list(self.rule().rungs(1, 0)) == []
+
+    @given(st.lists(curves, max_size=8), curves)
+    def test_what_stood_before_is_not_changed(self, others: list[list[float]], curve: list[float]) -> None:
+        """Rungs are values: a decision returns new ones, and the same question has the same answer."""
+        rungs = Rungs()
+        for number, one in enumerate(others):
+            rungs, _ = self.rule().decide(rungs, standing(number, one))
+        before = dict(rungs.scores)
+        asked = standing(len(others), curve)
+        first, second = self.rule().decide(rungs, asked), self.rule().decide(rungs, asked)
+        assert rungs.scores == before
+        assert first == second
+
+    @given(st.lists(curves, max_size=8))
+    def test_a_reason_is_one_line_that_names_the_epoch(self, several: list[list[float]]) -> None:
+        """A trial that stops is told where it stood."""
+        rungs = Rungs()
+        for number, curve in enumerate(several):
+            for epoch in range(1, len(curve) + 1):
+                rungs, why = self.rule().decide(rungs, standing(number, curve[:epoch]))
+                assert why == "" or (len(why.splitlines()) == 1 and f"epoch {epoch}" in why)
+
+    @given(st.lists(curves, min_size=1, max_size=8))
+    def test_a_trial_that_rises_above_all_goes_on(self, several: list[list[float]]) -> None:
+        """Better than every score before, and still rising: no rule stops that."""
+        rungs, top = Rungs(), -1e6
+        for number, curve in enumerate(several):
+            rising = [top + 1 + step for step in range(len(curve))]
+            for epoch in range(1, len(curve) + 1):
+                rungs, why = self.rule().decide(rungs, standing(number, rising[:epoch]))
+                assert why == ""
+            top = rising[-1]
+
+
+class HalvingContract(StopRuleContract):
+    """A rule with rungs: kind to the best, and never a dead end. Trials of one bracket, judged at its first rung."""
+
+    numbers: ClassVar[Sequence[int]] = range(1000)
+
+    def judge(self, arriving: list[float], epoch: int) -> list[str]:
+        """Return why each of the trials that arrive at an epoch with these scores stops, in their order."""
+        rungs, answers = Rungs(), list[str]()
+        for number, score in zip(self.numbers, arriving, strict=False):
+            rungs, why = self.rule().decide(rungs, standing(number, [score], epoch=epoch))
+            answers.append(why)
+        return answers
 
     @given(scores)
     def test_the_first_at_a_rung_goes_on(self, score: float) -> None:
@@ -64,29 +117,19 @@ class StopRuleContract(ABC):
         """A rung is never a dead end, whatever its scores: ties and infinities included."""
         assert "" in self.judge(arriving, epoch)
 
-    @given(st.lists(scores, max_size=20), scores)
-    def test_what_stood_before_is_not_changed(self, arriving: list[float], score: float) -> None:
-        """Rungs are values: a decision returns new ones, and the same question has the same answer."""
-        rungs = Rungs()
-        for one in arriving:
-            rungs, _ = self.rule().decide(rungs, 1, one)
-        before = {epoch: tuple(there) for epoch, there in rungs.scores.items()}
-        first, second = self.rule().decide(rungs, 1, score), self.rule().decide(rungs, 1, score)
-        assert rungs.scores == before
-        assert first == second
-
     @given(st.lists(st.tuples(st.sampled_from([1, 3]), scores), max_size=20))
     def test_rungs_do_not_know_of_each_other(self, arriving: list[tuple[int, float]]) -> None:
         """What arrives at one rung changes no answer at another."""
         rungs, answers = Rungs(), dict[int, list[str]]()
+        numbers = iter(self.numbers)
         for epoch, score in arriving:
-            rungs, why = self.rule().decide(rungs, epoch, score)
+            trial = standing(next(numbers), [score], epoch=epoch)
+            rungs, why = self.rule().decide(rungs, replace(trial, since=epoch - 1))
             answers.setdefault(epoch, []).append(why)
         for epoch, there in answers.items():
-            assert there == self.judge([score for at, score in arriving if at == epoch], epoch)
-
-    @given(st.lists(scores, max_size=20))
-    def test_a_reason_says_why(self, arriving: list[float]) -> None:
-        """A trial that stops is given one line."""
-        for why in self.judge(arriving, 3):
-            assert why == "" or (len(why.splitlines()) == 1 and "epoch 3" in why)
+            again, found = Rungs(), list[str]()
+            for number, score in zip(self.numbers, [one for at, one in arriving if at == epoch], strict=False):
+                trial = replace(standing(number, [score], epoch=epoch), since=epoch - 1)
+                again, why = self.rule().decide(again, trial)
+                found.append(why)
+            assert there == found

@@ -8,18 +8,20 @@ import subprocess
 import sys
 import textwrap
 import time
-import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import psutil
 
 from kerasweep.spaces.errors import BadInput
-from kerasweep.trackers.events import AttemptStarted, TrialAsked, TrialEnded
+from kerasweep.trackers import mirror
 from kerasweep.trackers.history import History
 from kerasweep.trackers.journal import Reader
 
+from ..chaos.invariants import check, check_runs, entries, in_mlflow
+
+__all__ = ["check_journal", "check_mlflow", "entries"]
 KERASWEEP = str(Path(sys.executable).parent / "kerasweep")
 PATIENCE_S = 240.0
 
@@ -158,67 +160,16 @@ def _role(process: psutil.Process) -> str:
     return "raylet" if name == "raylet" else ""
 
 
-def entries(folder: Path) -> list[Any]:
-    """Return all journaled entries."""
-    with Reader(folder) as reader:
-        return list(reader.after(0))
-
-
 def check_journal(folder: Path, *, trials: int) -> History:
     """Assert the promises on the journal: the budget exact, no trial lost, none run again after its end."""
-    ended: set[int] = set()
-    asked: list[int] = []
-    for entry in entries(folder):
-        match entry.event:
-            case TrialAsked(trial=trial):
-                asked.append(trial)
-            case AttemptStarted(trial=trial):
-                assert trial not in ended, f"trial {trial} ran again after its end"
-            case TrialEnded(trial=trial):
-                assert trial not in ended, f"trial {trial} ended twice"
-                ended.add(trial)
-            case _:
-                pass
-    history = History.of(entries(folder))
-    assert asked == list(range(len(asked)))
-    assert ended == set(asked), "a trial was asked for and never ended"
-    assert sum(1 for one in history.trials.values() if one.outcome is not None and one.outcome.counts) == trials
-    return history
+    return check(folder, trials=trials)
 
 
 def check_mlflow(home: Path, history: History, status: str = "FINISHED") -> None:
     """Assert with nothing but `MlflowClient` that MLflow mirrors the journal: runs, parameters, metrics, statuses."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # MLflow's own, of SQLAlchemy
-        _compare(home, history, status)
-
-
-def _compare(home: Path, history: History, status: str) -> None:
-    from mlflow import MlflowClient
-
-    client = MlflowClient(f"sqlite:///{home / 'mlflow.db'}")
-    experiments = [one.experiment_id for one in client.search_experiments() if one.name != "Default"]
-    runs = list(cast(Any, client.search_runs(experiments, max_results=5000)))
-    parents = [run for run in runs if "mlflow.parentRunId" not in run.data.tags]
-    children = [run for run in runs if "mlflow.parentRunId" in run.data.tags]
-    assert [run.info.status for run in parents] == [status]
-    assert len(children) == len(history.trials)
-    by_number = {int(run.data.tags["kerasweep.trial_key"].rpartition("/")[2]): run for run in children}
-    assert sorted(by_number) == sorted(history.trials)
-    for number, trial in history.trials.items():
-        _check_run(client, by_number[number], trial)
-
-
-def _check_run(client: Any, run: Any, trial: Any) -> None:
-    expected = {"completed": "FINISHED", "stopped": "FINISHED", "infeasible": "FINISHED", "failed": "FAILED"}
-    assert run.info.status == expected.get(trial.state, "KILLED"), f"trial {trial.number}: {run.info.status}"
-    assert run.data.params == {name: str(value) for name, value in trial.params.items()}
-    for name in {name for row in trial.metrics.values() for name in row}:
-        points = client.get_metric_history(run.info.run_id, name)
-        got = sorted((point.step, point.timestamp) for point in points)
-        epochs = sorted(epoch for epoch, row in trial.metrics.items() if name in row)
-        want = [(epoch, int(trial.reported_at[epoch] * 1000)) for epoch in epochs]
-        assert got == want, f"trial {trial.number}, {name}"
+    runs = in_mlflow(f"sqlite:///{home / 'mlflow.db'}")(mirror.sweep_id(history))
+    check_runs(history, runs)
+    assert [run.status for run in runs if run.trial is None] == [status]
 
 
 def rigs(home: Path, monkeypatch: Any) -> Iterator[Callable[..., Rig]]:

@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
-from kerasweep.search.amend import AMENDABLE, amended
-from kerasweep.search.spec import Budget, Limits, Retry
+from kerasweep.cluster.backend import KerasSettings
+from kerasweep.search.amend import AMENDABLE, amended, check_kept
+from kerasweep.search.objective import Direction, Objective
+from kerasweep.search.spec import Budget, Limits, Retry, Search, SweepSpec, Track
 from kerasweep.spaces.errors import BadInput
+from kerasweep.spaces.known import Declared
+from kerasweep.spaces.parameter import Number
 
-from .specs import spec
+from .specs import X, spec
 
 
 def test_budgets_and_places_may_change() -> None:
@@ -76,3 +82,64 @@ def test_whatever_may_change_is_a_field() -> None:
     """The keys are those of the sweep file."""
     for key in AMENDABLE:
         assert amended(spec(), [f"{key}=3"]) != spec(limits=Limits(silence_s=1.0)), key
+
+
+Y = Number(name="y", min=1, max=8, integer=True)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"budget": Budget(trials=99, hours=3.0)},
+        {"parallel": 1, "retry": Retry(crash=0), "limits": Limits(trial_s=5.0)},
+        {"track": Track(uri="http://elsewhere:5000"), "storage": "/mnt/copies", "folder": "/moved"},
+        {"search": Search(seed=99)},
+    ],
+)
+def test_budgets_places_and_limits_do_not_change_what_is_searched(changes: dict[str, Any]) -> None:
+    """A sweep goes on with them."""
+    check_kept(spec(), spec(**changes))
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"objective": Objective(metric="loss", direction=Direction.MIN)}, "objective was .*acc.*, is .*loss"),
+        ({"fit": {"epochs": 12}}, r"fit was {'epochs': 9}, is {'epochs': 12}"),
+        ({"fit": {"epochs": 9, "batch_size": 8}}, "batch_size"),
+        ({"declared": ()}, r"space\.x was {.*}, is not there"),
+        ({"declared": (Declared(parameter=X), Declared(parameter=Y))}, r"space\.y was not there, is {.*'max': 8"),
+        ({"declared": (Declared(parameter=replace(X, max=2.0)),)}, r"space\.x was .*'max': 1\.0.*, is .*'max': 2\.0"),
+        ({"where": ("x < 0.5",)}, r"where was \(\), is \('x < 0\.5',\)"),
+        ({"search": Search(sampler="random")}, r"search was .*'tpe'.*, is .*'random'"),
+        ({"search": Search(stop=({"rule": "asha"},))}, "search was"),
+        ({"keras": KerasSettings(backend="jax")}, "keras was"),
+        ({"undeclared": "default"}, "undeclared was 'search', is 'default'"),
+        ({"model": "other.py:build"}, r"model was 'model\.py:build', is 'other\.py:build'"),
+        ({"data": "model.py:load"}, "data was None|data was not there"),
+    ],
+)
+def test_what_decides_a_trial_is_kept(changes: dict[str, Any], message: str) -> None:
+    """Each change that would mix trials of different kinds is refused, in one line, with what differs."""
+    with pytest.raises(BadInput, match=message) as caught:
+        check_kept(spec(), spec(**changes))
+    assert "\n" not in str(caught.value)
+    assert "give the new sweep another name" in str(caught.value)
+
+
+def test_a_specification_is_the_same_after_a_journal_kept_it() -> None:
+    """Tuples have become lists, numbers and names are what they were."""
+    whole = spec(
+        where=("x < 0.5",),
+        search=Search(stop=({"rule": "asha", "min_epochs": 2},)),
+        fit={"epochs": 3, "class_weight": {"0": 2.0}},
+        declared=(Declared(parameter=X, open=frozenset({"step"})), Declared(parameter=Y)),
+    )
+    kept = SweepSpec.from_json(json.loads(json.dumps(whole.to_json())))
+    check_kept(kept, whole)
+
+
+def test_all_differences_are_named() -> None:
+    """Not only the first."""
+    with pytest.raises(BadInput, match=r"fit was .*; where was"):
+        check_kept(spec(), spec(fit={"epochs": 1}, where=("x < 0.5",)))

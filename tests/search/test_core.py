@@ -25,9 +25,9 @@ from kerasweep.search.core import (
     replay,
     step,
 )
+from kerasweep.search.halving import SuccessiveHalving
 from kerasweep.search.objective import At, Direction, Objective
 from kerasweep.search.state import Rules, State
-from kerasweep.search.stop import SuccessiveHalving
 from kerasweep.spaces.trial import Cause, Outcome, OutcomeKind, Report
 from kerasweep.trackers.events import (
     AttemptEnded,
@@ -529,7 +529,7 @@ def test_a_rung_that_has_no_value_is_judged_by_the_next_one() -> None:
             [] if number == 0 else ["asha: 2 of 2 at epoch 1, the best 1 go on"]
         )
     assert search.report(0, 3, loss=1.0) == search.report(0, 4, acc=0.1) == ()
-    assert search.state.rungs.at(3) == (0.1,)
+    assert search.state.rungs.at(("asha", 0, 3)) == (0.1,)
 
 
 def test_the_last_epoch_is_no_rung() -> None:

@@ -14,9 +14,10 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from kerasweep.search.core import Close, Finish, Tick, Wait, completed, replay, step
+from kerasweep.search.halving import SuccessiveHalving
 from kerasweep.search.objective import At, Direction, Objective
 from kerasweep.search.state import Rules
-from kerasweep.search.stop import NeverStop, SuccessiveHalving
+from kerasweep.search.stop import NeverStop
 from kerasweep.spaces.trial import Cause, Outcome, OutcomeKind, Report
 from kerasweep.trackers.events import (
     AttemptEnded,

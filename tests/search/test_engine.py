@@ -183,7 +183,7 @@ def test_no_more_trials_than_slots_are_placed(make: Make) -> None:
 
 def test_an_assignment_has_what_a_slot_needs(make: Make) -> None:
     """Number, seed, parameters by identity, rungs; the same for the same sweep seed."""
-    tune = make(search=Search(stop="asha", seed=5))
+    tune = make(search=Search(stop=({"rule": "asha"},), seed=5))
     one = tune.place()
     assert (one.number, one.attempt, one.round, one.rungs, one.keep_above) == (0, 1, 0, (1, 3), None)
     assert set(one.params) == {identity(X)}
@@ -266,7 +266,7 @@ def test_messages_after_the_end_or_of_another_attempt_change_nothing(make: Make)
 
 def test_a_trial_is_stopped_at_a_rung_and_hears_no_more(make: Make) -> None:
     """Reports past the rung that stopped it, in the same chunk, are discarded everywhere."""
-    tune = make(search=Search(stop="asha"))
+    tune = make(search=Search(stop=({"rule": "asha"},)))
     good, bad = tune.place(), tune.place()
     assert tune.chunk(good, report(1, 0.9), report(2, 0.9)) is False
     assert tune.chunk(bad, used(bad), report(1, 0.1), report(2, 0.99)) is True
@@ -612,10 +612,9 @@ def test_an_interrupted_sweep_goes_on_where_it_was(make: Make) -> None:
     assert outcomes(tune) == dict.fromkeys(range(4), "completed")
 
 
-def test_at_the_end_of_its_hours_trials_stop_at_their_next_epoch(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_at_the_end_of_its_hours_trials_stop_at_their_next_epoch(make: Make) -> None:
     """They are stopped with the value that they have; nothing new is asked for."""
     tune = make(budget=Budget(hours=1.0))
-    monkeypatch.setattr("time.time", lambda: tune.now)
     one = tune.place()
     assert tune.chunk(one, used(one), report(1, 0.4)) is False
     tune.now += 3599.0

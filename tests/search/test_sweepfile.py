@@ -7,6 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 from textwrap import dedent
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -14,10 +15,13 @@ from hypothesis import strategies as st
 
 from kerasweep.search.objective import At, Direction, Objective
 from kerasweep.search.spec import Budget, Resources, Retry, Search, SweepSpec
+from kerasweep.search.stop import Rungs
 from kerasweep.search.sweepfile import load
 from kerasweep.spaces.errors import BadInput
 from kerasweep.spaces.parameter import Choice, Number, Sampling
 from kerasweep.spaces.yaml_text import MAX_BYTES, MAX_DEPTH, MAX_NODES
+
+from ..contracts.stop_rules import standing
 
 GOOD = dedent(
     """\
@@ -97,7 +101,7 @@ def test_a_full_file_is_read_to_the_letter(folder: Path) -> None:
     assert spec.folder == str(folder)
     assert spec.objective == Objective(metric="val_accuracy", direction=Direction.MAX)
     assert spec.budget == Budget(trials=200, hours=4)
-    assert spec.search == Search(sampler="tpe", stop="asha", min_epochs=1, factor=3, seed=7)
+    assert spec.search == Search(sampler="tpe", stop=({"rule": "asha", "min_epochs": 1, "factor": 3},), seed=7)
     assert (spec.parallel, spec.resources) == (2, Resources(cpu=1, gpu=0.5))
     assert spec.retry == Retry(lost=3, error=1)
     assert (spec.track.uri, spec.track.experiment) == ("http://localhost:5000", "digits")
@@ -121,7 +125,7 @@ def test_the_least_file_has_sound_defaults(folder: Path) -> None:
     assert spec.name == folder.name
     assert spec.track.uri == f"sqlite:///{folder}/mlflow.db"
     assert spec.track.experiment == spec.name
-    assert (spec.search.sampler, spec.search.stop, spec.data, spec.parallel) == ("tpe", "none", None, None)
+    assert (spec.search.sampler, spec.search.stop, spec.data, spec.parallel) == ("tpe", (), None, None)
     assert spec.declared == ()
 
 
@@ -185,7 +189,43 @@ def test_the_long_objective(folder: Path) -> None:
 def test_the_long_stop_rule(folder: Path) -> None:
     """A mapping sets the rungs."""
     spec = loaded(GOOD.replace("stop: asha", "stop: {rule: asha, min_epochs: 2, factor: 4}"))
-    assert spec.rungs == (2, 8)
+    assert spec.rungs(0) == (2, 8)
+
+
+@pytest.mark.parametrize(
+    ("form", "rules"),
+    [
+        ("none", []),
+        ("median", [{"rule": "median", "min_epochs": 1, "min_trials": 5}]),
+        ("{rule: patience, epochs: 4}", [{"rule": "patience", "epochs": 4}]),
+        ("{rule: threshold, epoch: 3, value: 0.5}", [{"rule": "threshold", "epoch": 3, "value": 0.5}]),
+        ("[divergence, {rule: hyperband, factor: 4}]", ["divergence", "hyperband"]),
+        ("auto", [{"rule": "asha", "min_epochs": 1, "factor": 3}]),
+        ("{rule: auto}", [{"rule": "asha", "min_epochs": 1, "factor": 3}]),
+    ],
+)
+def test_every_stop_rule_can_be_asked_for(folder: Path, form: str, rules: list[Any]) -> None:
+    """By its name, with its numbers, or with others; and it survives the journal."""
+    spec = loaded(GOOD.replace("stop: asha", f"stop: {form}"))
+    found = [dict(one) for one in spec.search.stop]
+    assert found == rules or [one["rule"] for one in found] == rules
+    assert SweepSpec.from_json(json.loads(json.dumps(spec.to_json()))) == spec
+    assert spec.stop.decide(Rungs(), standing(0, [0.1, 0.7]))[1] == ""
+
+
+def test_a_threshold_is_in_the_objectives_units(folder: Path) -> None:
+    """A loss that is to be small must have come down to it."""
+    text = GOOD.replace("stop: asha", "stop: {rule: threshold, epoch: 2, value: 0.5}")
+    spec = loaded(text.replace("max val_accuracy", "min val_loss"))
+    assert spec.stop.decide(Rungs(), standing(0, [-0.7, -0.6]))[1]
+    assert not spec.stop.decide(Rungs(), standing(0, [-0.7, -0.4]))[1]
+
+
+def test_a_journal_of_an_older_version_names_one_rule(folder: Path) -> None:
+    """Its specification had a name and two numbers."""
+    spec = loaded(GOOD)
+    old = {**spec.to_json(), "search": {"sampler": "tpe", "stop": "asha", "min_epochs": 1, "factor": 3, "seed": 7}}
+    assert SweepSpec.from_json(old) == spec
 
 
 def test_where_is_kept_as_it_is_written(folder: Path) -> None:
@@ -224,7 +264,7 @@ def test_searched_epochs_bound_the_rungs_by_their_most(folder: Path, form: str) 
     """The rungs are those of the longest trial."""
     spec = loaded(GOOD.replace("epochs: 20", f"epochs: {form}"))
     assert spec.declared[0].parameter.name == "fit/epochs"
-    assert (spec.max_epochs, spec.rungs) == (30, (1, 3, 9, 27))
+    assert (spec.max_epochs, spec.rungs(0)) == (30, (1, 3, 9, 27))
 
 
 def test_an_empty_section_is_an_absent_one(folder: Path) -> None:
@@ -403,10 +443,16 @@ MISTAKES = [
     ("search:", "were: []\nsearch:", "14:1", "(did you mean 'where'?)"),
     ("tpe", "tpee", "14:19", "'search.sampler' is 'tpee'; expected tpe or random (did you mean 'tpe'?)"),
     ("asha", "ahsa", "14:30", "(did you mean 'asha'?)"),
-    ("asha", "{rule: ahsa}", "14:37", "expected asha or none (did you mean 'asha'?)"),
+    ("asha", "{rule: ahsa}", "14:37", "(did you mean 'asha'?)"),
+    ("asha", "3", "14:30", "'search.stop' is 3; expected one of none, auto, asha, hyperband"),
+    ("asha", "[asha, asha]", "14:37", "the stop rule 'asha' is there twice"),
+    ("asha", "[asha, none]", "14:37", "'search.stop.1' is 'none'; expected one of asha, hyperband"),
+    ("asha", "[asha, {rule: patience, epochs: 0}]", "14:62", "expected a whole number, 1 or more"),
+    ("asha", "{rule: threshold, epoch: 3}", "14:30", "'search.stop.value' is missing; expected a number"),
+    ("asha", "{rule: divergence, factor: 1}", "14:57", "a number above 1"),
     ("asha", "{rule: asha, facter: 3}", "14:43", "unknown key 'facter' in 'search.stop'"),
     ("asha", "{rule: asha, factor: 1}", "14:51", "a whole number, 2 or more"),
-    ("asha", "{min_epochs: 1}", "14:30", "'search.stop.rule' is missing; expected asha or none"),
+    ("asha", "{min_epochs: 1}", "14:30", "'rule' is missing in 'search.stop'; expected one of asha"),
     ("seed: 7", "seed: -1", "14:42", "from 0 to 4294967295"),
     ("trials: 200, hours: 4", "", "15:9", "the sweep has no end; expected `budget: {trials: 50}`"),
     ("budget: {trials: 200, hours: 4}", "", "1:1", "the sweep has no end"),

@@ -140,7 +140,7 @@ def test_mistakes_are_told_with_their_place(text: str, words: str) -> None:
 def test_folds_are_the_epochs_of_the_search() -> None:
     """Trials are judged between folds, and a trial's value is the mean over all of them, not over the best few."""
     spec = loaded(LEAST.replace("30}", "30, folds: 5}"))
-    assert (spec.max_epochs, spec.rungs) == (5, (1, 3))
+    assert (spec.max_epochs, spec.rungs(0)) == (5, (1, 3))
     assert spec.rules().objective.at is At.LAST
     assert spec.objective.at is At.BEST
     assert Goal.of(spec.to_json()).last

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from kerasweep.search import sweeps
-from kerasweep.spaces.errors import BadInput
+from kerasweep.spaces.errors import BadInput, Infrastructure
 from kerasweep.trackers.events import Event, SweepEnded, SweepStarted
 from kerasweep.trackers.journal import Journal
 
@@ -34,6 +34,44 @@ def test_the_home_is_what_was_chosen_last(tmp_path: Path, monkeypatch: pytest.Mo
     monkeypatch.setenv("KERASWEEP_DIR", str(tmp_path / "one"))
     assert sweeps.home_folder(None) == tmp_path / "one"
     assert sweeps.home_folder(Path("two")) == tmp_path / "two"
+
+
+def test_a_new_sweep_is_on_the_disk_before_it_has_its_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A power cut finds all of its files, with all that is in them, or no sweep: each is synchronized, then the name."""
+    staging, folder = sweeps.stage(tmp_path, "small")
+    (staging / "code" / "pkg").mkdir(parents=True)
+    for name in ("sweep.json", "code/model.py", "code/pkg/layers.py"):
+        (staging / name).touch()
+    done: list[str] = []
+    rename = Path.rename
+    monkeypatch.setattr(os, "fsync", lambda fd: done.append(os.readlink(f"/proc/self/fd/{fd}")))  # pyright: ignore
+    monkeypatch.setattr(Path, "rename", lambda path, to: (done.append("renamed"), rename(path, to)))  # pyright: ignore
+    sweeps.settle(staging, folder)
+    before, after = done[: done.index("renamed")], done[done.index("renamed") + 1 :]
+    names = ("", "code", "code/pkg", "sweep.json", "code/model.py", "code/pkg/layers.py")
+    assert {str(staging / name) for name in names} == set(before)
+    assert after == [str(folder.parent)]
+
+
+def test_a_name_that_was_taken_meanwhile_is_refused(tmp_path: Path) -> None:
+    """Of two sweeps of one name the one that comes second is told; the first is untouched."""
+    staging, folder = sweeps.stage(tmp_path, "small")
+    make(tmp_path, "small")
+    with pytest.raises(BadInput, match="is already used"):
+        sweeps.settle(staging, folder)
+    assert (folder / "journal.db").exists()
+
+
+def test_a_disk_that_does_not_take_a_sweep_is_named_as_such(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Not as a name that is used."""
+    staging, folder = sweeps.stage(tmp_path, "small")
+
+    def full(_fd: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(Infrastructure, match="No space left on device; nothing was left behind"):
+        sweeps.settle(staging, folder)
 
 
 def test_sweeps_are_listed_oldest_first(tmp_path: Path) -> None:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import count
+from random import Random
 from typing import TypeVar
 
 from kerasweep.trackers.runs import (
     PARENT,
+    RESTORED,
     SWEEP_ID,
     TRIAL_KEY,
     Found,
@@ -54,15 +56,31 @@ class FakeRuns:
         self.fault_at = 0
         self.fault: BaseException = Unreachable("the answer was lost")
         self.after = False
+        self.flaky: tuple[Random, float] | None = None
+        """Draws for each request whether it fails, in such a share of them, and when."""
         self.poison: Callable[[Item], Exception | None] = lambda _item: None
         self._ids = count(1)
 
+    def copy(self) -> FakeRuns:
+        """Return one with the same runs."""
+        other = FakeRuns()
+        other.runs = {
+            key: replace(run, tags=dict(run.tags), params=dict(run.params), points=set(run.points))
+            for key, run in self.runs.items()
+        }
+        other.views = dict(self.views)
+        other._ids = count(len(self.runs) + 1)
+        return other
+
     def _request(self, effect: Callable[[], _T]) -> _T:
         self.requests += 1
-        due = self.requests == self.fault_at
+        due, after = self.requests == self.fault_at, self.after
+        if self.flaky is not None:
+            draw, share = self.flaky
+            due, after = draw.random() < share, draw.random() < 0.5
         if self.down:
             raise Unreachable("connection refused")
-        if due and not self.after:
+        if due and not after:
             raise self.fault
         result = effect()
         if due:
@@ -96,6 +114,7 @@ class FakeRuns:
                     started_ms=run.started_ms,
                     status=run.status,
                     deleted=run.deleted,
+                    restored=int(run.tags.get(RESTORED, 0)),
                 )
                 for key, run in reversed(self.runs.items())
                 if run.tags[SWEEP_ID] == sweep_id

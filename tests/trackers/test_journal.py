@@ -35,6 +35,7 @@ from kerasweep.trackers.events import (
     RoundEnded,
     SweepClosing,
     SweepEnded,
+    SweepRestored,
     SweepResumed,
     SweepStarted,
     Timed,
@@ -43,7 +44,8 @@ from kerasweep.trackers.events import (
     decode,
     encode,
 )
-from kerasweep.trackers.journal import FORMAT, GROUP_S, Journal, Lock, Reader, filesystem_of
+from kerasweep.trackers.filesystem import filesystem_of
+from kerasweep.trackers.journal import FORMAT, GROUP_S, Journal, Lock, Reader
 
 from ..strategies import events
 
@@ -127,6 +129,7 @@ def test_every_event_reads_back_as_it_was_written(event: Event) -> None:
 SAMPLES: tuple[Event, ...] = (
     SweepStarted(spec={"name": "digits"}),
     SweepResumed(spec={"name": "digits"}),
+    SweepRestored(why="from a copy"),
     SweepClosing(why="done", cancel=True, exit_code=130),
     SweepEnded(why="budget", exit_code=0),
     TrialAsked(trial=1, seed=2, params={"x": 1}, history_seq=3),
@@ -430,7 +433,7 @@ def test_a_file_that_is_no_journal_is_refused(tmp_path: Path, opens: Callable[[P
     """An empty file, a text, another program's database: refused, and left as it is."""
     path = tmp_path / "journal.db"
     path.write_bytes(content)
-    with pytest.raises(BadInput, match="is not a Kerasweep journal"):
+    with pytest.raises(Infrastructure, match=r"is not a Kerasweep journal.*left as it is"):
         opens(tmp_path)
     assert path.read_bytes() == content
 
@@ -583,10 +586,17 @@ def test_a_full_disk_costs_only_what_was_being_written(tmp_path: Path, room: int
     assert read(tmp_path)[-1] == notice(2)
 
 
+def impatient(path: Path) -> sqlite3.Connection:
+    """Return a connection that does not wait for a lock."""
+    return sqlite3.connect(path, isolation_level=None, timeout=0.0)
+
+
 def test_pending_reports_wait_for_a_commit_that_succeeds(tmp_path: Path) -> None:
     """A commit that fails loses no report: the next one that goes through has them all, numbered without a gap."""
-    with Journal(tmp_path) as journal, sqlite3.connect(tmp_path / "journal.db", isolation_level=None) as other:
-        journal._db.execute("PRAGMA busy_timeout = 0")  # pyright: ignore[reportPrivateUsage]
+    with (
+        Journal(tmp_path, connect=impatient, patience_s=0.0) as journal,
+        sqlite3.connect(tmp_path / "journal.db", isolation_level=None) as other,
+    ):
         journal.append_soon(report(1))
         other.execute("BEGIN IMMEDIATE")
         with pytest.raises(Infrastructure, match="locked"):

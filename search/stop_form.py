@@ -1,0 +1,121 @@
+"""What may stand under `search.stop`: the name of a rule, a mapping with its numbers, or a list of these."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal, cast
+
+from pydantic import Field
+
+from ..spaces.errors import did_you_mean
+from ..spaces.yaml_form import BadForm, Path, shown
+from .halving import automatic
+from .stop_rules import NAMES
+from .sweepform import Form, OneOrMore, read_form
+
+PATH = ("search", "stop")
+_WHOLE = "a whole number, 1 or more"
+_FACTOR = Annotated[int, Field(ge=2)]
+
+
+class Halving(Form):
+    """Rungs at min_epochs, min_epochs * factor, …"""
+
+    rule: Literal["asha", "hyperband"]
+    min_epochs: OneOrMore = Field(default=1, description=_WHOLE)
+    factor: _FACTOR = Field(default=3, description="a whole number, 2 or more")
+
+
+class MedianForm(Form):
+    """Against the median."""
+
+    rule: Literal["median"]
+    min_epochs: OneOrMore = Field(default=1, description=_WHOLE)
+    min_trials: OneOrMore = Field(default=5, description=_WHOLE)
+
+
+class PatienceForm(Form):
+    """Epochs without a better value."""
+
+    rule: Literal["patience"]
+    epochs: OneOrMore = Field(default=10, description=_WHOLE)
+
+
+class ThresholdForm(Form):
+    """A value to have reached by an epoch."""
+
+    rule: Literal["threshold"]
+    epoch: OneOrMore = Field(description=_WHOLE)
+    value: float = Field(description="a number, in the objective's units")
+
+
+class DivergenceForm(Form):
+    """A loss that explodes."""
+
+    rule: Literal["divergence"]
+    factor: Annotated[float, Field(gt=1)] = Field(default=10.0, description="a number above 1")
+
+
+FORMS: Mapping[str, type[Form]] = {
+    "asha": Halving,
+    "hyperband": Halving,
+    "median": MedianForm,
+    "patience": PatienceForm,
+    "threshold": ThresholdForm,
+    "divergence": DivergenceForm,
+}
+CHOICES = ("none", "auto", *NAMES)
+
+
+def stop_forms(value: object, *, max_epochs: int, trials: int | None) -> tuple[Mapping[str, Any], ...]:
+    """Return the rules as mappings with all their numbers; `auto` is made of the budget.
+
+    Args:
+        value: What stands under `search.stop`.
+        max_epochs: The epochs of a full trial.
+        trials: The budget of trials; None where there is none.
+
+    Raises:
+        BadForm: it is no rule, or has numbers that are not its own.
+    """
+    several = isinstance(value, list)
+    given = cast(list[object], value) if several else [value]
+    found: list[Mapping[str, Any]] = []
+    for index, one in enumerate(given):
+        path: Path = (*PATH, index) if several else PATH
+        form = _form(one, path, several=several)
+        if form.get("rule") == "auto":
+            rule = automatic(max_epochs, trials)
+            form = {} if rule is None else {"rule": "asha", "min_epochs": rule.min_epochs, "factor": rule.factor}
+        if any(other["rule"] == form.get("rule") for other in found):
+            raise BadForm(f"the stop rule {form['rule']!r} is there twice; expected each once", path)
+        if form:
+            found.append(form)
+    return tuple(found)
+
+
+def _form(value: object, path: Path, *, several: bool) -> Mapping[str, Any]:
+    """Return one rule's mapping; an empty one for `none`."""
+    form = {"rule": value} if isinstance(value, str) else value
+    if not isinstance(form, Mapping):
+        raise BadForm(f"{_subject(path)} is {shown(value)}; expected {_expected(several)}", path)
+    named = cast(Mapping[Any, Any], form)
+    if "rule" not in named:
+        raise BadForm(f"'rule' is missing in {_subject(path)}; expected {_expected(several=True)}", path)
+    name = named["rule"]
+    if name in ("none", "auto") and not several and len(named) == 1:
+        return {} if name == "none" else {"rule": "auto"}
+    if name not in FORMS:
+        at = path if isinstance(value, str) else (*path, "rule")
+        hint = did_you_mean(name, CHOICES) if isinstance(name, str) else ""
+        raise BadForm(f"{_subject(at)} is {shown(name)}; expected {_expected(several)}{hint}", at)
+    return read_form(FORMS[name], named, path).model_dump()
+
+
+def _subject(path: Path) -> str:
+    return repr(".".join(map(str, path)))
+
+
+def _expected(several: bool) -> str:
+    names = ", ".join(NAMES if several else CHOICES)
+    return f"one of {names}, or a mapping such as {{rule: asha, min_epochs: 1, factor: 3}}"

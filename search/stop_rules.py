@@ -1,0 +1,52 @@
+"""The stop rules by their names, and how each is made of what a sweep file says."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from .curve_rules import Divergence, Median, Patience, Threshold
+from .halving import Hyperband, SuccessiveHalving
+from .objective import Objective
+from .stop import AnyOf, NeverStop, StopRule
+
+NAMES = ("asha", "hyperband", "median", "patience", "threshold", "divergence")
+
+
+def rule_of(forms: Sequence[Mapping[str, Any]], objective: Objective) -> StopRule:
+    """Return the rule that `{rule: name, …}` stand for, none, one or several of them.
+
+    Raises:
+        BadInput: a number of one of them makes no sense.
+    """
+    rules = tuple(_one(form, objective) for form in forms)
+    return rules[0] if len(rules) == 1 else AnyOf(rules) if rules else NeverStop()
+
+
+def in_words(forms: Sequence[Mapping[str, Any]]) -> str:
+    """Return the rules as a sweep file would have them, in one line."""
+    return ", ".join(_words(form) for form in forms) or "none"
+
+
+def _words(form: Mapping[str, Any]) -> str:
+    numbers = " ".join(f"{name} {value:g}" for name, value in form.items() if name != "rule")
+    return f"{form['rule']} ({numbers})" if numbers else str(form["rule"])
+
+
+def _one(form: Mapping[str, Any], objective: Objective) -> StopRule:
+    given = {name: value for name, value in form.items() if name != "rule"}
+    match form["rule"]:
+        case "asha":
+            return SuccessiveHalving(**given)
+        case "hyperband":
+            return Hyperband(**given)
+        case "median":
+            return Median(**given)
+        case "patience":
+            return Patience(**given)
+        case "threshold":
+            return Threshold(**given, score=objective.score(given["value"]))
+        case "divergence":
+            return Divergence(**given)
+        case name:
+            raise ValueError(f"no stop rule is named {name!r}")
