@@ -16,8 +16,8 @@ import pytest
 
 from kerasweep.cluster.mlflow_server import ensure_server, stop_server
 from kerasweep.spaces.trial import OutcomeKind
-from kerasweep.trackers import delivery
-from kerasweep.trackers.delivery import Delivery
+from kerasweep.trackers import mlflow_runs
+from kerasweep.trackers.delivery import STUBBORN, Delivery
 from kerasweep.trackers.events import Event, SweepEnded
 from kerasweep.trackers.journal import Journal, Reader
 from kerasweep.trackers.mlflow_runs import MlflowRuns
@@ -26,7 +26,7 @@ from kerasweep.trackers.tracker_db import Destination, TrackerDb
 
 from .proxy import FAULTS, HANGING, Fault, Proxy, proxy
 from .sweeps import begun, ended, journal, reported, started
-from .test_mlflow_real import assert_all_there, client, for_the_lab, runs_of
+from .test_mlflow_real import assert_all_there, client, finish, for_the_lab, runs_of, tracker
 
 pytestmark = [
     pytest.mark.real,
@@ -53,7 +53,11 @@ def postgres(tmp_path_factory: pytest.TempPathFactory) -> Generator[str]:
     database: Any = postgresql.get_server(state / "data", cleanup_mode="delete")
     os.environ["PGUSER"] = "postgres"
     try:
-        yield ensure_server(f"postgresql:///postgres?host={state / 'data'}", state / "state", patience_s=180.0)
+        yield ensure_server(
+            f"postgresql:///postgres?host={database.get_postmaster_info().socket_dir}",
+            state / "state",
+            patience_s=180.0,
+        )
     finally:
         del os.environ["PGUSER"]
         stop_server(state / "state")
@@ -131,7 +135,7 @@ def picture(uri: str, name: str) -> dict[str, Any]:
             (run.info.status, run.info.start_time, run.info.end_time),
             run.data.params,
             {key: plain(value).replace(view.rpartition(".")[2], "VIEW") for key, value in run.data.tags.items()},
-            sorted((point.key, point.step, point.timestamp, point.value) for point in points),
+            sorted((point.key, point.step, point.timestamp, repr(point.value)) for point in points),
         )
     return shown
 
@@ -183,16 +187,22 @@ def test_a_flaky_network(store: str, between: Proxy, undisturbed: dict[str, Any]
     assert not _refused(tmp_path)
 
 
-def test_a_slow_server(server: str, tmp_path: Path) -> None:
-    """Each answer takes longer than usual; all of it arrives, each thing asked for once."""
+def test_a_slow_server(server: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Once it is known that answers take longer than usual they are waited for, so that each thing is asked for once."""
+    monkeypatch.setattr(mlflow_runs, "_TIMEOUT_S", (1, 10))
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_TIMEOUT", "1")
     with proxy(urlsplit(server).port or 0) as between:
 
         def slowly(_path: str, _time: int) -> None:
-            time.sleep(0.2)
+            if between.seen.total() <= 5:
+                time.sleep(1.3)
 
         between.fault_for = slowly
-        deliver(journal(tmp_path, small(between.url, "slow")), between.url, "slow")
+        deliver(journal(tmp_path, small(between.url, "slow")), between.url, "slow", tries=3)
+        assert between.seen["experiments/get-by-name"] == 2
+        assert between.seen["experiments/create"] == 1
         assert between.seen["runs/create"] == 4
+    assert os.environ["MLFLOW_HTTP_REQUEST_TIMEOUT"] == "1"
     assert_all_there(server, "slow", tmp_path)
 
 
@@ -201,7 +211,7 @@ def test_one_item_that_a_server_always_refuses(server: str, tmp_path: Path) -> N
     bad = Fault(name="413", forward=False, status=413, body=b"<html>Request Entity Too Large</html>")
     name = "too large"
     with proxy(urlsplit(server).port or 0) as between:
-        between.refuses = lambda sent: bad if b'"0.6"' in sent or b": 0.6," in sent else None
+        between.refuses = lambda sent: bad if b": 0.6," in sent else None
         deliver(journal(tmp_path, small(between.url, name)), between.url, name, tries=60)
     runs = runs_of(server, name)
     assert {run.info.status for run in runs.values()} == {"FINISHED", "FAILED"}
@@ -319,7 +329,7 @@ def test_a_database_that_takes_nothing_for_a_while(
     one = Sweep(sweep, uri, "kept out")
     one.rest()
     with fault(tmp_path / "mlflow.db"):
-        for _ in range(delivery.STUBBORN + 1):
+        for _ in range(STUBBORN + 1):
             with pytest.raises(Unreachable, match=words):
                 one.delivery.deliver()
     one.finish()
@@ -353,11 +363,6 @@ def test_a_database_that_is_put_back_as_it_was_before(tmp_path: Path, sweep: Pat
     for suffix in ("-wal", "-shm"):
         (tmp_path / f"mlflow.db{suffix}").unlink(missing_ok=True)
     (tmp_path / "backup.db").replace(tmp_path / "mlflow.db")
-    one.db.close()
-    with TrackerDb(sweep, Destination(uri=uri, experiment="restored")) as db:
-        again = Delivery(Reader(sweep), db, lambda: MlflowRuns(f"sqlite:////{tmp_path}/mlflow.db"), "restored")
-        again.backlog.read()
-        again.over = True
-        while again.pending:
-            again.deliver()
+    one.journal.close()
+    finish(tracker(sweep, "--once"))
     assert_all_there(uri, "restored", sweep)
