@@ -24,6 +24,8 @@ from .tracker_db import TrackerDb
 
 NOTE_S = 10.0
 """The note is written at most so often while the sweep runs."""
+LOOKS = 3
+"""At the end it is looked so often for writes that took effect late; some may never be taken."""
 STUBBORN = 5
 """After so many failures of one run, each time while another one takes what it is sent, the fault is in what is written."""
 
@@ -65,6 +67,7 @@ class Delivery:
         self._failures: dict[int, int] = {}
         self._suspect: dict[int, int] = {}
         self._stuck: set[int] = set()
+        self._looks = 0
         self._view = ""
         self._note_at: float | None = None
         self._note_stale = True
@@ -78,7 +81,7 @@ class Delivery:
     @over.setter
     def over(self, value: bool) -> None:
         if value != self._over:
-            self._over = value
+            self._over, self._looks = value, 0
             self.backlog.all_open_due()
 
     @property
@@ -134,7 +137,9 @@ class Delivery:
         if self._over and self._book.doubtful:
             self._search(mlflow)
             self._book.doubtful = False
-            self._look_again()
+            self._looks += 1
+            if self._looks <= LOOKS:
+                self._look_again()
         if not self.pending:
             self._db.advance(upto)
         return True

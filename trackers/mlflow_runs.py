@@ -72,6 +72,8 @@ class MlflowRuns:
         self._limits_s = _TIMEOUT_S if given in _TIMEOUT_S else (given, given)
         self._files = 0
         self._inode: tuple[int, int] | None = None
+        self._held: int | None = None
+        """The open file: while it is held no other one gets its inode."""
         self._client: Any = None
         self._called(lambda: None)
 
@@ -97,10 +99,13 @@ class MlflowRuns:
 
         logging.getLogger("mlflow").setLevel(logging.CRITICAL)  # it would print what is raised here, unredacted
         uri = self._uri
-        if self._database is not None:  # MLflow keeps connections by URI for good, also when the file is another one
+        if self._database is not None:  # MLflow opens a database once by URI, also when the file is another one
             uri = f"sqlite:///{'/.' * self._files}{self._database}"
+            _keep_no_connections()
         with _first_opening(self._database):
-            self._inode = _inode(self._database)
+            if self._database is not None and self._held is None:
+                self._held = os.open(self._database, os.O_RDONLY)
+                self._inode = _inode(self._database)
             self._client = mlflow.MlflowClient(tracking_uri=uri)
 
     def _wait_for(self, seconds: int) -> None:
@@ -114,8 +119,10 @@ class MlflowRuns:
         """
         if self._database is None or self._inode is None or _inode(self._database) == self._inode:
             return
+        if self._held is not None:
+            os.close(self._held)
         self._files += 1
-        self._inode = self._client = None
+        self._inode = self._held = self._client = None
         raise Vanished(f"{self._database} was deleted or replaced")
 
     def experiment(self, name: str) -> str:
@@ -229,6 +236,13 @@ def _inode(database: Path | None) -> tuple[int, int] | None:
     return None if found is None else (found.st_dev, found.st_ino)
 
 
+def _keep_no_connections() -> None:
+    """Let MLflow open the file for each request: a kept connection goes on with a file that was deleted or read-only."""
+    for name in ("POOL_SIZE", "MAX_OVERFLOW", "POOL_RECYCLE"):
+        os.environ.pop(f"MLFLOW_SQLALCHEMYSTORE_{name}", None)
+    os.environ["MLFLOW_SQLALCHEMYSTORE_POOLCLASS"] = "NullPool"
+
+
 @contextmanager
 def _first_opening(database: Path | None) -> Generator[None]:
     """Hold off others while MLflow creates its tables, which two at once would damage; make the file private, WAL."""
@@ -240,6 +254,7 @@ def _first_opening(database: Path | None) -> Generator[None]:
     try:
         fcntl.flock(fd, fcntl.LOCK_EX)
         if not database.exists():
+            _put_aside(database)
             os.close(os.open(database, os.O_RDWR | os.O_CREAT, 0o600))
             if filesystem_of(database.parent) in _LOCAL_FILESYSTEMS:
                 with closing(sqlite3.connect(database)) as db:
@@ -247,3 +262,11 @@ def _first_opening(database: Path | None) -> Generator[None]:
         yield
     finally:
         os.close(fd)
+
+
+def _put_aside(database: Path) -> None:
+    """Rename what is left of a database that was deleted: SQLite would take it for part of the new one."""
+    for suffix in ("-wal", "-shm", "-journal"):
+        left = database.with_name(database.name + suffix)
+        if left.exists():
+            left.replace(left.with_name(left.name + ".left"))

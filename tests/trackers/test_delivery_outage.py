@@ -326,3 +326,16 @@ def test_a_late_effect_that_the_last_look_finds(whole: Path, undisturbed: dict[s
         assert not one.pending
         assert db.cursor == one.backlog.history.seq
     assert picture(mlflow) == undisturbed
+
+
+def test_a_tag_of_the_sweep_that_is_never_taken(whole: Path) -> None:
+    """It is left out, and the look at the end does not go on for ever."""
+
+    def poison(item: Item) -> Exception | None:
+        return Unreachable("it answers 413") if isinstance(item, Tag) and item.key == "best_value" else None
+
+    mlflow = FakeRuns()
+    mlflow.poison = poison
+    assert deliver(whole, mlflow, tries=60)
+    assert "best_value" not in by_name(mlflow)["digits"].tags
+    assert by_name(mlflow)["digits"].status.name == "FINISHED"
