@@ -39,7 +39,8 @@ def translated(error: Exception) -> Exception:
 
 def timed_out(error: Exception) -> bool:
     """Say whether it took too long for an answer."""
-    return "failed with timeout exception" in str(error)
+    text = str(error)
+    return "API request to" in text and ("timeout exception" in text or "timed out" in text)
 
 
 def in_short(error: Exception) -> str:

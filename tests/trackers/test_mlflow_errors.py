@@ -30,6 +30,9 @@ class Said(Exception):
     [
         (Said(REFUSED.format(1)), Unreachable, "connection refused"),
         (Said(f"API request to {URL} failed with timeout exception Read timed out."), Unreachable, "no answer in time"),
+        (Said(f"API request to {URL} failed with exception HTTPConnectionPool(host='host', port=5000): Max retries "
+              "exceeded with url: /api (Caused by ReadTimeoutError('Read timed out. (read timeout=10)'))"),
+         Unreachable, "no answer in time"),
         (Said(f"API request to {URL} failed with exception (Caused by ResponseError('too many 503 error responses'))"),
          Busy, "it answers 503 Service Unavailable"),
         (Said(f"API request to {URL} failed with exception too many 429 error responses"), Busy,

