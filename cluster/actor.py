@@ -7,6 +7,7 @@ for either, or hang.
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from ..spaces.trial import Assignment
@@ -20,14 +21,21 @@ MESSAGES = "messages"
 
 
 def trainable(setup: SlotSetup) -> type[tune.Trainable]:
-    """Return the class that Tune makes an actor of for each slot."""
+    """Return the class that Tune makes an actor of for each slot.
+
+    The program goes by Ray's object store: it may hold the data, and Ray refuses a class of more than 95 MiB.
+    """
+    import ray
     from ray import tune
+
+    program = ray.put(dict(setup.program))
+    without = replace(setup, program={})
 
     class SlotActor(tune.Trainable):
         """One slot, for the whole sweep."""
 
         def setup(self, config: dict[str, Any]) -> None:
-            self.slot = Slot(setup)
+            self.slot = Slot(replace(without, program=ray.get(program)))
             self.slot.assign(_assignment(config))
             self.slot.warm()
 

@@ -116,12 +116,11 @@ def keyword_site(site: Site, keyword: str) -> Site:
 
 def site_of_function(function: Any, root: str) -> str:
     """Return `model.py:12`, where a function or class begins, or its name where that is not under `root`."""
-    code = getattr(function, "__code__", None) or getattr(getattr(function, "build", None), "__code__", None)
-    if code is None and isinstance(function, type):
-        code = getattr(getattr(function, "build", None), "__code__", None)
-    if code is None:
-        return getattr(function, "__name__", "") or type(function).__name__
-    file = str(code.co_filename)
-    if not file.startswith(root + os.sep):
-        return str(code.co_name)
+    kind = (
+        function if isinstance(function, type) else type(function)
+    )  # an instance's `build` may be KerasTuner's wrapper
+    code = getattr(function, "__code__", None) or getattr(getattr(kind, "build", None), "__code__", None)
+    file = "" if code is None else str(code.co_filename)
+    if code is None or not file.startswith(root + os.sep):
+        return str(getattr(function, "__name__", "") or kind.__name__)
     return Site(file, int(code.co_firstlineno)).named(root)

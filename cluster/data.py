@@ -87,13 +87,17 @@ class UserData:
         """Return the data of a trial as the user's code made them."""
         return self._loaded if self._make is None else self._make(hp)
 
-    def arguments(self, hp: Any) -> dict[str, Any]:
+    def arguments(self, hp: Any, takes: Callable[[str], bool] = lambda name: False) -> dict[str, Any]:
         """Return the data of a trial as arguments of `fit`.
+
+        Args:
+            hp: The trial's.
+            takes: Whether there is a `fit` that takes an argument of this name, beside those of Keras's.
 
         Raises:
             TypeError: they are of no kind that `fit` takes.
         """
-        return fit_arguments(self.of(hp))
+        return fit_arguments(self.of(hp), takes)
 
 
 def takes_hp(function: Callable[..., Any]) -> bool:
@@ -106,13 +110,14 @@ def takes_hp(function: Callable[..., Any]) -> bool:
     return bool(plain) and (plain[0].name == "hp" or plain[0].default is inspect.Parameter.empty)
 
 
-def fit_arguments(data: Any) -> dict[str, Any]:
+def fit_arguments(data: Any, takes: Callable[[str], bool] = lambda name: False) -> dict[str, Any]:
     """Return the data as arguments of `fit`.
 
     Args:
         data: `((x, y), (x_val, y_val))`, `(x, y)`, each with sample weights as a third part where there are any;
             two datasets; one dataset; an array; or a dict of `fit` arguments. `x` and `y` may be lists or dicts of
             arrays, for several inputs and outputs. None is no data.
+        takes: Whether there is a `fit` that takes an argument of this name, beside those of Keras's.
 
     Raises:
         TypeError: it is none of these.
@@ -120,7 +125,7 @@ def fit_arguments(data: Any) -> dict[str, Any]:
     if data is None:
         return {}
     if isinstance(data, Mapping):
-        return _checked(cast(Mapping[str, Any], data))
+        return _checked(cast(Mapping[str, Any], data), takes)
     if not _is_sequence(data):
         return {"x": data}
     parts = list(data)
@@ -153,9 +158,9 @@ def _of_two(first: Any, second: Any) -> dict[str, Any]:
     )
 
 
-def _checked(arguments: Mapping[str, Any]) -> dict[str, Any]:
+def _checked(arguments: Mapping[str, Any], takes: Callable[[str], bool]) -> dict[str, Any]:
     for name in arguments:
-        if name not in ARGUMENTS:
+        if name not in ARGUMENTS and not takes(name):
             raise TypeError(
                 f"the data are a dict with {name!r}, which is no argument of fit{did_you_mean(str(name), ARGUMENTS)}; "
                 "give several inputs as {'x': {…}, 'y': …}"

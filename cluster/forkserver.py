@@ -389,19 +389,19 @@ def exit_in_words(code: int | None) -> str:
 def main() -> None:
     """Read the order from standard input and serve until it closes."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    order = Order(**json.loads(_read_exactly(int.from_bytes(_read_exactly(8), "big"))))
+    order = Order(**json.loads(_read_order()))
     die_with_parent(order.owner)
     _Server(order).run()
 
 
-def _read_exactly(size: int) -> bytes:
-    data = b""
-    while len(data) < size:
-        part = os.read(0, size - len(data))
-        if not part:
-            sys.exit(0)
-        data += part
-    return data
+def _read_order() -> bytes:
+    """Read the order's length and the order, which may hold the data of the sweep."""
+    with open(0, "rb", closefd=False) as pipe:
+        size = int.from_bytes(pipe.read(8), "big")
+        body = pipe.read(size)
+    if not size or len(body) < size:
+        sys.exit(0)
+    return body
 
 
 def die_with_parent(parent: int) -> None:

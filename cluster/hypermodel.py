@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import inspect
+import os
 import re
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
@@ -68,17 +69,12 @@ class UserModel:
         if fit is None:
             return model.fit(**{"verbose": 0, **arguments})
         keras.config.disable_interactive_logging()  # nobody looks: a bar of an own `fit` would fill the log
-        given = _accepted(fit, hp, model, dict(arguments))
-        while True:
-            positional = [given[name] for name in _BY_PLACE if name in given]
-            named = {name: value for name, value in given.items() if name not in _BY_PLACE}
-            try:
-                return self._source.fit(hp, model, *positional, **named)
-            except TypeError as error:
-                doubled = re.search(r"multiple values for keyword argument '(\w+)'", str(error))
-                if doubled is None or doubled[1] not in named:
-                    raise
-                del given[doubled[1]]
+        return call_as_search(lambda *places, **named: self._source.fit(hp, model, *places, **named), fit, arguments)
+
+    def takes(self, name: str) -> bool:
+        """Say whether the hypermodel's own `fit` takes an argument of that name, whatever Keras's does."""
+        fit = self._own_fit()
+        return fit is not None and _takes(fit, name)
 
     @property
     def has_own_fit(self) -> bool:
@@ -102,23 +98,39 @@ class UserModel:
         return None if getattr(fit, "__func__", None) is cast(Any, keras_tuner.HyperModel).fit else fit
 
 
+def call_as_search(call: Callable[..., Any], function: Any, arguments: Mapping[str, Any]) -> Any:
+    """Call user code that trains as KerasTuner's `search(x, y, …)` does, and return what it returns.
+
+    Args:
+        call: Calls the function, with what comes before.
+        function: The user's. It gets the data, and of what the sweep says that for which it has a place. What it sets
+            by itself stands above that.
+        arguments: By name; `x` and `y` are handed by place.
+    """
+    given = {name: value for name, value in arguments.items() if name not in _OF_THE_SWEEP or _takes(function, name)}
+    places = [given.pop(name) for name in _BY_PLACE if name in given]
+    while True:
+        try:
+            return call(*places, **given)
+        except TypeError as error:
+            doubled = re.search(r"multiple values for keyword argument '(\w+)'", str(error))
+            if doubled is None or doubled[1] not in given:
+                raise
+            del given[doubled[1]]
+
+
 _BY_PLACE = ("x", "y")
-
-
-def _accepted(fit: Any, hp: Any, model: Any, given: dict[str, Any]) -> dict[str, Any]:
-    """Return the arguments for which `fit` has a place; the data are not left out silently."""
-    try:
-        signature = inspect.signature(fit)
-    except (TypeError, ValueError):
-        return given
-    parameters = signature.parameters.values()
-    if any(one.kind is inspect.Parameter.VAR_KEYWORD for one in parameters):
-        return given
-    return {name: value for name, value in given.items() if name not in _OF_THE_SWEEP or name in signature.parameters}
-
-
 _OF_THE_SWEEP = ("batch_size", "callbacks", "epochs", "verbose")
 """What a `fit` without `**kwargs` need not take."""
+
+
+def _takes(function: Any, name: str) -> bool:
+    """Say whether a function has a place for an argument."""
+    try:
+        parameters = inspect.signature(function).parameters
+    except (TypeError, ValueError):
+        return True
+    return name in parameters or any(one.kind is inspect.Parameter.VAR_KEYWORD for one in parameters.values())
 
 
 def _instance(kind: type[Any]) -> Any:
@@ -146,12 +158,13 @@ def _article(what: Any) -> str:
 # Callbacks -----------------------------------------------------------------------------------------------------------
 
 
-def callbacks_for(source: Any, hp: Any) -> list[Any]:
-    """Return the callbacks of one trial, which shares none with another.
+def callbacks_for(source: Any, hp: Any, number: int | None = None) -> list[Any]:
+    """Return the callbacks of one trial, which shares none with another; nor does TensorBoard its folder.
 
     Args:
         source: Callbacks, which are copied; or a function that makes them anew, without arguments or of `hp`; or None.
         hp: The trial's.
+        number: The trial's, if it is one.
 
     Raises:
         TypeError: they cannot be copied.
@@ -160,14 +173,23 @@ def callbacks_for(source: Any, hp: Any) -> list[Any]:
         return []
     if callable(source) and not _is_callback(source):
         source = _call(cast(Callable[..., Any], source), hp)
-        return list(cast(Sequence[Any], source)) if isinstance(source, list | tuple) else [source]
+        made = list(cast(Sequence[Any], source)) if isinstance(source, list | tuple) else [source]
+        return _apart(made, number)
     given = list(cast(Sequence[Any], source)) if isinstance(source, list | tuple) else [source]
     try:
-        return copy.deepcopy(given)
+        return _apart(copy.deepcopy(given), number)
     except Exception as error:
         raise TypeError(
             f"the callbacks cannot be copied for a trial ({error}); give a function that makes them: callbacks=lambda: […]"
         ) from error
+
+
+def _apart(callbacks: list[Any], number: int | None) -> list[Any]:
+    """Give TensorBoard a folder of the trial's in the one that it was made with, as KerasTuner does."""
+    for one in callbacks:
+        if number is not None and type(one).__name__ == "TensorBoard":
+            one.log_dir = os.path.join(str(one.log_dir), f"{number:04d}")
+    return callbacks
 
 
 def _is_callback(source: Any) -> bool:

@@ -19,6 +19,11 @@ class Trial(Protocol):
 
     epoch: int
 
+    @property
+    def number(self) -> int:
+        """The trial's number."""
+        ...
+
     def report(self, metrics: Mapping[str, float], seconds: float | None = None, *, epoch: int | None = None) -> None:
         """Tell the metrics of an epoch."""
 
@@ -42,6 +47,11 @@ class Report:
     def __init__(self, trial: Trial, fit: Mapping[str, Json]) -> None:
         self._trial = trial
         self._fit = fit
+
+    @property
+    def number(self) -> int:
+        """The trial's number, counted from 0: what a loop writes by itself may be named after it."""
+        return self._trial.number
 
     @property
     def fit(self) -> Mapping[str, Any]:

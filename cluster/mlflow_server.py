@@ -28,6 +28,9 @@ _HOST = "127.0.0.1"
 _ENVIRONMENT = {
     "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
     "MLFLOW_ENABLE_AI_GATEWAY": "false",
+    "MLFLOW_ENABLE_REMOTE_ASSISTANT": "false",
+    "MLFLOW_SERVER_DISABLE_SECURITY_MIDDLEWARE": "false",
+    "MLFLOW_SERVER_X_FRAME_OPTIONS": "SAMEORIGIN",
     "MLFLOW_DISABLE_TELEMETRY": "true",
     "MLFLOW_SQLALCHEMYSTORE_POOL_SIZE": "40",
     "MLFLOW_SQLALCHEMYSTORE_MAX_OVERFLOW": "100",
@@ -95,6 +98,7 @@ def _start(uri: str, state_dir: Path) -> _Server:
     server = [sys.executable, "-P", "-m", "mlflow", "server", "--host", _HOST, "--port", str(port), "--workers", "1"]
     server += ["--allowed-hosts", f"{_HOST}:{port},localhost:{port}"]
     server += ["--cors-allowed-origins", f"http://{_HOST}:{port},http://localhost:{port}"]
+    server += ["--app-name", "kerasweep"]  # `mlflow_app`
     server += ["--artifacts-destination", str(artifacts.resolve())]
     shell = subprocess.run(  # noqa: S603
         ["/bin/sh", "-c", _DETACHED, "sh", *server],

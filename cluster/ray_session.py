@@ -14,6 +14,7 @@ from typing import Any, cast, final
 import psutil
 
 from ..spaces.errors import Infrastructure, one_line
+from .ray_token import require_token
 
 DAEMONS = ("raylet", "gcs_server")
 ENVIRONMENT = {
@@ -117,6 +118,7 @@ class RaySession:
         if ray.is_initialized():
             self._joined = True
             return
+        require_token()
         with _small_and_on_loopback():
             ray.init(
                 address="local",

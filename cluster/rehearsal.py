@@ -101,6 +101,7 @@ def rehearse(code: UserCode, settings: Settings, params: Mapping[str, Scalar]) -
         "logged": sorted(seen.logs),
         "findings": [one.to_json() for one in in_order(findings)],
         "data": {"training": _rows(data.train), "validation": _rows(data.validation)},
+        "own_fit": isinstance(code.model, UserModel) and code.model.has_own_fit,
         "build_s": built_s,
         "batch_s": time.monotonic() - began,
     }
@@ -239,6 +240,7 @@ class _Seen:
         self.logs: dict[str, float] = {}
         self.model: Any = None
         self.epoch = 0
+        self.number = 0
 
     def callback(self) -> Any:
         """Return a Keras callback that fills `logs`."""

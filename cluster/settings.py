@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any, final
 
 from ..spaces.known import Declared
+from ..spaces.parameter import parameter_from_json
 from ..spaces.trace import Trace, Undeclared
 from ..spaces.trial import Json, Scalar
 
@@ -14,7 +15,10 @@ from ..spaces.trial import Json, Scalar
 @final
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
-    """What holds for all trials of a sweep: the objective, the plain `fit` arguments, the declared parameters."""
+    """What holds for all trials of a sweep: the objective, the plain `fit` arguments, the declared parameters.
+
+    `weights` is the folder of the best weights, `checkpoints` the place of the checkpoints; empty where none are kept.
+    """
 
     metric: str
     maximize: bool
@@ -23,6 +27,9 @@ class Settings:
     declared: tuple[Mapping[str, Any], ...] = ()
     undeclared: str = Undeclared.SEARCH
     weights: str = ""
+    checkpoints: str = ""
+    checkpoint_every_s: float = 10.0
+    checkpoint_share: float = 0.02
     root: str = ""
     seed: int = 0
 
@@ -46,10 +53,17 @@ class Settings:
         return cls(**data)
 
 
-def trace_of(settings: Settings, assigned: Mapping[str, Scalar]) -> Trace:
-    """Return the trace of a pass that begins."""
+def trace_of(settings: Settings, assigned: Mapping[str, Scalar], specs: Iterable[Mapping[str, Json]] = ()) -> Trace:
+    """Return the trace of a pass that begins.
+
+    Args:
+        settings: The sweep's.
+        assigned: Values by identity.
+        specs: The parameters that they are of, as far as they are known.
+    """
     declared = declared_by_name(settings.declared)
-    return Trace(assigned=assigned, declared=declared, undeclared=settings.undeclared)
+    known = tuple(map(parameter_from_json, specs))
+    return Trace(assigned=assigned, declared=declared, known=known, undeclared=settings.undeclared)
 
 
 def declared_by_name(forms: Iterable[Mapping[str, Any]]) -> dict[str, Declared]:

@@ -23,7 +23,7 @@ from .program import Program
 
 GRACE_S = 15.0
 """A stopped trial's thread that has not ended after so long costs its trainer."""
-CLOSE_S = 2.0
+CLOSE_S = 6.0
 RECYCLE_BYTES = 1_000_000_000
 """A trainer that has grown by so much since its first trial is due for recycling."""
 POLL_S = 0.25
@@ -158,7 +158,7 @@ class Slot:
     def close(self) -> None:
         """Let the trainers go; a trial that was stopped gets a moment to write its weights."""
         if self._running is not None:
-            self._leave(self._running)
+            self._leave(self._running, checkpoint=True)
         deadline = time.monotonic() + CLOSE_S
         while self._left is not None and self._trainer is not None and time.monotonic() < deadline:
             self._left_is_over(POLL_S)
@@ -250,12 +250,12 @@ class Slot:
             self._trainer.link.close()
         self._trainer, self._spare = self._spare, None
 
-    def _leave(self, assignment: Assignment) -> None:
-        """Have the trainer stop what the driver no longer wants."""
+    def _leave(self, assignment: Assignment, *, checkpoint: bool = False) -> None:
+        """Have the trainer stop what the driver no longer wants; `checkpoint`: it may go on with it one day."""
         if self._trainer is None:
             return
         try:
-            self._trainer.link.send({"type": "stop"})
+            self._trainer.link.send({"type": "stop", "checkpoint": checkpoint})
         except LinkClosed:
             self._trainer = None
             return

@@ -7,6 +7,7 @@ trainer ends, whatever it is doing.
 from __future__ import annotations
 
 import gc
+import io
 import json
 import os
 import socket
@@ -26,6 +27,7 @@ from .program import Program
 from .rehearsal import check, probe, refuse_unread, rehearse
 from .settings import Settings
 from .training import Training, clean_up
+from .trial_log import mark
 from .user_code import UserCode
 
 BEAT_S = 1.0
@@ -143,7 +145,7 @@ class Trainer:
                 look = rehearse if message["type"] == "rehearse" else probe
                 self._link.send(look(self._code, Settings.from_json(message["settings"]), message["params"]))
             elif message["type"] == "stop" and self._training is not None:
-                self._training.stop()
+                self._training.stop(save=bool(message.get("checkpoint")))
 
     def _beat(self) -> None:
         if self._training is not None and self._training.running:
@@ -158,7 +160,9 @@ class Trainer:
     def _train(self) -> None:
         """Run the trials, all on one thread: TensorFlow keeps its kernels by thread, a new one builds half as fast."""
         while True:
-            self._trials.get().run()
+            training = self._trials.get()
+            mark(training.number, training.attempt)
+            training.run()
 
     def _say(self, message: Message) -> None:
         try:
@@ -176,5 +180,8 @@ def _set_up(message: Mapping[str, Any], backend: str) -> None:
     os.dup2(descriptor, 1)
     os.dup2(descriptor, 2)
     os.close(descriptor)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(line_buffering=True)  # what was printed by a trial that dies is there
     if message["gpu"]:
         grow_graphics_memory(backend)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import gc
 import os
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, cast, final
 
@@ -17,7 +17,10 @@ from ..spaces.errors import Infeasible, one_line
 from ..spaces.hp import hyperparameters_class
 from ..spaces.trace import NeedsParameters
 from ..spaces.trial import Assignment
+from .checkpointer import checkpointed
+from .checkpointing import Checkpoints, place_of_trial
 from .failure import describe
+from .fit_state import CannotResume
 from .folds import check_foldable, fold_arguments, fold_of_each, mean
 from .hypermodel import FitResult, UserModel, callbacks_for, fit_result
 from .link import Message
@@ -25,7 +28,11 @@ from .loop import Report, UserLoop
 from .reporter import Fitted, reporter_class
 from .settings import Settings, sweep_arguments, trace_of
 from .user_code import UserCode, count_params, fit_arguments_of
-from .weights import BestWeights
+from .weights import Best, BestWeights
+from .weights_place import write_weights
+
+PATIENCE_S = 3.0
+"""A trial that is to go on later trains so long at most until an epoch ends, where it can be saved."""
 
 Say = Callable[[Message], None]
 
@@ -59,17 +66,41 @@ class Training:
         self._settings = settings
         self._say = say
         self._times: dict[str, float] = {"start": time.time()}
-        self._trace = trace_of(settings, assignment.params)
+        self._trace = trace_of(settings, assignment.params, assignment.specs)
         self._facts: dict[str, Any] = {}
         self._said_used: Message | None = None
         self._value: float | None = None
         self._reported_at = time.monotonic()
+        self._saving = False
+        self._save_by = 0.0
+        self.reports: list[Mapping[str, Any]] = []
         self._awaits_result = isinstance(code.model, UserModel) and code.model.has_own_fit
         self.weights = BestWeights(maximize=settings.maximize, at_last=settings.at_last)
+        self._checkpoints = self._made_checkpoints()
 
-    def stop(self) -> None:
-        """End at the end of the current batch."""
+    @property
+    def number(self) -> int:
+        """The trial's number."""
+        return self._assignment.number
+
+    @property
+    def attempt(self) -> int:
+        """The attempt's number, from 1."""
+        return self._assignment.attempt
+
+    def stop(self, *, save: bool = False) -> None:
+        """End at the end of the current batch; to `save`, at that of the epoch where it ends soon, with a checkpoint."""
+        checkpoints, seconds = self._checkpoints, self.reports[-1]["seconds"] if self.reports else float("inf")
+        if save and checkpoints is not None and checkpoints.active:
+            left = seconds - (time.monotonic() - self._reported_at)
+            self._save_by = time.monotonic() + (PATIENCE_S if left < PATIENCE_S else 0.0)
+            self._saving = True
         self.stopping = True
+
+    @property
+    def saving(self) -> bool:
+        """Whether the trial was stopped, to go on later."""
+        return self.stopping and self._saving
 
     def run(self) -> None:
         """Train, and say how it ended; never raises."""
@@ -82,6 +113,8 @@ class Training:
             ended = {"type": "ended", "kind": "infeasible", "reason": one_line(str(reason))}
         except BaseException as error:
             ended = self._needs() if self._trace.misses else self._failed(error)
+        if self._checkpoints is not None:
+            self._checkpoints.close()
         if ended["type"] == "ended":
             self._say_used()
             self._keep_weights()
@@ -96,7 +129,29 @@ class Training:
         """Send a message about this trial."""
         self._say({**message, "trial": self._assignment.number, "attempt": self._assignment.attempt})
 
+    def notice(self, text: str) -> None:
+        """Tell the user something about this trial."""
+        self.say({"type": "notice", "text": text})
+
+    def best(self) -> Best | None:
+        """Return the best weights so far."""
+        return self.weights.best()
+
     def _train(self) -> dict[str, Any]:
+        """Go on from a checkpoint where there is one; where it does not fit, begin anew."""
+        try:
+            return self._run_attempt()
+        except CannotResume as error:
+            assert self._checkpoints is not None  # noqa: S101
+            self._checkpoints.begin_anew(str(error))
+        self.epoch, self.reports, self.logged = 0, [], set()
+        self.weights.forget()
+        self.weights = BestWeights(maximize=self._settings.maximize, at_last=self._settings.at_last)
+        self._trace = trace_of(self._settings, self._assignment.params)
+        clean_up()
+        return self._run_attempt()
+
+    def _run_attempt(self) -> dict[str, Any]:
         self._code.start_session(self._assignment.seed)
         hp = cast(Any, hyperparameters_class()(self._trace))
         if isinstance(self._code.model, UserLoop):
@@ -107,7 +162,8 @@ class Training:
         self._facts = {"parameters": count_params(prepared.model)}
         self._say_used()
         self._trace.fitting = True
-        self._times["fit_start"] = time.time()
+        self._take_up()
+        self._times["fit_start"], self._reported_at = time.time(), time.monotonic()
         try:
             if self._settings.folds:
                 self._fit_folds(hp, prepared)
@@ -122,7 +178,7 @@ class Training:
         try:
             model = self._code.build(hp)
             arguments = fit_arguments_of(self._code, hp, self._trace, self._settings)
-            callbacks = callbacks_for(arguments.get("callbacks"), hp)
+            callbacks = callbacks_for(arguments.get("callbacks"), hp, self.number)
         except Exception:
             if self._trace.misses:
                 return None
@@ -133,10 +189,14 @@ class Training:
         """Fit a model that was prepared, and tell its epochs to `fitted`."""
         fitted.weights.model = prepared.model if hasattr(prepared.model, "get_weights") else None
         arguments = {**prepared.arguments, "callbacks": [*prepared.callbacks, reporter_class()(fitted)]}
-        model = cast(UserModel, self._code.model)
+        model, checkpoints = cast(UserModel, self._code.model), self._checkpoints
+        if checkpoints is not None and not self._settings.folds:
+            checkpointed(prepared.model, self, checkpoints)
         if not model.has_own_fit:
             seed, shared = self._assignment.seed, not self._settings.folds
-            arguments = self._code.data.for_keras(arguments, prepared.model, seed=seed, shared=shared)
+            resumed = checkpoints.resumed if shared and checkpoints is not None else None
+            epoch = 0 if resumed is None else resumed.fit_epoch
+            arguments = self._code.data.for_keras(arguments, prepared.model, seed=seed, epoch=epoch, shared=shared)
         returned = model.fit(hp, prepared.model, arguments)
         return fit_result(returned, self._settings.metric, self._settings.better)
 
@@ -144,22 +204,29 @@ class Training:
         """Fit a model for each fold, and report the mean over the folds that are done as an epoch each."""
         folds, given = self._settings.folds, prepared.arguments
         of_each = fold_of_each(given.get("y"), check_foldable(given, folds), folds, self._settings.seed)
-        done: list[Mapping[str, float]] = []
-        best: float | None = None
-        for index in range(folds):
+        resumed = self._checkpoints.resumed if self._checkpoints is not None else None
+        done: list[Mapping[str, float]] = [] if resumed is None else list(resumed.plain["folds"])
+        for index in range(len(done), folds):
             if index:
                 prepared.model = None  # let go of the last fold's before there is another
                 clean_up()
                 self._code.start_session(self._assignment.seed)
-                prepared = Prepared(self._code.build(hp), given, callbacks_for(given.get("callbacks"), hp))
+                callbacks = callbacks_for(given.get("callbacks"), hp, self.number)
+                prepared = Prepared(self._code.build(hp), given, callbacks)
             prepared.arguments = fold_arguments(given, of_each, index)
             fold = Fold(self, self._settings)
-            done.append(fold.metrics(self._fit(hp, prepared, fold)))
-            value = done[-1].get(self._settings.metric)
-            is_best = value is not None and (best is None or self._settings.better(value, best))
-            best = value if is_best else best
+            metrics = fold.metrics(self._fit(hp, prepared, fold))
+            is_best = self._is_best_fold(metrics, done)
+            done.append(metrics)
             self._report_fold(mean(done), fold.weights if is_best else None)
+            if self._checkpoints is not None:
+                self._checkpoints.after_fold(done)
             self.check_stop()
+
+    def _is_best_fold(self, metrics: Mapping[str, float], done: Sequence[Mapping[str, float]]) -> bool:
+        metric = self._settings.metric
+        values = [one[metric] for one in done if metric in one]
+        return metric in metrics and all(self._settings.better(metrics[metric], one) for one in values)
 
     def _report_fold(self, metrics: Mapping[str, float], weights: BestWeights | None) -> None:
         value = metrics.get(self._settings.metric)
@@ -208,8 +275,35 @@ class Training:
         Raises:
             StopTraining: it was.
         """
-        if self.stopping:
+        if self.stopping and not self._is_about_to_be_saved:
             raise StopTraining
+
+    @property
+    def _is_about_to_be_saved(self) -> bool:
+        return self._checkpoints is not None and self._checkpoints.active and time.monotonic() < self._save_by
+
+    def _made_checkpoints(self) -> Checkpoints | None:
+        settings, assignment = self._settings, self._assignment
+        if not settings.checkpoints or isinstance(self._code.model, UserLoop):
+            return None
+        place = place_of_trial(settings.checkpoints, assignment.number)
+        every_s, share = settings.checkpoint_every_s, settings.checkpoint_share
+        return Checkpoints(self, assignment, place=place, every_s=every_s, share=share)
+
+    def _take_up(self) -> None:
+        """Stand where an earlier attempt was saved, and report what the journal lacks of it."""
+        resumed = None if self._checkpoints is None else self._checkpoints.resume()
+        if resumed is None:
+            return
+        self.notice(f"goes on after epoch {resumed.epoch}, in attempt {self._assignment.attempt}")
+        self.epoch = resumed.epoch
+        self.reports = list(resumed.reports)
+        for report in self.reports:
+            self.logged |= set(report["metrics"])
+            if report["epoch"] > self._assignment.reported:
+                self._say_report(report)
+        if resumed.best is not None:
+            self.weights.take_up(resumed.best)
 
     def _completed(self) -> dict[str, Any]:
         if self._trace.misses:
@@ -256,8 +350,11 @@ class Training:
         if self._facts.get("parameters", 0) is None:  # a model that the first batch has built
             self._facts = {"parameters": count_params(self.weights.model)}
         self._say_used()
-        report = {"type": "report", "epoch": self.epoch, "metrics": dict(metrics), "seconds": seconds}
-        self.say({**report, "awaits_result": self._awaits_result})
+        self.reports.append({"epoch": self.epoch, "metrics": dict(metrics), "seconds": seconds})
+        self._say_report(self.reports[-1])
+
+    def _say_report(self, report: Mapping[str, Any]) -> None:
+        self.say({"type": "report", **report, "awaits_result": self._awaits_result})
 
     def _failed(self, error: BaseException) -> dict[str, Any]:
         failure = describe(error, self._settings.root or os.getcwd())
@@ -267,7 +364,7 @@ class Training:
         if not self._settings.weights:
             return
         try:
-            self.weights.write(self._settings.weights, self._assignment)
+            write_weights(self.weights, self._settings.weights, self._assignment)
         except Exception as error:  # a full disk costs the weights, not the trial
             self.say({"type": "notice", "text": f"the weights were not kept: {one_line(str(error))}"})
 

@@ -13,6 +13,7 @@ from .data import UserData
 from .hypermodel import UserModel
 from .loop import UserLoop
 from .settings import Settings, sweep_arguments
+from .tuner import is_tuner, loop_of
 
 
 @final
@@ -38,13 +39,14 @@ class UserCode:
         """Return the code ready to use; calls the data function, unless it is one of `hp`.
 
         Args:
-            model: `build(hp)`, or a `keras_tuner.HyperModel` class or instance; or a training loop.
+            model: `build(hp)`, or a `keras_tuner.HyperModel` class or instance; or a training loop, or a tuner.
             data: What `UserData` takes.
             loop: Whether `model` is a training loop.
             keras: The sweep's settings of Keras.
             cache: A folder in which the trainers of this program on this machine share arrays.
         """
-        made = UserLoop(model, with_data=data is not None) if loop else UserModel(model)
+        train = loop_of(model) if loop and is_tuner(model) else model
+        made = UserLoop(train, with_data=data is not None) if loop else UserModel(model)
         return cls(made, UserData(data, cache, (model,)), keras or KerasSettings())
 
     def start_session(self, seed: int) -> None:
@@ -65,6 +67,10 @@ class UserCode:
             yield
         finally:
             keras.config.set_dtype_policy(before)
+
+    def takes(self, name: str) -> bool:
+        """Say whether the user's own code takes data of that name, whatever Keras's `fit` does."""
+        return isinstance(self.model, UserModel) and self.model.takes(name)
 
     def build(self, hp: Any) -> Any:
         """Return the compiled model for `hp`, to be trained as the sweep says.
@@ -88,7 +94,7 @@ def _dtype_policy() -> str:
 
 def fit_arguments_of(code: UserCode, hp: Any, trace: Trace, settings: Settings) -> dict[str, Any]:
     """Return the arguments of one trial's `fit`: the sweep file's, and the data."""
-    return {**sweep_arguments(trace, settings), **code.data.arguments(hp)}
+    return {**sweep_arguments(trace, settings), **code.data.arguments(hp, code.takes)}
 
 
 def count_params(model: Any) -> int | None:

@@ -10,14 +10,43 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Mapping
+import zipfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, final
 
-from ..spaces.errors import BadInput, Infrastructure
+from ..spaces.errors import BadInput, Infrastructure, one_line
 from ..spaces.trial import Assignment
 
 FILE = "weights.npz"
+ROOM, SPARE_BYTES = 2, 10_000_000
+"""What is unpacked may be so many times the model's own weights (a type of two bytes is kept in four), and as much more."""
+
+
+@final
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Best:
+    """The best weights so far: the epoch and the value that they are from, how to build an unbuilt model."""
+
+    epoch: int
+    value: float
+    weights: Sequence[Any]
+    build: Any = None
+
+    def about(self) -> dict[str, Any]:
+        """Return what is not weights, as plain JSON."""
+        return {"epoch": self.epoch, "value": self.value, "build": self.build, "weights": len(self.weights)}
+
+    def arrays(self) -> dict[str, Any]:
+        """Return the weights by name."""
+        return {f"arr_{index}": one for index, one in enumerate(_plain(self.weights))}
+
+    @classmethod
+    def of(cls, about: Mapping[str, Any], arrays: Mapping[str, Any]) -> Best:
+        """Return what `about` and `arrays` told."""
+        weights = [arrays[f"arr_{index}"] for index in range(about["weights"])]
+        return cls(epoch=about["epoch"], value=about["value"], weights=weights, build=about["build"])
 
 
 @final
@@ -52,6 +81,18 @@ class BestWeights:
         self.value, self.epoch = value, epoch
         if fold is not None and fold.model is not None:
             self._weights, self._build = fold._weights, fold.model.get_build_config()
+
+    def best(self) -> Best | None:
+        """Return what is held of a model that `build(hp)` makes again, if anything."""
+        if self.value is None or set(self._weights) != {""}:
+            return None
+        build = self._build if self.model is None else self.model.get_build_config()
+        return Best(epoch=self.epoch, value=self.value, weights=self._weights[""], build=build)
+
+    def take_up(self, best: Best) -> None:
+        """Hold what an earlier attempt held."""
+        self.value, self.epoch = best.value, best.epoch
+        self._weights, self._build = {"": list(best.weights)}, best.build
 
     def write(self, folder: str, assignment: Assignment) -> None:
         """Write the weights if the value ranks above what the assignment asks for.
@@ -103,13 +144,14 @@ def load_weights(model: Any, folder: Path, number: int) -> int:
     if not about_path.exists() or not path.exists():
         raise Infrastructure(f"no weights of trial {number} are kept in {folder}; only the best three trials' are")
     about = json.loads(about_path.read_text())
+    check_place(path)
     if sha256(path) != about["sha256"]:
         raise Infrastructure(f"{path} is damaged: its hash is not the one that was written; the weights are lost")
     if not model.built and about["build"]:
         model.build_from_config(about["build"])
     try:
-        model.set_weights(_load(path))
-    except ValueError as error:
+        model.set_weights(_load(path, ROOM * _bytes_of(model) + SPARE_BYTES))
+    except (ValueError, zipfile.BadZipFile) as error:
         raise Infrastructure(f"the model built anew does not fit the weights of trial {number}: {error}") from error
     return int(about["epoch"])
 
@@ -121,8 +163,6 @@ def load_models(folder: Path, number: int) -> dict[str, Any]:
         Infrastructure: none are kept, or a file is not the one that was written.
         BadInput: one could only be kept as weights.
     """
-    import keras
-
     about_path = folder / str(number) / "weights.json"
     about: dict[str, Any] = json.loads(about_path.read_text()) if about_path.exists() else {}
     if "models" not in about:
@@ -133,32 +173,72 @@ def load_models(folder: Path, number: int) -> dict[str, Any]:
     models: dict[str, Any] = {}
     for name, file in about["models"].items():
         path = folder / str(number) / file["file"]
-        if not path.exists() or sha256(path) != file["sha256"]:
+        check_place(path)
+        if path.parent != folder / str(number):
+            raise Infrastructure(f"{about_path} names a file outside its folder; it is not what Kerasweep wrote")
+        if not path.is_file() or sha256(path) != file["sha256"]:
             raise Infrastructure(f"{path} is damaged or gone; the weights are lost")
         if path.suffix != ".keras":
             raise BadInput(
                 f"{name!r} is a model that Keras cannot save whole; make it as your loop does, then "
                 f"model.load_weights({str(path)!r})"
             )
-        models[name] = keras.saving.load_model(path)
+        import keras
+
+        try:
+            models[name] = keras.saving.load_model(path, safe_mode=True)
+        except (ValueError, TypeError, OSError) as error:
+            raise BadInput(
+                f"Keras does not load {name!r} safely: {one_line(str(error), 200)}; "
+                f"make it as your loop does, the weights are in {path}"
+            ) from error
     return models
 
 
-def _save(path: Path, weights: list[Any]) -> None:
+def _save(path: Path, weights: Sequence[Any]) -> None:
     """Write arrays in NumPy's own format, whole or not at all; what that has no type for (bfloat16) as float32."""
     import numpy as np
 
-    plain = [np.asarray(one, dtype="float32") if one.dtype.kind == "V" else one for one in weights]
     draft = path.with_name(f"draft-{path.name}")
-    np.savez(draft, *plain)
+    np.savez(draft, *_plain(weights))
     draft.replace(path)
 
 
-def _load(path: Path) -> list[Any]:
+def _plain(weights: Sequence[Any]) -> list[Any]:
     import numpy as np
 
+    return [np.asarray(one, dtype="float32") if one.dtype.kind == "V" else one for one in weights]
+
+
+def _load(path: Path, most_bytes: int) -> list[Any]:
+    """Return the arrays of a file, unless they would take more memory than the model's can.
+
+    Raises:
+        ValueError: they would, or it is no such file.
+    """
+    import numpy as np
+
+    with zipfile.ZipFile(path) as archive:
+        size = sum(one.file_size for one in archive.infolist())
+    if size > most_bytes:
+        raise ValueError(f"they are {size / 1e9:.1f} GB unpacked, the model's are at most {most_bytes / 1e9:.1f} GB")
     with np.load(path, allow_pickle=False) as arrays:
         return [arrays[f"arr_{index}"] for index in range(len(arrays.files))]
+
+
+def _bytes_of(model: Any) -> int:
+    return sum(int(one.nbytes) for one in model.get_weights())
+
+
+def check_place(path: Path) -> None:
+    """Refuse a file that is not itself in the folder of its sweep.
+
+    Raises:
+        Infrastructure: it, or the folder that it stands in, is a symbolic link.
+    """
+    for one in (path, path.parent, path.parent.parent):
+        if one.is_symlink():
+            raise Infrastructure(f"{one} is a symbolic link, which Kerasweep never makes; put the file itself there")
 
 
 def sha256(path: Path) -> str:

@@ -8,9 +8,11 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, is_dataclass, replace
 from typing import Any
 
+from ..spaces.bad_form import BadForm
 from ..spaces.errors import BadInput, did_you_mean, one_line
 from ..spaces.known import Declared
 from .spec import SweepSpec
+from .sweepform import BudgetForm, LimitsForm, ParallelForm, RetryForm, read_form
 
 
 def _number(text: str) -> float | None:
@@ -40,7 +42,11 @@ AMENDABLE: Mapping[str, Callable[[str], Any]] = {
     "retry.oom": int,
     "retry.hang": int,
     "retry.error": int,
+    "checkpoint.every_s": _finite,
+    "checkpoint.share": _finite,
+    "keep.best": int,
 }
+SECTIONS = {"budget": BudgetForm, "limits": LimitsForm, "retry": RetryForm, "": ParallelForm}
 
 
 KEPT = ("objective", "model", "train", "data", "keras", "fit", "undeclared", "where")
@@ -104,10 +110,19 @@ def amended(spec: SweepSpec, settings: Iterable[str]) -> SweepSpec:
             raise BadInput(f"--set {key}: {text!r} is not a number") from None
         if value is not None and (value < 0 or (value == 0 and not key.startswith("retry."))):
             raise BadInput(f"--set {key}: must be above 0, got {text}")
+        _check_bounds(key, value)
         spec = _with(spec, key, value)
     if spec.budget.trials is None and spec.budget.hours is None:
         raise BadInput("--set budget: a sweep needs trials or hours to end")
     return spec
+
+
+def _check_bounds(key: str, value: Any) -> None:
+    section, _, name = key.rpartition(".")
+    try:
+        read_form(SECTIONS[section], {name: value}, (section,) if section else ())
+    except BadForm as fault:
+        raise BadInput(f"--set {key}: {fault}") from None
 
 
 def _with(spec: SweepSpec, key: str, value: Any) -> SweepSpec:

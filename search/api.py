@@ -14,10 +14,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
-from rich.console import Console
-
 from ..cluster.backend import KerasSettings
 from ..cluster.program import pickled_program
+from ..cluster.tuner import asked_of, is_tuner
 from ..spaces.constraints import check_where
 from ..spaces.errors import BadInput, did_you_mean
 from ..spaces.hp import declared_by
@@ -37,10 +36,23 @@ from .origin import origin_of
 from .place import absolute_place
 from .results import Result
 from .sampler import SAMPLERS
-from .spec import Budget, Limits, Resources, Retry, Search, SweepSpec, Track, max_epochs
+from .spec import Budget, Checkpointing, Keep, Limits, Resources, Retry, Search, SweepSpec, Track, max_epochs
 from .stop_form import stop_forms
 from .sweepfile import check_loop, fit_arguments, keras_settings, searched_space
-from .sweepform import NAME, KerasForm, read_form
+from .sweepform import (
+    NAME,
+    AnyForm,
+    BudgetForm,
+    CheckpointForm,
+    KeepForm,
+    KerasForm,
+    LimitsForm,
+    ParallelForm,
+    ResourcesForm,
+    RetryForm,
+    read_form,
+)
+from .terminal import Terminal
 from .watcher import watching
 
 if TYPE_CHECKING:
@@ -61,7 +73,7 @@ def sweep(
     space: Space | Mapping[str, Any] | None = None,
     where: Sequence[str] = (),
     hyperparameters: keras_tuner.HyperParameters | None = None,
-    undeclared: str = "search",
+    undeclared: str | None = None,
     keras: Mapping[str, Any] | None = None,
     sampler: str = "tpe",
     stop: str | Mapping[str, Any] | Sequence[str | Mapping[str, Any]] = "none",
@@ -70,6 +82,8 @@ def sweep(
     resources: Mapping[str, float] | None = None,
     retry: Mapping[str, int] | None = None,
     limits: Mapping[str, float] | None = None,
+    checkpoint: bool | Mapping[str, float] = True,
+    keep: Mapping[str, int] | None = None,
     track: str | None = None,
     experiment: str | None = None,
     storage: str | Path | None = None,
@@ -83,7 +97,9 @@ def sweep(
     name and `resume=True` goes on. Trials run in processes of their own, so `model` and `data` travel there.
 
     Args:
-        model: `build(hp)` returning a compiled model, or a `keras_tuner.HyperModel` class or instance.
+        model: `build(hp)` returning a compiled model, or a `keras_tuner.HyperModel` class or instance. Or an instance
+            of `keras_tuner.Tuner`, with a `run_trial` of its own or not, in the place of its `search`: what it was
+            made with stands where nothing else is said here.
         data: A function without arguments or of `hp`, or what it returns: `((x, y), (x_val, y_val))`, `(x, y)`, two
             datasets, or a dict of `fit` arguments.
         train: Instead of `model`, a training loop: `train(hp, report)` or `train(hp, report, data)`.
@@ -99,7 +115,7 @@ def sweep(
         where: Clauses that every trial keeps to, as in the sweep file: `["units <= 256 or activation == 'relu'"]`.
         hyperparameters: Parameters in KerasTuner's form; they stand in the place of those that `model` names.
         undeclared: What becomes of parameters that `model` names and neither of the two: `search`, `default` (KerasTuner's
-            `tune_new_entries=False`) or `refuse` (its `allow_new_entries=False`).
+            `tune_new_entries=False`) or `refuse` (its `allow_new_entries=False`); `search` if None.
         keras: `{"backend": "jax", "dtype_policy": "mixed_float16", "jit_compile": True, "steps_per_execution": 8,
             "deterministic": True}`, for every trial alike.
         sampler: `tpe` or `random`.
@@ -110,6 +126,9 @@ def sweep(
         resources: `{"cpu": 1, "gpu": 0}` for each trial.
         retry: `{"lost": 5, "crash": 2, "oom": 1, "hang": 0, "error": 0}`.
         limits: `{"trial_s": …, "silence_s": 1800, "memory_gb": …}`.
+        checkpoint: `{"every_s": 10, "share": 0.02}`: seconds between two checkpoints of a running trial, and the most of
+            its time that they may cost; False for none.
+        keep: `{"best": 3}`: the weights of so many best trials stay on the disk.
         track: MLflow tracking URI; `mlflow.db` in `directory` if None.
         experiment: MLflow experiment; the sweep's name if None.
         storage: A folder or an fsspec URL, off this machine, that gets copies of the journal and of checkpoints.
@@ -121,6 +140,15 @@ def sweep(
         BadInput: something asked for cannot be done as it stands.
         Infrastructure: Ray or the tracker failed; nothing that was journaled is lost.
     """
+    if train is None and is_tuner(model):
+        model, train = None, model
+    if is_tuner(train):
+        asked = asked_of(train)
+        objective = asked.objective if objective is None else objective
+        trials = asked.trials if trials is None and hours is None else trials
+        hyperparameters = asked.hyperparameters if hyperparameters is None else hyperparameters
+        undeclared = undeclared or asked.undeclared
+        retry = {"error": asked.retries} if retry is None else retry
     if (model is None) == (train is None):
         raise BadInput(
             "a sweep needs either model=build or train=loop, got " + ("neither" if model is None else "both")
@@ -143,24 +171,26 @@ def sweep(
             *_declared(space),
             *(() if hyperparameters is None else declared_by(hyperparameters)),
         ),
-        undeclared=_one_of("undeclared", undeclared, tuple(Undeclared)),
+        undeclared=_one_of("undeclared", undeclared or "search", tuple(Undeclared)),
         where=_where(space, where),
         search=Search(
             sampler=_one_of("sampler", sampler, SAMPLERS),
             stop=_stop(stop, plain, trials),
             seed=random.randrange(2**31) if seed is None else seed,
         ),
-        parallel=parallel,
-        resources=_section(Resources, "resources", resources),
-        retry=_section(Retry, "retry", retry),
-        limits=_section(Limits, "limits", limits),
+        parallel=_section(ParallelForm, "parallel", {"parallel": parallel}).parallel,
+        resources=Resources(**_section(ResourcesForm, "resources", resources).model_dump()),
+        retry=Retry(**_section(RetryForm, "retry", retry).model_dump()),
+        limits=Limits(**_section(LimitsForm, "limits", limits).model_dump()),
+        checkpoint=Checkpointing(**_section(CheckpointForm, "checkpoint", _switched(checkpoint)).model_dump()),
+        keep=Keep(**_section(KeepForm, "keep", keep).model_dump()),
         track=Track(uri=track or f"sqlite:///{home / 'mlflow.db'}", experiment=experiment or chosen),
         storage=absolute_place(str(storage or "")),
     )
     check_where(spec.constraints, Known.of(spec.declared), ("where",))
     check_machine(spec)
     if (away := check_tracker(spec.track.uri, home)) and progress:
-        Console(stderr=True).print(away, markup=False, soft_wrap=True)
+        Terminal(stderr=True).print(away, soft_wrap=True)
     program = pickled_program(model if train is None else train, data, loop=train is not None, keras=settings)
     return _run(spec, home, program, resume=resume, progress=progress, force=force)
 
@@ -181,7 +211,7 @@ def _run(spec: SweepSpec, home: Path, program: Any, *, resume: bool, progress: b
         force=force,
     )
     try:
-        with _private_files(), watching(Path(folder), Console(stderr=True), shown=progress):
+        with _private_files(), watching(Path(folder), Terminal(stderr=True), shown=progress):
             Driver(job).run()
     finally:
         shutil.rmtree(job.scratch, ignore_errors=True)
@@ -189,7 +219,7 @@ def _run(spec: SweepSpec, home: Path, program: Any, *, resume: bool, progress: b
             sweeps.unstage(Path(staging))
     behind = wait_for_delivery(Path(folder), 60.0)
     if behind and progress:
-        Console(stderr=True).print(behind, markup=False, soft_wrap=True)
+        Terminal(stderr=True).print(behind, soft_wrap=True)
     return Result(Path(folder), program)
 
 
@@ -217,15 +247,21 @@ def _budget(trials: int | None, hours: float | None) -> Budget:
     for word, value in (("trials", trials), ("hours", hours)):
         if value is not None and not 0 < value < math.inf:
             raise BadInput(f"{word} must be above 0, got {value}")
-    return Budget(trials=trials, hours=hours)
+    return Budget(**_section(BudgetForm, "budget", {"trials": trials, "hours": hours}).model_dump())
 
 
-def _section(kind: Any, word: str, given: Mapping[str, float] | None) -> Any:
+def _section(form: type[AnyForm], word: str, given: Mapping[str, Any] | None) -> AnyForm:
+    """Return a section of the specification; whole numbers may come as floats, and as NumPy's."""
+    plain = {name: value.item() if hasattr(value, "item") else value for name, value in (given or {}).items()}
+    whole = {name: int(value) for name, value in plain.items() if isinstance(value, float) and value.is_integer()}
     try:
-        return kind(**(given or {}))
-    except TypeError as error:
-        valid = ", ".join(kind.__dataclass_fields__)
-        raise BadInput(f"{word}: {error}; it has {valid}") from None
+        return read_form(form, {**plain, **whole}, (word,))
+    except BadForm as fault:
+        raise BadInput(str(fault)) from None
+
+
+def _switched(checkpoint: bool | Mapping[str, float]) -> Mapping[str, Any]:
+    return {"enabled": checkpoint} if isinstance(checkpoint, bool) else checkpoint
 
 
 def _keras(values: Mapping[str, Any], fit: Mapping[str, Any], *, loop: bool) -> KerasSettings:
@@ -239,10 +275,12 @@ def _keras(values: Mapping[str, Any], fit: Mapping[str, Any], *, loop: bool) -> 
 
 
 def _fit(values: Mapping[str, Any]) -> tuple[dict[str, Json], list[Declared]]:
+    """Return the arguments of `fit`; epochs that nobody gave are Keras's affair, or that of the user's own `fit`."""
     try:
-        return fit_arguments({"epochs": 1, **values})
+        plain, declared = fit_arguments({"epochs": 1, **values})
     except BadForm as fault:
         raise BadInput(f"fit: {fault}") from None
+    return plain if "epochs" in values else {name: one for name, one in plain.items() if name != "epochs"}, declared
 
 
 def _stop(rules: object, fit: Mapping[str, Json], trials: int | None) -> tuple[Mapping[str, Any], ...]:

@@ -55,13 +55,16 @@ def plan(
     limit: Annotated[
         float | None, typer.Option(metavar="SECONDS", min=0, help="Build models for at most so long (default: 30).")
     ] = None,
+    no_code: Annotated[
+        bool, typer.Option("--no-code", help="Check the sweep file alone; import nothing of it.")
+    ] = False,
     as_json: AsJson = False,
     home: Home = None,
 ) -> None:
     """Look before spending: build models all over the space, run one batch, say what is wrong."""
     from .commands import plan_command
 
-    raise typer.Exit(plan_command(file, settings or [], home, limit_s=limit, as_json=as_json))
+    raise typer.Exit(plan_command(file, settings or [], home, limit_s=limit, code=not no_code, as_json=as_json))
 
 
 @app.command(rich_help_panel="Make")
@@ -113,6 +116,20 @@ def show(
 
 
 @app.command(rich_help_panel="Watch")
+def logs(
+    sweep: Sweep,
+    trial: Annotated[int | None, typer.Argument(help="A trial's number.")] = None,
+    whole: Annotated[bool, typer.Option("--all", help="Show whole logs, not only their ends.")] = False,
+    as_json: AsJson = False,
+    home: Home = None,
+) -> None:
+    """Show what a sweep's processes have written, or what a trainer wrote during one trial."""
+    from .logs import logs_command
+
+    logs_command(sweep, trial, home, whole=whole, as_json=as_json)
+
+
+@app.command(rich_help_panel="Watch")
 def ui(sweep: Annotated[str | None, typer.Argument(metavar="[SWEEP]")] = None, home: Home = None) -> None:
     """Open a sweep in the MLflow UI, starting a server on this machine where none runs."""
     from .reading import ui_command
@@ -142,11 +159,47 @@ def stop(sweep: Sweep, home: Home = None) -> None:
 
 
 @app.command(rich_help_panel="Steer")
+def gc(sweep: Sweep, as_json: AsJson = False, home: Home = None) -> None:
+    """Remove what a sweep's trials left on the disk and nobody needs: checkpoints, weights beyond `keep`, drafts."""
+    from .garbage import gc_command
+
+    gc_command(sweep, home, as_json=as_json)
+
+
+@app.command(rich_help_panel="Steer")
 def sync(sweep: Sweep, home: Home = None) -> None:
     """Deliver to MLflow what it lacks of a sweep."""
     from .commands import sync_command
 
     raise typer.Exit(sync_command(sweep, home))
+
+
+@app.command("rm", rich_help_panel="Steer")
+def remove(
+    sweep: Sweep,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+    home: Home = None,
+) -> None:
+    """Remove a sweep's folder; its runs in MLflow stay."""
+    from .removal import remove_command
+
+    remove_command(sweep, home, yes=yes)
+
+
+@app.command(rich_help_panel="Machines")
+def doctor(
+    sweep: Annotated[str | None, typer.Argument(metavar="[SWEEP]", help="Look at this sweep's tracker, too.")] = None,
+    fix: Annotated[bool, typer.Option("--fix", help="Mend what can be mended without a risk.")] = False,
+    quick: Annotated[
+        bool, typer.Option("--quick", help="Leave out what takes seconds: TensorFlow, Ray, MLflow.")
+    ] = False,
+    as_json: AsJson = False,
+    home: Home = None,
+) -> None:
+    """Check the installation, and what dead sweeps have left."""
+    from .doctor import doctor_command
+
+    raise typer.Exit(doctor_command(sweep, home, fix=fix, quick=quick, as_json=as_json))
 
 
 def _version(wanted: bool) -> None:

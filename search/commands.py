@@ -12,8 +12,6 @@ from importlib.metadata import entry_points
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from rich.console import Console
-
 from ..cluster.backend import missing
 from ..cluster.program import Program, read_source, snapshot
 from ..spaces.errors import BadInput, Infrastructure, SweepHeld, did_you_mean
@@ -21,7 +19,6 @@ from ..trackers.journal import Lock
 from ..trackers.status import delivery_status
 from . import sweeps
 from .amend import amended
-from .credentials import misplaced
 from .inbox import post
 from .job import Job
 from .launcher import launch
@@ -31,6 +28,8 @@ from .relocation import relocated
 from .restore import is_place, restore
 from .settings import code_of
 from .spec import SweepSpec
+from .terminal import Terminal
+from .tracking_uri import check_uri, check_version
 
 STOP_S = 15.0
 GPU_DEVICES = ("nvidia[0-9]*", "kfd", "dxg")
@@ -46,7 +45,7 @@ def run_command(file: Path, settings: Sequence[str], home: Path | None, *, detac
     spec = load(file, settings, home=place)
     check_machine(spec)
     if away := check_tracker(spec.track.uri, place):
-        Console(stderr=True).print(away, markup=False, soft_wrap=True)
+        Terminal(stderr=True).print(away, soft_wrap=True)
     program = program_of(spec)
     os.umask(0o077)
     staging, folder = sweeps.stage(place, spec.name)
@@ -62,7 +61,7 @@ def run_command(file: Path, settings: Sequence[str], home: Path | None, *, detac
             origin=origin,
             force=force,
         )
-        code = launch(job, Console(), detach=detach)
+        code = launch(job, Terminal(), detach=detach)
         started = folder.exists()
         return code
     finally:
@@ -76,9 +75,10 @@ def resume_command(name: str, settings: Sequence[str], home: Path | None, *, det
     if is_place(name):
         folder = restore(name, place)
         name = folder.name
-        Console(stderr=True).print(f"{name} is brought back from its copy into {folder}", soft_wrap=True)
+        Terminal(stderr=True).print(f"{name} is brought back from its copy into {folder}", soft_wrap=True)
     else:
         folder = sweeps.find(place, name)
+        sweeps.check_own(folder)
     holder = Lock.holder(folder / "journal.lock")
     if holder is not None:
         raise SweepHeld(
@@ -89,7 +89,7 @@ def resume_command(name: str, settings: Sequence[str], home: Path | None, *, det
     if not (spec.model or spec.train):
         raise BadInput(f"{name} was started from Python; go on with kerasweep.sweep(…, name={name!r}, resume=True)")
     if history.ended is not None and not history.ended.exit_code and not settings:
-        Console().print(
+        Terminal().print(
             f"{name} is done; `kerasweep resume {name} --set budget.trials=…` gives it more", soft_wrap=True
         )
         return 0
@@ -97,12 +97,12 @@ def resume_command(name: str, settings: Sequence[str], home: Path | None, *, det
     stored = snapshot(folder / "code")
     edited = [*_edited(spec, stored), *_edited_file(folder, history.origin)]
     if edited:
-        Console(stderr=True).print(
+        Terminal(stderr=True).print(
             f"{', '.join(edited[:5])} changed since {name} began; it goes on as it began ({folder})",
             soft_wrap=True,
         )
     program = code_of(spec, stored)
-    return launch(Job(spec=spec.to_json(), program=program.to_json(), folder=str(folder)), Console(), detach=detach)
+    return launch(Job(spec=spec.to_json(), program=program.to_json(), folder=str(folder)), Terminal(), detach=detach)
 
 
 def stop_command(name: str, home: Path | None) -> int:
@@ -118,7 +118,7 @@ def stop_command(name: str, home: Path | None) -> int:
                 f"{name} has not stopped in {STOP_S:g} s; its driver is {Lock.holder(folder / 'journal.lock')}"
             )
         time.sleep(0.1)
-    Console().print(f"{name} is stopped; `kerasweep resume {name}` goes on")
+    Terminal().print(f"{name} is stopped; `kerasweep resume {name}` goes on")
     return 0
 
 
@@ -141,21 +141,23 @@ def sync_command(name: str, home: Path | None) -> int:
         )
     refused = delivery_status(folder).refused
     but = f", but for {refused} items that it refuses; see {folder / 'logs' / 'tracker.log'}" if refused else ""
-    Console().print(f"MLflow has all of {name}{but}", markup=False, soft_wrap=True)
+    Terminal().print(f"MLflow has all of {name}{but}")
     return 0
 
 
 def plan_command(
-    file: Path, settings: Sequence[str], home: Path | None, *, limit_s: float | None, as_json: bool
+    file: Path, settings: Sequence[str], home: Path | None, *, limit_s: float | None, code: bool = True, as_json: bool
 ) -> int:
-    """Check a sweep file and its code."""
-    from .plan import LIMIT_S, show_plan
+    """Check a sweep file and its code; without `code` nothing that the file names is imported, so that it may be anybody's."""
+    from .plan import LIMIT_S, show_file, show_plan
     from .sweepfile import load
 
     spec = load(file, settings, home=sweeps.home_folder(home))
+    if not code:
+        return show_file(spec, Terminal(), file, as_json=as_json)
     check_machine(spec)
     limit_s = LIMIT_S if limit_s is None else limit_s
-    return show_plan(spec, program_of(spec), Console(), file, limit_s=limit_s, as_json=as_json)
+    return show_plan(spec, program_of(spec), Terminal(), file, limit_s=limit_s, as_json=as_json)
 
 
 def program_of(spec: SweepSpec) -> Program:
@@ -192,10 +194,9 @@ def check_tracker(uri: str, home: Path) -> str:
 
     Raises:
         Infrastructure: there is no such host.
-        BadInput: it is no address, holds a password, or is a database that cannot be written.
+        BadInput: it is no address, or a database that cannot be written; or a password would be given away.
     """
-    if fault := misplaced(uri):
-        raise BadInput(fault)
+    check_uri(uri, os.environ)
     try:
         parts = urlsplit(uri)
         port = parts.port
@@ -215,6 +216,7 @@ def check_tracker(uri: str, home: Path) -> str:
         except OSError as error:
             why = (error.strerror or str(error)).lower()
             return f"nobody answers at the tracker {uri} ({why}); MLflow gets all of the sweep once it is there"
+        check_version(uri)
     elif parts.scheme == "sqlite":
         path = Path(parts.path.removeprefix("/") if parts.path.startswith("//") else parts.path)
         folder = path if path.exists() else path.parent

@@ -35,8 +35,6 @@ from .stop import Standing
 ALIKE = 3
 """So many first trials that fail with one error end the sweep."""
 INFEASIBLE_IN_A_ROW = 50
-KEPT = 3
-"""The weights of so many trials are kept."""
 
 
 # Questions that are not journaled ------------------------------------------------------------------------------------
@@ -361,7 +359,7 @@ def _ranked(state: State, event: TrialEnded) -> tuple[Ranked, ...]:
     if outcome.value is None or outcome.epoch is None or not math.isfinite(outcome.value):
         return state.best
     ranked = [*state.best, Ranked(value=outcome.value, number=event.trial, epoch=outcome.epoch)]
-    return tuple(sorted(ranked, key=lambda one: rank(one.value, one.epoch, one.number))[:KEPT])
+    return tuple(sorted(ranked, key=lambda one: rank(one.value, one.epoch, one.number))[: state.rules.keep])
 
 
 def _hopeless(state: State) -> str:

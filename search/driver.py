@@ -20,7 +20,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from types import FrameType
@@ -32,14 +32,15 @@ from ..cluster.program import Program, write_sources
 from ..cluster.ray_session import Capacity, RayDied, RaySession
 from ..cluster.slot import SlotSetup
 from ..spaces.errors import BadInput, Infrastructure, KerasweepError, lacking, one_line
-from ..trackers.journal import Journal
+from ..trackers.journal import Journal, Lock
+from ..trackers.redaction import mask, redact, secrets_of
 from . import sweeps
 from .copies import Copier
 from .engine import Engine
-from .job import SCRATCH, Job
+from .job import ALIVE, SCRATCH, Job
 from .ledger import Ledger, begin
 from .origin import installed_versions
-from .settings import settings_of
+from .settings import checkpoints_of, settings_of
 from .spec import SweepSpec
 
 logger = logging.getLogger(__name__)
@@ -107,6 +108,7 @@ class Driver:
         self._tracker: Tracker | None = None
         self._mistakes: list[Finding] = []
         self._refused = False
+        self._secrets = secrets_of(os.environ)
         os.environ[SCRATCH] = str(self._scratch)
 
     def run(self) -> int:
@@ -125,8 +127,10 @@ class Driver:
         server = ForkServer(self._scratch, program, warm=slots, cpu=cpu, gpu=gpu, log=log, settings=looks)
         ray = RaySession(self._scratch / "ray", slots=slots)
         journal: Journal | None = None
+        alive = Lock(self._scratch / ALIVE)
         copier: Copier | None = None
         try:
+            alive.acquire()
             for name in ("optuna", "ray.tune", "ray.tune.search", "ray.tune.schedulers"):  # while TensorFlow is, too
                 importlib.import_module(name)
             logger.info("Optuna and Ray Tune are imported")
@@ -140,7 +144,7 @@ class Driver:
             journal = self._open_journal(program)
             self._tell({"type": "started", "folder": str(self._folder)})
             origin = dict(self._job.origin or {})
-            ledger = begin(journal, self._spec, versions=installed_versions(), origin=origin)
+            ledger = begin(journal, self._spec, versions=installed_versions(), origin=origin, secrets=self._secrets)
             if looks is not None:
                 threading.Thread(target=self._inspect, args=(server,), name="inspection", daemon=True).start()
             if self._spec.storage:
@@ -167,6 +171,7 @@ class Driver:
                 self._tell({"type": "ended"})
                 ray.close()
                 os.environ.pop(SCRATCH, None)
+                alive.release()
                 shutil.rmtree(self._scratch, ignore_errors=True)
 
     # Before -----------------------------------------------------------------------------------------------------------
@@ -258,7 +263,7 @@ class Driver:
         from ..cluster.actor import trainable
 
         spec, limits = self._spec, self._spec.limits
-        settings = settings_of(spec, str(self._folder / "checkpoints"))
+        settings = settings_of(spec, checkpoints_of(spec, self._folder))
         return trainable(
             SlotSetup(
                 program=self._job.program,
@@ -321,7 +326,8 @@ def start_tracker(folder: Path) -> subprocess.Popen[bytes]:
 def main() -> None:
     """Read the job from standard input, run it, and say how it went on the channel and by the exit code."""
     os.umask(0o077)
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    secrets = secrets_of(os.environ)
+    _log_without(secrets)
     job = Job(**json.load(sys.stdin))
     signals = Signals()
     signals.install()
@@ -339,16 +345,28 @@ def main() -> None:
         code = interrupt.code
     except KerasweepError as error:
         logger.exception("the driver ends")
-        tell({"type": "error", "text": one_line(str(error)), "exit_code": error.exit_code})
+        tell({"type": "error", "text": one_line(mask(str(error), secrets)), "exit_code": error.exit_code})
         code = error.exit_code
     except BaseException as error:
         logger.exception("the driver failed")
         text = lacking(error) if isinstance(error, ImportError) else f"{type(error).__name__}: {error}"
-        tell({"type": "error", "text": one_line(text), "exit_code": 3})
+        tell({"type": "error", "text": one_line(mask(text, secrets)), "exit_code": 3})
     finally:
         _remove_staging(job)
     sys.stderr.flush()
     os._exit(code)
+
+
+def _log_without(secrets: Sequence[str]) -> None:
+    """Write the log to standard error, the secrets masked."""
+
+    class Formatter(logging.Formatter):
+        def format(self, record: logging.LogRecord) -> str:
+            return redact(mask(super().format(record), secrets))
+
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
+    logging.basicConfig(level=logging.INFO, handlers=[handler])
 
 
 def _remove_staging(job: Job) -> None:

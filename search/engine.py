@@ -10,13 +10,15 @@ from __future__ import annotations
 import json
 import logging
 import math
-import shutil
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, final
 
 from ..cluster.actor import ASSIGNMENT
+from ..cluster.checkpointing import place_of_trial
+from ..cluster.leftovers import remove_leftovers
 from ..cluster.ray_session import RayDied
 from ..spaces.errors import Infrastructure
 from ..spaces.parameter import parameter_from_json
@@ -36,10 +38,11 @@ from ..trackers.events import (
     TrialAsked,
     TrialEnded,
 )
-from .core import KEPT, Ask, End, Finish, SlotFree, Start, Tick, completed, step
+from .core import Ask, End, Finish, SlotFree, Start, Tick, completed, step
 from .inbox import take
 from .ledger import Ledger
 from .sampler import derived_seed
+from .settings import checkpoints_of
 
 logger = logging.getLogger(__name__)
 
@@ -70,6 +73,7 @@ class Engine:
         """
         self._ledger = ledger
         self._folder = folder
+        self._checkpoints = checkpoints_of(ledger.spec, folder)
         self._slots = slots
         self._interrupted = interrupted
         self._watch = watch
@@ -184,18 +188,23 @@ class Engine:
         assert isinstance(start, AttemptStarted)  # noqa: S101
         live, best = self._ledger.state.live[start.trial], self._ledger.state.best
         self._placed[tune_id] = (start.trial, start.attempt)
+        known = self._ledger.sampler.space.parameters
         assignment = Assignment(
             number=live.number,
             attempt=live.attempt,
             round=live.round,
             seed=live.seed,
             params=live.params,
+            specs=tuple(known[key].to_json() for key in live.params if key in known),
             rungs=self._ledger.spec.rungs(live.number),
-            keep_above=best[-1].value if len(best) >= KEPT else None,
+            keep_above=best[-1].value if len(best) >= self._ledger.state.rules.keep else None,
+            resume_from=place_of_trial(self._checkpoints, live.number) if live.attempt > 1 else "",
+            reported=live.epoch,
         )
         return {ASSIGNMENT: json.dumps(assignment.to_json())}
 
     def _finish(self, command: Finish) -> str:
+        self._remove_leftovers()
         self._ledger.record(SweepEnded(why=command.why, exit_code=command.exit_code))
         return "FINISHED"
 
@@ -291,17 +300,16 @@ class Engine:
         if kind == "fatal":
             events.append(SweepClosing(why=f"trial {number}: {outcome.reason}", cancel=True, exit_code=1))
         self._ledger.record(*events)
-        self._forget_weights()
+        self._remove_leftovers()
 
     def _end_attempt(self, number: int, attempt: int, cause: Cause, why: str, traceback: str = "") -> None:
         self._ledger.record(AttemptEnded(trial=number, attempt=attempt, cause=cause, why=why, traceback=traceback))
 
-    def _forget_weights(self) -> None:
-        """Remove the weights of trials that have ended and are no longer among the best."""
-        keep = {one.number for one in self._ledger.state.best} | set(self._ledger.state.live)
-        for folder in (self._folder / "checkpoints").glob("[0-9]*"):
-            if int(folder.name) not in keep:
-                shutil.rmtree(folder, ignore_errors=True)
+    def _remove_leftovers(self) -> None:
+        """Remove what trials that have ended leave, but for the weights of the best."""
+        state = self._ledger.state
+        with suppress(OSError):
+            remove_leftovers(self._checkpoints, live=state.live, best={one.number for one in state.best})
 
     # Tune -----------------------------------------------------------------------------------------------------------------
 

@@ -8,6 +8,8 @@ from typing import Any, final
 
 SCRATCH = "KERASWEEP_SCRATCH"
 """Marks, in the environment, the processes that end with their driver."""
+ALIVE = "driver.lock"
+"""In the scratch folder: held by the driver for as long as it lives."""
 
 
 @final

@@ -29,6 +29,7 @@ from ..trackers.journal import Reader
 from ..trackers.status import delivery_status, trouble
 from .job import SCRATCH, Job
 from .live import View, last_words, view
+from .terminal import Terminal
 
 POLL_S = 0.1
 DELIVERY_S = 60.0
@@ -60,7 +61,7 @@ def launch(job: Job, console: Console, *, detach: bool = False) -> int:
             history = _follow(run, job, shown, detach=detach)
     finally:
         if run.process.poll() is not None:
-            _clean_up(Path(job.scratch))
+            clean_up(Path(job.scratch))
             shutil.rmtree(job.staging, ignore_errors=True) if job.staging else None
     if detach and run.process.poll() is None:
         console.print(f"{Path(job.folder).name} runs in the background; `kerasweep show {Path(job.folder).name}`")
@@ -184,7 +185,7 @@ def _not_begun(run: _Run, name: str) -> int:
 
 
 def _complain(text: str) -> None:
-    Console(stderr=True).print(text, markup=False, highlight=False, soft_wrap=True)
+    Terminal(stderr=True).print(text, soft_wrap=True)
 
 
 def wait_for_delivery(folder: Path, patience_s: float, hurried: Callable[[], bool] = lambda: False) -> str:
@@ -208,7 +209,7 @@ def wait_for_delivery(folder: Path, patience_s: float, hurried: Callable[[], boo
         time.sleep(0.1)
 
 
-def _clean_up(scratch: Path) -> None:
+def clean_up(scratch: Path) -> None:
     """End what a driver that was killed left of its Ray, found by the scratch folder in its environment; remove that."""
     for process in psutil.process_iter():
         with suppress(psutil.Error):  # of another user, or gone by now

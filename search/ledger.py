@@ -2,14 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import final
 
 from ..spaces.known import Known
 from ..spaces.trial import Cause
-from ..trackers.events import AttemptEnded, Entry, Event, Noticed, SweepRestored, SweepResumed, SweepStarted, TrialEnded
+from ..trackers.events import (
+    AttemptEnded,
+    Entry,
+    Event,
+    Noticed,
+    SweepClosing,
+    SweepEnded,
+    SweepRestored,
+    SweepResumed,
+    SweepStarted,
+    TrialEnded,
+)
 from ..trackers.history import History
 from ..trackers.journal import Journal, Reader
+from ..trackers.redaction import mask
 from ..trackers.status import delivery_status
 from ..trackers.tracker_db import forget
 from .core import Close, Command, End, step
@@ -22,9 +35,19 @@ from .state import State
 class Ledger:
     """The journal's writing end together with all that is folded from it."""
 
-    def __init__(self, journal: Journal, spec: SweepSpec, past: Iterable[Entry] = ()) -> None:
-        """Fold the past; the same entries give the same state, sampler and history as the live run had."""
+    def __init__(
+        self, journal: Journal, spec: SweepSpec, past: Iterable[Entry] = (), *, secrets: Sequence[str] = ()
+    ) -> None:
+        """Fold the past; the same entries give the same state, sampler and history as the live run had.
+
+        Args:
+            journal: Where events are written.
+            spec: The sweep.
+            past: What is journaled.
+            secrets: Texts that are masked in messages before these are journaled.
+        """
         self.journal = journal
+        self._secrets = secrets
         self.spec = spec
         self.state = State(rules=spec.rules())
         self.history = History()
@@ -62,7 +85,7 @@ class Ledger:
         waiting = list(events)
         count = len(waiting)
         for event in waiting:
-            commands = self._fold(self.journal.append_soon(event))
+            commands = self._fold(self.journal.append_soon(masked(event, self._secrets)))
             waiting.extend(self._consequences(commands))
         return len(waiting) > count
 
@@ -89,7 +112,14 @@ class Ledger:
             self.record(*events)
 
 
-def begin(journal: Journal, spec: SweepSpec, *, versions: Mapping[str, str], origin: Mapping[str, str]) -> Ledger:
+def begin(
+    journal: Journal,
+    spec: SweepSpec,
+    *,
+    versions: Mapping[str, str],
+    origin: Mapping[str, str],
+    secrets: Sequence[str] = (),
+) -> Ledger:
     """Start the sweep of an empty journal, or take over the one that is there from the driver before.
 
     Survives: a kill -9 at any point; whoever begins next finds a sweep that has begun, or an empty journal.
@@ -101,7 +131,7 @@ def begin(journal: Journal, spec: SweepSpec, *, versions: Mapping[str, str], ori
         past = list(reader.after())
     if past and isinstance(past[-1].event, SweepRestored):
         forget(folder)
-    ledger = Ledger(journal, spec, past)
+    ledger = Ledger(journal, spec, past, secrets=secrets)
     if not past:
         notes = [Noticed(text=note) for note in spec.notes]
         ledger.record(SweepStarted(spec=spec.to_json(), versions=versions, origin=origin), *notes)
@@ -117,3 +147,19 @@ def begin(journal: Journal, spec: SweepSpec, *, versions: Mapping[str, str], ori
     notes = [Noticed(text=f"resumed with other versions: {', '.join(changed)}")] if changed and versions else []
     ledger.record(SweepResumed(spec=spec.to_json(), versions=versions), *lost, *notes)
     return ledger
+
+
+def masked(event: Event, secrets: Sequence[str]) -> Event:
+    """Return the event with none of the secrets in its messages, which may quote what the user's code has seen."""
+    match event:
+        case TrialEnded(outcome=outcome):
+            reason, traceback = mask(outcome.reason, secrets), mask(outcome.traceback, secrets)
+            return replace(event, outcome=replace(outcome, reason=reason, traceback=traceback))
+        case AttemptEnded(why=why, traceback=traceback):
+            return replace(event, why=mask(why, secrets), traceback=mask(traceback, secrets))
+        case SweepClosing(why=why) | SweepEnded(why=why):
+            return replace(event, why=mask(why, secrets))
+        case Noticed(text=text):
+            return replace(event, text=mask(text, secrets))
+        case _:
+            return event

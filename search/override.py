@@ -6,10 +6,13 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from ..spaces.errors import BadInput
+from ..spaces.errors import BadInput, one_line
 from ..spaces.yaml_form import shown
 from ..spaces.yaml_text import parse
 from ..spaces.yaml_tree import Node, Place
+
+LONG = 100
+"""Of a longer setting the message shows the beginning."""
 
 
 def override(root: Node, setting: str) -> Node:
@@ -18,7 +21,7 @@ def override(root: Node, setting: str) -> Node:
     Raises:
         BadInput: it does not read so.
     """
-    place = Place(0, 0, f"--set {setting}")
+    place = Place(0, 0, f"--set {one_line(setting, LONG)}")
     path, equals, text = setting.partition("=")
     keys = path.strip().split(".")
     if not equals or not all(keys):

@@ -6,9 +6,9 @@ import re
 from pathlib import Path
 
 from ..spaces.errors import BadInput, did_you_mean, one_line
+from .tracking_uri import holds_secret
 
 _URL = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://")
-_SECRET = re.compile(r"(?i)//[^/?#]*@|[?&;][^=&#]*(?:passw(?:or)?d|pwd|secret|token|key)[^=&#]*=")
 
 
 def absolute_place(place: str) -> str:
@@ -24,7 +24,7 @@ def absolute_place(place: str) -> str:
         return str(Path(place).expanduser().absolute())
     if match[1] in ("file", "local"):
         return str(Path(place[match.end() :]).absolute())
-    if _SECRET.search(place):
+    if holds_secret(place):
         raise BadInput(
             "the storage's URL holds a user or a secret; expected none: give them as fsspec's file system does"
         )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import re
 from collections.abc import Sequence
@@ -17,12 +16,13 @@ from rich.console import Console
 from ..cluster.finding import Finding, errors
 from ..cluster.program import Program
 from ..spaces.trial import Json
-from .plan_view import show
+from .plan_view import promise_of, show
 from .points import combinations
 from .prober import Prober
 from .settings import settings_of
 from .spec import SweepSpec
 from .survey import Survey, survey
+from .terminal import echo_json
 
 LIMIT_S = 30.0
 """The building of points ends after so many seconds, unless `--limit` says otherwise."""
@@ -43,10 +43,20 @@ def show_plan(
         seen = survey(prober, spec, limit_s, _memory_of_a_trial(spec), _ignore if status is None else status.update)
     seen = replace(seen, findings=[placed(one, file) for one in seen.findings])
     if as_json:
-        console.print_json(json.dumps(as_data(spec, seen)))
+        echo_json(as_data(spec, seen))
     else:
         show(spec, seen, console, file)
     return 2 if errors(seen.findings) else 0
+
+
+def show_file(spec: SweepSpec, console: Console, file: Path, *, as_json: bool = False) -> int:
+    """Show what a sweep file says by itself; its code is not imported."""
+    declared = Survey(parameters=[one.parameter for one in spec.declared])
+    if as_json:
+        echo_json({**as_data(spec, declared), "code": f"{spec.train or spec.model}, not imported"})
+    else:
+        show(spec, declared, console, file, code=False)
+    return 0
 
 
 def as_data(spec: SweepSpec, seen: Survey) -> dict[str, Any]:
@@ -69,6 +79,7 @@ def as_data(spec: SweepSpec, seen: Survey) -> dict[str, Any]:
         "sizes": sizes,
         "logged": list(seen.logged),
         "data": dict(seen.data),
+        "resume": promise_of(spec, seen),
         "findings": [one.to_json() for one in seen.findings],
     }
 

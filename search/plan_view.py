@@ -15,6 +15,7 @@ from ..cluster.memory import FORMULA, size_in_words
 from ..spaces.parameter import Boolean, Choice, Fixed, Number, Parameter
 from . import stop_rules
 from .points import combinations, size
+from .promise import resume_promise
 from .spec import SweepSpec
 from .summary import scalar
 from .survey import Seen, Survey
@@ -22,8 +23,8 @@ from .survey import Seen, Survey
 STYLES = {Severity.ERROR: "bold red", Severity.WARNING: "yellow", Severity.NOTE: "cyan"}
 
 
-def show(spec: SweepSpec, seen: Survey, console: Console, file: Path) -> None:
-    """Print the plan of a sweep."""
+def show(spec: SweepSpec, seen: Survey, console: Console, file: Path, *, code: bool = True) -> None:
+    """Print the plan of a sweep; `code`: whether its code was looked at."""
     head = Text(spec.name, style="bold")
     head.append(
         f": {spec.objective}, {_budget(spec)}, sampler {spec.search.sampler}, stop {stop_rules.in_words(spec.search.stop)}",
@@ -42,7 +43,8 @@ def show(spec: SweepSpec, seen: Survey, console: Console, file: Path) -> None:
     facts.add_column()
     where = (("where", clause) for clause in spec.where)
     space = ("space", _space(seen.parameters, most=seen.partly_read or bool(spec.where)))
-    for name, text in (space, *where, *_models(spec, seen), *_data(seen)):
+    looked = (*_models(spec, seen), *_data(seen), _resume(spec, seen)) if code else (("code", _named(spec)),)
+    for name, text in (space, *where, *looked):
         if console.is_terminal:
             facts.add_row(name, text)
         else:
@@ -52,8 +54,19 @@ def show(spec: SweepSpec, seen: Survey, console: Console, file: Path) -> None:
     console.print()
     for text in spec.notes:
         console.print(Text(f"note: {text}", style="yellow"))
-    _findings(seen.findings, console)
-    console.print(_next(seen, file), soft_wrap=True)
+    if code:
+        _findings(seen.findings, console)
+    console.print(_next(seen, file) if code else _with_code(file), soft_wrap=True)
+
+
+def _named(spec: SweepSpec) -> str:
+    """Return the code that a run imports, which a plan of the file alone does not."""
+    names = (spec.train or spec.model, spec.data or "")
+    return f"{' and '.join(name for name in names if name)}, not imported: what the model names itself is not known"
+
+
+def _with_code(file: Path) -> Text:
+    return Text.assemble("the file is sound; with its code: ", (f"kerasweep plan {file}", "bold"))
 
 
 def _budget(spec: SweepSpec) -> str:
@@ -143,6 +156,16 @@ def _data(seen: Survey) -> list[tuple[str, str]]:
     if seen.logged:
         rows.append(("logs", ", ".join(seen.logged)))
     return rows
+
+
+def _resume(spec: SweepSpec, seen: Survey) -> tuple[str, str]:
+    return ("resume", promise_of(spec, seen))
+
+
+def promise_of(spec: SweepSpec, seen: Survey) -> str:
+    """Return what a trial that loses its process goes on with."""
+    kind = str(seen.data.get("training", {}).get("kind", ""))
+    return resume_promise(spec, kind, own_fit=seen.own_fit)
 
 
 def _rows(name: str, part: Mapping[str, Any]) -> str:

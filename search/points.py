@@ -20,6 +20,7 @@ RANDOM_POINTS = 20
 MANY_VALUES = 8
 """Of a choice with more values only the first and the last one are its ends."""
 MANY_BRANCHES = 20_000
+MANY_PARENTS = 100
 TRIES = 100
 """So many draws for one random point that `where` allows."""
 
@@ -124,7 +125,7 @@ def combinations(parameters: Iterable[Parameter]) -> int | None:
         return None
     parents = {condition.parent for one in known for condition in one.conditions}
     branches = math.prod(size(one) or 1 for one in known if one.name in parents)
-    if branches > MANY_BRANCHES:
+    if branches > MANY_BRANCHES or len(parents) > MANY_PARENTS:
         return math.prod(size(one) or 1 for one in known)
     return _count(known, parents, {})
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import sys
 import time
@@ -11,14 +10,14 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from ..spaces.errors import BadInput, Infrastructure, NoTrialSucceeded
+from ..spaces.errors import BadInput, Infrastructure, NoTrialSucceeded, one_line
 from ..trackers.history import History, TrialRecord
 from . import sweeps
 from .summary import Summary, duration, failures, number, parameters, scalar, sparkline, trial_json, value_of
+from .terminal import Terminal, echo, echo_json
 
 ROWS = 30
 
@@ -28,9 +27,9 @@ def list_command(home: Path | None, *, as_json: bool) -> None:
     place = sweeps.home_folder(home)
     rows = [_listed(place / "sweeps" / name) for name in sweeps.names(place)]
     if as_json:
-        _print_json(rows)
+        echo_json(rows)
         return
-    console = Console()
+    console = Terminal()
     if not rows:
         console.print(f"no sweeps in {place / 'sweeps'}; `kerasweep init` writes one to start from", soft_wrap=True)
         return
@@ -86,9 +85,9 @@ def _show_sweep(folder: Path, history: History, *, as_json: bool) -> None:
         state = sweeps.state(folder, history)
         trials = [trial_json(one) for one in history.trials.values()]
         about = {"name": folder.name, "state": state, "objective": str(summary.objective), "notices": history.notices}
-        _print_json({**about, "spec": dict(history.spec), "trials": trials})
+        echo_json({**about, "spec": dict(history.spec), "trials": trials})
         return
-    console = Console()
+    console = Terminal()
     budget = summary.spec.budget.trials
     of = f" of {budget}" if budget is not None else ""
     state = sweeps.state(folder, history)
@@ -121,7 +120,7 @@ def _show_trial(summary: Summary, trial: TrialRecord, *, as_json: bool) -> None:
     if as_json:
         epochs = [{"epoch": epoch, **row} for epoch, row in sorted(trial.metrics.items())]
         traceback = trial.outcome.traceback if trial.outcome is not None else ""
-        _print_json(
+        echo_json(
             {
                 **trial_json(trial),
                 "metrics": epochs,
@@ -130,7 +129,7 @@ def _show_trial(summary: Summary, trial: TrialRecord, *, as_json: bool) -> None:
             }
         )
         return
-    console = Console()
+    console = Terminal()
     outcome = trial.outcome
     console.print(Text(f"trial {trial.number}: {trial.state}, attempt {trial.attempt}, seed {trial.seed}"))
     if outcome is not None and outcome.value is not None:
@@ -148,7 +147,7 @@ def _show_trial(summary: Summary, trial: TrialRecord, *, as_json: bool) -> None:
     if names:
         console.print(table)
     if outcome is not None and outcome.traceback:
-        console.print(outcome.traceback, markup=False, highlight=False, style="dim", soft_wrap=True)
+        console.print(outcome.traceback, style="dim", soft_wrap=True)
 
 
 def best_command(name: str, export: Path | None, home: Path | None, *, as_json: bool) -> None:
@@ -168,7 +167,7 @@ def best_command(name: str, export: Path | None, home: Path | None, *, as_json: 
             echo(f"wrote {path}")
         return
     if as_json:
-        _print_json(trial_json(best))
+        echo_json(trial_json(best))
         return
     echo(as_yaml(summary, best))
 
@@ -195,10 +194,12 @@ def as_yaml(summary: Summary, trial: TrialRecord) -> str:
     from ruamel.yaml import YAML
 
     yaml, text = YAML(), io.StringIO()
-    yaml.dump(dict(trial.params), text)
+    params = dict(trial.params)
+    yaml.allow_unicode = all(str(one).isprintable() for one in (*params, *params.values()))
+    yaml.dump(params, text)
     epoch = "" if trial.outcome is None else f", epoch {trial.outcome.epoch}"
-    head = f"# {summary.spec.name}, trial {trial.number}{epoch}: {summary.objective.metric} {number(value_of(trial))}\n"
-    return head + text.getvalue().rstrip("\n")
+    value = one_line(f"{summary.objective.metric} {number(value_of(trial))}")
+    return f"# {summary.spec.name}, trial {trial.number}{epoch}: {value}\n" + text.getvalue().rstrip("\n")
 
 
 def ui_command(name: str | None, home: Path | None) -> None:
@@ -225,12 +226,3 @@ def ui_command(name: str | None, home: Path | None) -> None:
         import webbrowser
 
         webbrowser.open(link)
-
-
-def echo(text: str) -> None:
-    """Print plain text."""
-    sys.stdout.write(text + "\n")
-
-
-def _print_json(data: Any) -> None:
-    echo(json.dumps(data, indent=1, ensure_ascii=False, default=str))

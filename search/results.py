@@ -13,7 +13,8 @@ from ..cluster.backend import VARIABLE
 from ..cluster.program import Program, snapshot
 from ..cluster.user_code import UserCode
 from ..cluster.weights import load_models, load_weights
-from ..spaces.errors import BadInput, NoTrialSucceeded
+from ..cluster.weights_place import fetch_weights
+from ..spaces.errors import BadInput, Infrastructure, NoTrialSucceeded
 from ..spaces.hp import hyperparameters_class
 from ..spaces.parameter import identity, parameter_from_json
 from ..spaces.trace import Trace
@@ -22,12 +23,13 @@ from ..trackers.events import ParametersUsed
 from ..trackers.history import TrialRecord
 from ..trackers.journal import Reader
 from . import sweeps
-from .settings import code_of
+from .settings import checkpoints_of, code_of
 from .summary import Summary, value_of
 
 if TYPE_CHECKING:
     import keras
     import pandas as pd
+    from keras_tuner import HyperParameters
 
 
 @final
@@ -41,6 +43,13 @@ class TrialResult:
     epoch: int | None
     params: Mapping[str, Scalar]
     _result: Result
+
+    @property
+    def hyperparameters(self) -> HyperParameters:
+        """The parameters as `hp`, to build and train with them anew: `build(result.best.hyperparameters)`."""
+        hp = hyperparameters_class()()
+        hp.values.update(self.params)
+        return hp
 
     def model(self) -> keras.Model:
         """Return the model with the weights of the best epoch; kept for the best three trials."""
@@ -75,6 +84,10 @@ class Result:
         if best is None:
             raise NoTrialSucceeded(f"no trial of {self.name} has a value: {self.summary.counts()}")
         return self._trial(best)
+
+    def top(self, count: int) -> list[TrialResult]:
+        """Return the `count` best trials, best first; fewer where fewer have a value."""
+        return [self._trial(record) for record in self.summary.ranked()[:count]]
 
     @property
     def trials(self) -> pd.DataFrame:
@@ -121,7 +134,7 @@ class Result:
         trace = Trace(assigned=specs, declared={one.parameter.name: one for one in self.summary.spec.declared})
         with code.policy():
             model = code.build(hyperparameters_class()(trace))
-        load_weights(model, self.folder / "checkpoints", number)
+        load_weights(model, self._weights(number), number)
         return model
 
     def models(self, number: int) -> Mapping[str, keras.Model]:
@@ -134,7 +147,15 @@ class Result:
         if not self._loop:
             return {"model": self.model(number)}
         self._load()  # a model may be of a class that the user's code defines
-        return load_models(self.folder / "checkpoints", number)
+        return load_models(self._weights(number), number)
+
+    def _weights(self, number: int) -> Path:
+        """Return the folder that has the weights of a trial, fetched from where they are kept."""
+        place = checkpoints_of(self.summary.spec, self.folder)
+        try:
+            return fetch_weights(place, number, self.folder / "checkpoints")
+        except OSError as error:
+            raise Infrastructure(f"the weights of trial {number} cannot be fetched from {place}: {error}") from error
 
     @property
     def _loop(self) -> bool:
@@ -146,6 +167,7 @@ class Result:
 
     def _load(self) -> tuple[Any, Any]:
         """Import the user's code."""
+        sweeps.check_own(self.folder)
         spec = self.summary.spec
         program = self._program
         if program is None and (spec.model or spec.train):

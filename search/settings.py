@@ -3,15 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 
+from ..cluster.checkpoint_files import join
 from ..cluster.program import Program
 from ..cluster.settings import Settings
 from .objective import At, Direction
 from .spec import SweepSpec
 
 
+def checkpoints_of(spec: SweepSpec, folder: Path) -> str:
+    """Return the place of a sweep's checkpoints and best weights; `folder` is the sweep's."""
+    return join(spec.storage, folder.name, "checkpoints") if spec.storage else str(folder / "checkpoints")
+
+
 def settings_of(spec: SweepSpec, weights: str) -> Settings:
-    """Return the settings of the sweep's trials; `weights` is the folder for the best ones' weights."""
+    """Return the settings of the sweep's trials; `weights` is the folder for best weights and checkpoints, if any."""
     return Settings(
         metric=spec.objective.metric,
         maximize=spec.objective.direction is Direction.MAX,
@@ -20,6 +27,9 @@ def settings_of(spec: SweepSpec, weights: str) -> Settings:
         declared=tuple(one.to_json() for one in spec.declared),
         undeclared=spec.undeclared,
         weights=weights,
+        checkpoints=weights if spec.checkpoint.enabled else "",
+        checkpoint_every_s=spec.checkpoint.every_s,
+        checkpoint_share=spec.checkpoint.share,
         root=spec.folder,
         seed=spec.search.seed,
     )

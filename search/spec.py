@@ -11,6 +11,7 @@ from ..spaces.constraints import Constraints
 from ..spaces.known import Declared
 from ..spaces.trace import Undeclared
 from ..spaces.trial import Cause, Json
+from . import tracking_uri
 from .objective import At, Direction, Objective
 from .state import Rules
 from .stop import StopRule
@@ -77,6 +78,24 @@ class Limits:
 
 @final
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Checkpointing:
+    """When running trials are saved: so many seconds apart, for at most that share of their time."""
+
+    enabled: bool = True
+    every_s: float = 10.0
+    share: float = 0.02
+
+
+@final
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Keep:
+    """What stays on the disk of trials that have ended: the weights of so many best ones."""
+
+    best: int = 3
+
+
+@final
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Track:
     """Where the sweep is recorded: an MLflow tracking URI and an experiment."""
 
@@ -106,6 +125,8 @@ class SweepSpec:
     resources: Resources = field(default_factory=Resources)
     retry: Retry = field(default_factory=Retry)
     limits: Limits = field(default_factory=Limits)
+    checkpoint: Checkpointing = field(default_factory=Checkpointing)
+    keep: Keep = field(default_factory=Keep)
     track: Track = field(default_factory=Track)
     storage: str = ""
     """A folder or an fsspec URL, off this machine, that gets copies of the journal and of checkpoints."""
@@ -135,11 +156,12 @@ class SweepSpec:
     def notes(self) -> tuple[str, ...]:
         """What the user should know of the specification, though nothing is wrong with it."""
         late = [one for one in self.search.stop if int(str(one.get("min_epochs", 0))) >= self.max_epochs]
-        return tuple(
+        never = (
             f"stop: {one['rule']} never judges: its first rung is epoch {one['min_epochs']}, "
             f"a trial has {self.max_epochs}"
             for one in late
         )
+        return (*tracking_uri.notes(self.track.uri), *never)
 
     def rules(self) -> Rules:
         """Return what the core goes by."""
@@ -154,6 +176,7 @@ class SweepSpec:
             stop=self.stop,
             retry={Cause(cause): times for cause, times in asdict(self.retry).items()},
             folds=folds,
+            keep=self.keep.best,
         )
 
     def to_json(self) -> dict[str, Any]:
@@ -174,6 +197,8 @@ class SweepSpec:
             "resources": Resources(**data["resources"]),
             "retry": Retry(**data["retry"]),
             "limits": Limits(**data["limits"]),
+            "checkpoint": Checkpointing(**data.get("checkpoint", {})),
+            "keep": Keep(**data.get("keep", {})),
             "track": Track(**data["track"]),
             "keras": KerasSettings.from_json(data.get("keras", {})),
         }

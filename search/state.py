@@ -15,7 +15,10 @@ from .stop import NeverStop, Rungs, StopRule
 @final
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rules:
-    """All that the decisions depend on besides what happened; `retry` says how often a cause is forgiven."""
+    """All that the decisions depend on besides what happened; `retry` says how often a cause is forgiven.
+
+    The weights of the `keep` best trials are kept.
+    """
 
     objective: Objective
     trials: int | None = None
@@ -25,6 +28,7 @@ class Rules:
     stop: StopRule = field(default_factory=NeverStop)
     retry: Mapping[Cause, int] = field(default_factory=dict[Cause, int])
     folds: bool = False
+    keep: int = 3
 
     def rank(self, value: float, epoch: int, number: int) -> tuple[float, ...]:
         """Return what sorts trials, best first; over folds, those that did more of them: the others may be harder."""

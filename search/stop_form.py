@@ -11,11 +11,11 @@ from ..spaces.errors import did_you_mean
 from ..spaces.yaml_form import BadForm, Path, shown
 from .halving import automatic
 from .stop_rules import NAMES
-from .sweepform import Form, OneOrMore, read_form
+from .sweepform import MANY, Form, OneOrMore, read_form
 
 PATH = ("search", "stop")
-_WHOLE = "a whole number, 1 or more"
-_FACTOR = Annotated[int, Field(ge=2)]
+_WHOLE = f"a whole number from 1 to {MANY}"
+_FACTOR = Annotated[int, Field(ge=2, le=MANY)]
 
 
 class Halving(Form):
@@ -23,7 +23,7 @@ class Halving(Form):
 
     rule: Literal["asha", "hyperband"]
     min_epochs: OneOrMore = Field(default=1, description=_WHOLE)
-    factor: _FACTOR = Field(default=3, description="a whole number, 2 or more")
+    factor: _FACTOR = Field(default=3, description=f"a whole number from 2 to {MANY}")
 
 
 class MedianForm(Form):

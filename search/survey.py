@@ -67,6 +67,7 @@ class Survey:
     findings: Sequence[Finding] = ()
     logged: Sequence[str] = ()
     data: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    own_fit: bool = False
     cut: bool = False
     limit_s: float = 0.0
     seconds: float = 0.0
@@ -131,6 +132,7 @@ def survey(
         findings=in_order(findings),
         logged=[] if first is None else first["logged"],
         data={} if first is None else first["data"],
+        own_fit=first is not None and bool(first.get("own_fit")),
         cut=cut,
         limit_s=limit_s,
         seconds=spent_s,

@@ -18,13 +18,12 @@ from ..spaces.space import checked_where
 from ..spaces.trial import Json, Scalar
 from ..spaces.yaml_form import BadForm, declare, declare_all
 from ..spaces.yaml_text import read
-from .credentials import misplaced
 from .mentions import mentions
 from .objective import At, Direction, Objective
 from .override import override
 from .place import absolute_place
 from .reference import locate
-from .spec import Budget, Limits, Resources, Retry, Search, SweepSpec, Track, max_epochs
+from .spec import Budget, Checkpointing, Keep, Limits, Resources, Retry, Search, SweepSpec, Track, max_epochs
 from .stop_form import stop_forms
 from .sweepform import (
     NAME,
@@ -38,6 +37,7 @@ from .sweepform import (
     read_form,
     unknown_key,
 )
+from .tracking_uri import MEND, holds_secret
 
 FROM_DATA = "data come from `data:`"
 REFUSED_IN_FIT = {
@@ -101,6 +101,8 @@ def _spec(form: SweepForm, keys: set[object], path: Path, home: Path) -> SweepSp
         resources=Resources(**form.resources.model_dump()),
         retry=Retry(**form.retry.model_dump()),
         limits=Limits(**form.limits.model_dump()),
+        checkpoint=Checkpointing(**form.checkpoint.model_dump()),
+        keep=Keep(**form.keep.model_dump()),
         track=_track(form.track, name, home),
         storage=_storage(form.storage),
     )
@@ -312,8 +314,8 @@ def _storage(place: str | None) -> str:
 def _absolute(uri: str) -> str:
     """Return the URI as any process understands it, whatever its folder."""
     path = ("track", "uri")
-    if fault := misplaced(uri):
-        raise BadForm(fault, path)
+    if holds_secret(uri):
+        raise BadForm(f"'track.uri' holds a user or a password; expected none: {MEND}", path)
     scheme, slashes, rest = uri.partition(":///")
     if scheme == "sqlite" and slashes and rest and not rest.startswith(":"):
         return f"sqlite:///{Path.cwd() / rest}"

@@ -13,13 +13,23 @@ from ..spaces.yaml_form import BadForm, Path, shown
 
 NAME = r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}"
 
-OneOrMore = Annotated[int, Field(ge=1)]
-ZeroOrMore = Annotated[int, Field(ge=0)]
-Positive = Annotated[float, Field(gt=0)]
+MANY = 1_000_000
+"""Of epochs, trials, rows of a batch and the like nobody can mean more."""
+MOST_AT_ONCE = 10_000
+MOST_TIMES = 1_000
+MOST_HOURS = 100_000
 
-_WHOLE = "a whole number, 1 or more"
-_TIMES = "a whole number, 0 or more"
+OneOrMore = Annotated[int, Field(ge=1, le=MANY)]
+AtOnce = Annotated[int, Field(ge=1, le=MOST_AT_ONCE)]
+ZeroOrMore = Annotated[int, Field(ge=0, le=MOST_TIMES)]
+Positive = Annotated[float, Field(gt=0)]
+Seconds = Annotated[float, Field(gt=0, le=MOST_HOURS * 3600)]
+
+_WHOLE = f"a whole number from 1 to {MANY}"
+_AT_ONCE = f"a whole number from 1 to {MOST_AT_ONCE}"
+_TIMES = f"a whole number from 0 to {MOST_TIMES}"
 _ABOVE_0 = "a number above 0"
+_SECONDS = f"{_ABOVE_0} and at most {MOST_HOURS * 3600}, in seconds"
 _CODE = "`file.py:name` or `package.module:name`"
 _OBJECTIVE = "`max val_accuracy`, `min val_loss` or `{maximize: val_accuracy, at: last}`"
 
@@ -53,14 +63,18 @@ class BudgetForm(Form):
     """When the sweep ends."""
 
     trials: OneOrMore | None = Field(default=None, description=_WHOLE)
-    hours: Positive | None = Field(default=None, description=_ABOVE_0)
+    hours: Annotated[float, Field(gt=0, le=MOST_HOURS)] | None = Field(
+        default=None, description=f"{_ABOVE_0} and at most {MOST_HOURS}"
+    )
 
 
 class ResourcesForm(Form):
     """What a trial gets."""
 
-    cpu: OneOrMore = Field(default=1, description=_WHOLE)
-    gpu: Annotated[float, Field(ge=0)] = Field(default=0.0, description="a number, 0 or more")
+    cpu: AtOnce = Field(default=1, description=_AT_ONCE)
+    gpu: Annotated[float, Field(ge=0, le=MOST_TIMES)] = Field(
+        default=0.0, description=f"a number from 0 to {MOST_TIMES}"
+    )
 
 
 class RetryForm(Form):
@@ -73,11 +87,17 @@ class RetryForm(Form):
     error: ZeroOrMore = Field(default=0, description=_TIMES)
 
 
+class ParallelForm(Form):
+    """How many trials run at a time."""
+
+    parallel: AtOnce | None = Field(default=None, description=_AT_ONCE)
+
+
 class LimitsForm(Form):
     """Bounds on one trial."""
 
-    trial_s: Positive | None = Field(default=None, description=f"{_ABOVE_0}, in seconds")
-    silence_s: Positive = Field(default=1800.0, description=f"{_ABOVE_0}, in seconds")
+    trial_s: Seconds | None = Field(default=None, description=_SECONDS)
+    silence_s: Seconds = Field(default=1800.0, description=_SECONDS)
     memory_gb: Positive | None = Field(default=None, description=f"{_ABOVE_0}, in GB")
 
 
@@ -86,6 +106,25 @@ class TrackForm(Form):
 
     uri: str | None = Field(default=None, description="an MLflow tracking URI, such as sqlite:///mlflow.db")
     experiment: Annotated[str, Field(min_length=1, max_length=250)] | None = Field(default=None, description="a name")
+
+
+class CheckpointForm(Form):
+    """When running trials are saved, so that a lost process costs seconds."""
+
+    enabled: bool = Field(default=True, description="true or false")
+    every_s: Positive = Field(default=10.0, description=f"{_ABOVE_0}, in seconds")
+    share: Annotated[float, Field(gt=0, le=1)] = Field(default=0.02, description="a number above 0, up to 1")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _from_switch(cls, data: object) -> object:
+        return {"enabled": data} if isinstance(data, bool) else data
+
+
+class KeepForm(Form):
+    """What stays on the disk of trials that have ended."""
+
+    best: OneOrMore = Field(default=3, description=_WHOLE)
 
 
 class ObjectiveForm(Form):
@@ -103,7 +142,9 @@ class FitForm(Form):
     """The arguments of Keras's `fit` that a sweep file may give, and the folds that it is called for."""
 
     epochs: OneOrMore | None = Field(default=None, description=_WHOLE)
-    folds: Annotated[int, Field(ge=2)] | None = Field(default=None, description="a whole number, 2 or more")
+    folds: Annotated[int, Field(ge=2, le=MOST_TIMES)] | None = Field(
+        default=None, description=f"a whole number from 2 to {MOST_TIMES}"
+    )
     batch_size: OneOrMore | None = Field(default=None, description=_WHOLE)
     validation_split: Annotated[float, Field(ge=0, lt=1)] | None = Field(
         default=None, description="a number from 0 to below 1"
@@ -150,10 +191,14 @@ class SweepForm(Form):
     where: Any = Field(default=None, description='a list of clauses, such as ["units <= 256"]')
     search: SearchForm = Field(default=SearchForm(), description="a mapping, such as {sampler: tpe, stop: asha}")
     budget: BudgetForm = Field(default=BudgetForm(), description="a mapping, such as {trials: 50} or {hours: 2}")
-    parallel: OneOrMore | None = Field(default=None, description=_WHOLE)
+    parallel: AtOnce | None = Field(default=None, description=_AT_ONCE)
     resources: ResourcesForm = Field(default=ResourcesForm(), description="a mapping, such as {cpu: 1, gpu: 0}")
     retry: RetryForm = Field(default=RetryForm(), description="a mapping, such as {lost: 5, crash: 2}")
     limits: LimitsForm = Field(default=LimitsForm(), description="a mapping, such as {trial_s: 600}")
+    checkpoint: CheckpointForm = Field(
+        default=CheckpointForm(), description="a mapping, such as {every_s: 10}, or false for none"
+    )
+    keep: KeepForm = Field(default=KeepForm(), description="a mapping, such as {best: 3}")
     track: TrackForm = Field(default=TrackForm(), description="a mapping, such as {uri: 'sqlite:///mlflow.db'}")
     storage: Annotated[str, Field(min_length=1)] | None = Field(
         default=None, description="a folder or a URL, such as /mnt/sweeps or s3://bucket/sweeps"

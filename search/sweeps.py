@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import os
+import re
 import secrets
 import shutil
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 from ..spaces.errors import BadInput, Infrastructure, did_you_mean
@@ -15,6 +15,9 @@ from ..trackers.journal import Lock, Reader
 
 STALE_S = 3600.0
 STAGING = ".new-"
+GONE = ".gone-"
+PARTS = ("code", "checkpoints", "logs", "journal.db", "journal.lock", "tracker.db", "tracker.lock", "sweep.json")
+_NAME = re.compile(r"[^\W_][\w.-]{0,63}", re.ASCII)
 
 
 def home_folder(chosen: Path | None) -> Path:
@@ -24,7 +27,7 @@ def home_folder(chosen: Path | None) -> Path:
 
 def names(home: Path) -> list[str]:
     """Return the names of the sweeps, oldest first."""
-    folders = [path.parent for path in (home / "sweeps").glob("[!.]*/journal.db")]
+    folders = [path.parent for path in (home / "sweeps").glob("[!.]*/journal.db") if _NAME.fullmatch(path.parent.name)]
     return [folder.name for folder in sorted(folders, key=lambda folder: (folder.stat().st_ctime, folder.name))]
 
 
@@ -34,12 +37,27 @@ def find(home: Path, name: str) -> Path:
     Raises:
         BadInput: there is no such sweep.
     """
-    if "/" not in name and name not in (".", "..") and (home / "sweeps" / name / "journal.db").exists():
+    if _NAME.fullmatch(name) and (home / "sweeps" / name / "journal.db").exists():
         return home / "sweeps" / name
     known = names(home)
     hint = did_you_mean(name, known)
     have = f"there are {', '.join(known[-8:])}" if known else "there is none yet"
     raise BadInput(f"no sweep {name!r} in {home / 'sweeps'}{hint}; {have}")
+
+
+def check_own(folder: Path) -> None:
+    """Refuse to act on a sweep that somebody else could have written: its code is run, its files are written.
+
+    Raises:
+        BadInput: the folder belongs to another user, or a part of it is somewhere else.
+    """
+    if folder.stat().st_uid != os.geteuid():
+        raise BadInput(f"{folder} belongs to another user, whose code it would run; copy it, if you trust that")
+    for part in PARTS:
+        if (folder / part).is_symlink():
+            raise BadInput(
+                f"{folder / part} is a symbolic link, which Kerasweep never makes; put the thing itself there"
+            )
 
 
 def read(folder: Path) -> History:
@@ -71,7 +89,7 @@ def stage(home: Path, name: str) -> tuple[Path, Path]:
         )
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
-        _remove_stale(folder.parent)
+        remove_stale(folder.parent)
         staging = folder.parent / f"{STAGING}{name}-{secrets.token_hex(4)}"
         staging.mkdir(mode=0o700)
     except OSError as error:
@@ -118,12 +136,14 @@ def unstage(staging: Path) -> None:
         return
 
 
-def _remove_stale(folder: Path) -> None:
-    for path in _stale(folder):
+def remove_stale(folder: Path) -> bool:
+    """Remove what was prepared and never begun, or begun to be removed, by a command that is long dead."""
+    for path in stale(folder):
         shutil.rmtree(path, ignore_errors=True)
+    return not stale(folder)
 
 
-def _stale(folder: Path) -> Iterator[Path]:
-    for path in folder.glob(f"{STAGING}*"):
-        if time.time() - path.stat().st_mtime > STALE_S:
-            yield path
+def stale(folder: Path) -> list[Path]:
+    """Return the folders that such commands left in `sweeps/`."""
+    prepared = [path for path in folder.glob(f"{STAGING}*") if time.time() - path.lstat().st_mtime > STALE_S]
+    return [path for path in (*prepared, *folder.glob(f"{GONE}*")) if not path.is_symlink()]

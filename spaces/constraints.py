@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import islice, product
 from random import Random
 from typing import final
@@ -11,7 +11,7 @@ from typing import final
 from .bad_form import BadForm, Path, shown
 from .clause import BadClause, Clause
 from .known import Known
-from .prior import configuration, configurations
+from .prior import MANY_VALUES, configuration, configurations
 from .trial import Scalar
 
 MANY_CONFIGURATIONS = 20_000
@@ -116,26 +116,41 @@ def check_where(constraints: Constraints, known: Known, path: Path) -> None:
         except BadClause as error:
             raise BadForm(f"where: {error}", (*path, index)) from None
     sure = [(index, one) for index, one in enumerate(constraints.clauses) if names.issuperset(one.names)]
-    every = configurations(known, MANY_CONFIGURATIONS)
     for chosen in ([pair] for pair in sure) if len(sure) < 2 else [*([pair] for pair in sure), sure]:
         index, clause = chosen[0]
         together = Constraints(clauses=tuple(one for _, one in chosen), constants=constraints.constants)
+        concerned = _concerned(known, together)
+        every = configurations(concerned, MANY_CONFIGURATIONS)
         try:
-            kept = _is_kept(together, known, every)
+            kept = _is_kept(together, concerned, every)
         except BadClause as error:
             raise BadForm(f"where: {error}", (*path, index)) from None
         if not kept:
             what = shown(clause.text) if len(chosen) == 1 else "all clauses together"
-            of = f"none of {len(every)}" if every is not None else f"none of {DRAWS} random"
+            of = f"none of {len(every)}" if every is not None else f"none of {_draws(concerned)} random"
             raise BadForm(
                 f"where: {of} configurations keeps to {what}; widen the space or relax the clause",
                 (*path, index) if len(chosen) == 1 else path,
             )
 
 
+def _concerned(known: Known, constraints: Constraints) -> Known:
+    """Return the parameters that the clauses mention, with those that they hang on; the others change nothing."""
+    names = {name for clause in constraints.clauses for name in clause.names}
+    for one in reversed(list(known.parameters.values())):  # a parent comes before its children
+        if one.name in names:
+            names |= {condition.parent for condition in one.conditions}
+    return replace(known, parameters={key: one for key, one in known.parameters.items() if one.name in names})
+
+
+def _draws(known: Known) -> int:
+    """Return how many random configurations are tried: so many that it takes no more than a moment."""
+    return min(DRAWS, MANY_VALUES // 2 // (len(known.parameters) or 1))
+
+
 def _is_kept(constraints: Constraints, known: Known, every: Sequence[Mapping[str, Scalar]] | None) -> bool:
     random = Random(0)
-    some = every if every is not None else (configuration(known, random) for _ in range(DRAWS))
+    some = every if every is not None else (configuration(known, random) for _ in range(_draws(known)))
     for params in some:
         values = {**constraints.constants, **{name: one[-1] for name, one in known.named(params).items()}}
         if all(clause.holds(values) for clause in constraints.clauses):

@@ -133,13 +133,16 @@ def hyperparameters_class() -> Callable[..., keras_tuner.HyperParameters]:
                 self._declaring = False
 
         def declared(self, name: str) -> Parameter | None:
-            """Return the active parameter of that name that was declared, in the code or by the sweep; else None."""
+            """Return the active parameter of that name that was declared, by the code or the sweep, or found; else None."""
             for one in self._hps.get(name, ()):
                 if self._conditions_are_active(one.conditions):
                     return from_keras_tuner(one)
-            by_sweep = self.trace.declared.get(name) if self.trace else None
-            active = by_sweep is not None and by_sweep.parameter.active(self.values)
-            return by_sweep.parameter if by_sweep is not None and active else None
+            if self.trace is None:
+                return None
+            by_sweep = self.trace.declared.get(name)
+            found = self.trace.known if self._tunable else ()
+            known = [by_sweep.parameter] if by_sweep else [one for one in found if one.name == name]
+            return next((one for one in known if one.active(self.values)), None)
 
         def read(self, parameter: Parameter) -> Scalar:
             """Return the sweep's value for a parameter, which counts as used from here on unless only declaring."""

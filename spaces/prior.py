@@ -11,6 +11,9 @@ from .known import Known
 from .parameter import Fixed, Interval, Parameter
 from .trial import Scalar
 
+MANY_VALUES = 1_000_000
+"""So many values are held at a time, over all configurations."""
+
 
 def draw(parameter: Parameter, random: Random) -> Scalar:
     """Return a value drawn uniformly on the parameter's scale; under log sampling, in the logarithm."""
@@ -33,27 +36,44 @@ def configuration(known: Known, random: Random, pinned: dict[str, Scalar] | None
 
 
 def configurations(known: Known, limit: int) -> list[dict[str, Scalar]] | None:
-    """Return all configurations, by identity; None where there are more than `limit`."""
-    found = list(islice(_all(known, list(known.parameters), {}, {}, limit), limit + 1))
-    return None if len(found) > limit or None in found else [one for one in found if one is not None]
+    """Return all configurations, by identity; None where there are more than `limit`, or too many values in all."""
+    most = min(limit, MANY_VALUES // (len(known.parameters) or 1))
+    found = list(islice(_all(known, most), most + 1))
+    return None if len(found) > most or None in found else [one for one in found if one is not None]
 
 
-def _all(
-    known: Known, keys: list[str], params: dict[str, Scalar], by_name: dict[str, Scalar], limit: int
-) -> Iterator[dict[str, Scalar] | None]:
-    """Yield each way to go on from what is chosen; None for a parameter of more values than `limit`."""
-    for index, key in enumerate(keys):
-        parameter = known.parameters[key]
-        if parameter.active(by_name):
-            values = members(parameter, limit)
-            if values is None:
-                yield None
-                return
-            for value in values:
-                chosen = {**params, key: value}
-                yield from _all(known, keys[index + 1 :], chosen, {**by_name, parameter.name: value}, limit)
+def _all(known: Known, limit: int) -> Iterator[dict[str, Scalar] | None]:
+    """Yield each configuration, the last parameter's values changing first; None for one of more values than `limit`."""
+    parameters = list(known.parameters.items())
+    params: dict[str, Scalar] = {}
+    by_name: dict[str, Scalar] = {}
+    chosen: list[tuple[int, Iterator[Scalar], dict[str, Scalar]]] = []
+    index = 0
+    while True:
+        for place, (key, parameter) in enumerate(parameters[index:], index):
+            if parameter.active(by_name):
+                values = members(parameter, limit)
+                if values is None:
+                    yield None
+                    return
+                rest = iter(values)
+                before = {parameter.name: by_name[parameter.name]} if parameter.name in by_name else {}
+                params[key] = by_name[parameter.name] = next(rest)
+                chosen.append((place, rest, before))
+        yield dict(params)
+        while chosen:
+            place, rest, before = chosen[-1]
+            key, parameter = parameters[place]
+            value = next(rest, None)
+            if value is not None:
+                params[key] = by_name[parameter.name] = value
+                index = place + 1
+                break
+            chosen.pop()
+            del params[key], by_name[parameter.name]
+            by_name |= before
+        if not chosen:
             return
-    yield params
 
 
 def members(parameter: Parameter, limit: int) -> tuple[Scalar, ...] | None:

@@ -34,11 +34,14 @@ class Undeclared(StrEnum):
 class Trace:
     """What one pass of a model read: `used`, with values, by identity; `misses`, the unknown ones among them.
 
+    `known` are parameters that earlier passes or trials have found, for code that looks at a value before it says
+    what it is.
     `pinned` are values that the code set by itself, by plain name: recorded, but no part of what is searched.
     """
 
     assigned: Mapping[str, Scalar]
     declared: Mapping[str, Declared] = field(default_factory=dict[str, Declared])
+    known: tuple[Parameter, ...] = ()
     used: dict[str, tuple[Parameter, Scalar]] = field(default_factory=dict[str, tuple[Parameter, Scalar]])
     misses: dict[str, Parameter] = field(default_factory=dict[str, Parameter])
     pinned: dict[str, Scalar] = field(default_factory=dict[str, Scalar])

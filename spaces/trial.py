@@ -40,8 +40,10 @@ class Cause(StrEnum):
 class Assignment:
     """What a slot is asked to train.
 
-    `params` holds a value for every parameter that the driver knows, active or not, by the parameter's identity.
+    `params` holds a value for every parameter that the driver knows, active or not, by the parameter's identity;
+    `specs` are these parameters, for code that looks at a value before it says what it is.
     `keep_above` is the objective's value from which the trial's best weights are worth writing (None: always).
+    `resume_from` is where an earlier attempt may have left checkpoints; `reported` the epochs that are journaled.
     """
 
     number: int
@@ -49,18 +51,21 @@ class Assignment:
     round: int
     seed: int
     params: Mapping[str, Scalar]
+    specs: tuple[Mapping[str, Json], ...] = ()
     rungs: tuple[int, ...] = ()
     keep_above: float | None = None
+    resume_from: str = ""
+    reported: int = 0
 
     def to_json(self) -> dict[str, Json]:
         """Return the form in which it travels."""
-        return {**asdict(self), "rungs": list(self.rungs)}
+        return {**asdict(self), "specs": list(self.specs), "rungs": list(self.rungs)}
 
     @classmethod
     def from_json(cls, data: Mapping[str, Json]) -> Assignment:
         """Return the assignment that `to_json` wrote."""
         given: dict[str, Any] = dict(data)
-        given["rungs"] = tuple(given["rungs"])
+        given["specs"], given["rungs"] = tuple(given["specs"]), tuple(given["rungs"])
         return cls(**given)
 
 

@@ -42,7 +42,7 @@ def read(path: Path, source: str) -> Node:
     except (OSError, ValueError) as error:
         raise place.fault(f"cannot be read: {getattr(error, 'strerror', None) or error}") from error
     if len(data) > MAX_BYTES:
-        raise place.fault(f"too large; expected at most {MAX_BYTES // 1_000_000} MB")
+        raise Place(1, 1, source).fault(f"too large; expected at most {MAX_BYTES // 1_000_000} MB")
     return parse(_decoded(data, source), source)
 
 
@@ -58,7 +58,7 @@ def parse(text: str, source: str) -> Node:
 
     text = text.removeprefix("\ufeff")
     try:
-        events = cast(Iterator[Any], YAML(typ="rt", pure=True).parse(text))
+        events = cast(Iterator[Any], YAML(typ="safe", pure=True).parse(text))
         return _Reader(events, source).document()
     except MarkedYAMLError as error:
         mark = cast(Any, error.problem_mark or error.context_mark)

@@ -10,7 +10,10 @@ from typing import Any, final
 from .errors import BadInput, one_line
 from .trial import Scalar
 
-PASSWORD = re.compile(r"(?<=//)\S+(?=@)|(?<=[?&])((?:user|pass|pwd|token|api|secret)\w*)=[^\s&]+", re.IGNORECASE)
+PASSWORD = re.compile(
+    r"(?<=//)\S+(?=@)"  # user:password@
+    r"|(?<=[?&;])[^=&;\s]*(?i:passw|pwd|secret|token|key)[^=&;\s]*=[^&;\s'\"]*"  # a key of the query and its value
+)
 
 
 @final

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
+import re
 import zlib
 from collections.abc import Sequence
 from typing import Any
@@ -24,6 +25,8 @@ _WIDTHS = {"attributes.`Run Name`": 120, "duration": 90, "runDateAndNestInfo": 1
 """Columns that are always there, by the ids that MLflow's table gives them, with their widths in pixels."""
 _NOTE_LIMIT = 7_500
 _NOTE_PARAMS = 8
+_MARKDOWN = re.compile(r"[\[\]|`!\\]")
+"""What could make a link, a picture, a column or code of a value."""
 
 
 def view_id(identity: str) -> str:
@@ -134,5 +137,6 @@ def _shown(value: object) -> str:
 
 
 def _cell(text: str) -> str:
-    flat = " ".join(redact(text).split()).replace("|", "\\|").replace("<", "&lt;")
-    return flat if len(flat) <= 40 else flat[:39] + "…"
+    flat = " ".join(redact(text).split())
+    shown = flat if len(flat) <= 40 else flat[:39] + "…"
+    return _MARKDOWN.sub(r"\\\g<0>", shown.replace("&", "&amp;").replace("<", "&lt;"))

@@ -12,7 +12,7 @@ from typing import Any, Self, final
 from ..spaces.errors import one_line
 from ..spaces.trial import OutcomeKind
 from .history import History, TrialRecord
-from .redaction import redact
+from .redaction import MASK, names_secret, redact
 from .runs import PARENT, RESTORED, SWEEP_ID, TRIAL_KEY, Found, Param, Point, Status
 
 OBJECTIVE = "objective"
@@ -120,7 +120,8 @@ def params(record: TrialRecord) -> Iterator[Param]:
     """Yield the parameters that the trial's model read."""
     names = cleaned_names(record.params)
     for name, value in record.params.items():
-        yield Param(names[name], _cut(redact(str(value)), _PARAM_LIMIT))
+        shown = MASK if isinstance(value, str) and names_secret(name) else redact(str(value))
+        yield Param(names[name], _cut(shown, _PARAM_LIMIT))
 
 
 def points(record: TrialRecord, epochs: Iterable[int], goal: Goal) -> Iterator[Point]:

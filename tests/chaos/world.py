@@ -203,10 +203,11 @@ class Driver:
         """Give one free slot work; return False where there is none."""
         self._count += 1
         tune_id = f"{self.world.sessions}-{self._count}"
-        answer = self._guarded(lambda: self.engine.suggest(tune_id), None)
-        if isinstance(answer, Mapping):
-            self.busy.append(Slot(tune_id, Assignment.from_json(json.loads(answer[ASSIGNMENT]))))
-        return isinstance(answer, Mapping)
+        answer: Mapping[str, str] | str | None = self._guarded(lambda: self.engine.suggest(tune_id), None)
+        if answer is None or isinstance(answer, str):
+            return False
+        self.busy.append(Slot(tune_id, Assignment.from_json(json.loads(answer[ASSIGNMENT]))))
+        return True
 
     def turn(self) -> bool:
         """Let each slot do its next step; return False once the sweep has ended."""

@@ -386,6 +386,22 @@ def test_a_fit_without_room_for_the_sweeps_arguments_goes_without() -> None:
     assert len(trial.curve("val_accuracy")) == 2
 
 
+def test_a_fit_may_have_data_of_names_of_its_own() -> None:
+    """As KerasTuner's guide on training loops says; a name that neither it nor Keras's knows is refused."""
+
+    class Own(Layered):
+        def fit(self, hp: Any, model: Any, windows: Any, rate: float = 0.0, **rest: Any) -> float:
+            return float(len(windows)) + rate
+
+    class Strict(Layered):
+        def fit(self, hp: Any, model: Any, x: Any, y: Any, validation_data: Any) -> float:
+            return 1.0
+
+    assert train(Own, {"windows": [1, 2, 3], "rate": 0.5}).end["value"] == 3.5
+    end = train(Strict, {**table(), "windows": [1]}).end
+    assert "no argument of fit" in end["reason"]
+
+
 class Returns(Layered):
     """Trains, and returns what it is told."""
 
@@ -551,6 +567,14 @@ def test_no_two_trials_share_a_callback() -> None:
 
     patient = callbacks_for(patience, hp)
     assert patient[0].patience == 2
+
+
+def test_a_trial_has_a_folder_of_its_own_in_tensorboards() -> None:
+    """Its number, whether the callback was given or made; what is given stays as it is."""
+    given = keras.callbacks.TensorBoard("logs")
+    assert callbacks_for([given], None, 7)[0].log_dir == "logs/0007"
+    assert callbacks_for(lambda: [keras.callbacks.TensorBoard("logs")], None, 8)[0].log_dir == "logs/0008"
+    assert given.log_dir == "logs"
 
 
 def test_callbacks_that_cannot_be_copied_say_what_to_do() -> None:

@@ -195,6 +195,24 @@ def test_a_function_has_its_line() -> None:
     assert site_of_function(test_a_function_has_its_line, "/nowhere") == "test_a_function_has_its_line"
 
 
+class Wrapped:
+    """What KerasTuner does to a `HyperModel`: an instance's `build` is a method of the library's."""
+
+    def __init__(self) -> None:
+        vars(self)["build"] = site_of_function
+
+    def build(self, hp: object) -> None:
+        """Build nothing."""
+
+
+def test_a_hypermodel_has_the_line_of_its_own_build() -> None:
+    """As a class or an instance; one from elsewhere has its name only."""
+    here = str(Path(__file__).parent)
+    line = Wrapped.build.__code__.co_firstlineno
+    assert site_of_function(Wrapped(), here) == site_of_function(Wrapped, here) == f"test_inspection.py:{line}"
+    assert site_of_function(Wrapped(), "/nowhere") == "Wrapped"
+
+
 def test_sizes_in_words() -> None:
     """Three digits and a unit."""
     assert [size_in_words(one) for one in (12, 56_224, 2_618_000, 7_500_000_000)] == [

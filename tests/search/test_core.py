@@ -11,7 +11,6 @@ import pytest
 from kerasweep.search.core import (
     ALIKE,
     INFEASIBLE_IN_A_ROW,
-    KEPT,
     Ask,
     Close,
     Command,
@@ -652,7 +651,7 @@ def test_the_best_few_are_kept_in_order() -> None:
     for number, value in enumerate([0.1, 0.9, 0.5, 0.9, 0.7]):
         search.run(number, value)
     assert [(one.value, one.number) for one in search.state.best] == [(0.9, 1), (0.9, 3), (0.7, 4)]
-    assert len(search.state.best) == KEPT
+    assert len(search.state.best) == search.state.rules.keep
 
 
 def test_a_trial_without_a_value_is_never_the_best() -> None:

@@ -18,7 +18,7 @@ from kerasweep.search import sampler as samplers
 from kerasweep.search.engine import Engine
 from kerasweep.search.inbox import post
 from kerasweep.search.ledger import Ledger
-from kerasweep.search.spec import Budget, Retry, Search, SweepSpec
+from kerasweep.search.spec import Budget, Keep, Retry, Search, SweepSpec
 from kerasweep.spaces.errors import Infrastructure
 from kerasweep.spaces.parameter import Fixed, Number, Parameter, identity
 from kerasweep.spaces.trial import Assignment, Cause, Outcome, OutcomeKind
@@ -209,6 +209,31 @@ def test_later_trials_keep_weights_only_where_they_rank(make: Make) -> None:
         tune.complete(one, value)
     assert sorted(path.name for path in (tune.folder / "checkpoints").iterdir()) == ["1", "2", "3"]
     assert tune.place().keep_above == 0.6
+
+
+def test_a_later_attempt_is_told_where_to_go_on_and_what_is_journaled(make: Make) -> None:
+    """A first one has nothing to go on from."""
+    tune = make(slots=1)
+    one = tune.place()
+    assert (one.resume_from, one.reported) == ("", 0)
+    tune.chunk(one, used(one), report(1, 0.5), report(2, 0.6))
+    tune.done(one, lost=True)
+    again = tune.place()
+    assert (again.number, again.attempt, again.reported) == (one.number, 2, 2)
+    assert again.resume_from == str(tune.folder / "checkpoints" / "0" / "epochs")
+
+
+def test_as_many_weights_stay_as_are_to_be_kept_and_no_checkpoints(make: Make) -> None:
+    """The checkpoints of a trial go when it has ended, those of a live one stay."""
+    tune = make(slots=2, budget=Budget(trials=5), keep=Keep(best=1))
+    live = tune.place()
+    for value in (0.7, 0.5):
+        one = tune.place()
+        for number in (live.number, one.number):
+            (tune.folder / "checkpoints" / str(number) / "epochs").mkdir(parents=True, exist_ok=True)
+        tune.complete(one, value)
+    left = tune.folder / "checkpoints"
+    assert sorted(str(path.relative_to(left)) for path in left.rglob("*")) == ["0", "0/epochs", "1"]
 
 
 # A trial's messages ---------------------------------------------------------------------------------------------------

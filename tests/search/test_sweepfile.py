@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -14,7 +15,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from kerasweep.search.objective import At, Direction, Objective
-from kerasweep.search.spec import Budget, Resources, Retry, Search, SweepSpec
+from kerasweep.search.spec import Budget, Checkpointing, Keep, Resources, Retry, Search, SweepSpec
 from kerasweep.search.stop import Rungs
 from kerasweep.search.sweepfile import load
 from kerasweep.spaces.errors import BadInput
@@ -167,6 +168,19 @@ def test_home_is_where_the_default_database_stands(folder: Path) -> None:
     home = folder / "elsewhere"
     assert load("sweep.yaml", home=home).track.uri == f"sqlite:///{home}/mlflow.db"
     assert load("sweep.yaml", ["track.uri=sqlite:///a.db"], home=home).track.uri == f"sqlite:///{folder}/a.db"
+
+
+def test_a_storage_is_a_place_that_any_process_understands(folder: Path) -> None:
+    """A folder from the current one, a URL as it is; none where the file has none."""
+    assert loaded(LEAST).storage == ""
+    assert loaded(LEAST, "storage=copies").storage == str(folder / "copies")
+    assert loaded(LEAST, "storage=memory://copies/").storage == "memory://copies"
+
+
+def test_a_storage_that_cannot_be_is_refused_at_its_place(folder: Path) -> None:
+    """A scheme that nobody knows, with the nearest one; a package that is not installed."""
+    assert "did you mean 'memory'" in fault(GOOD, "storage=memry://x")
+    assert "needs a package that is not installed" in fault(GOOD, "storage=dropbox://x")
 
 
 @pytest.mark.parametrize("uri", ["sqlite:////data/mlflow.db", "https://host:5000/x", "databricks", "file:///data/runs"])
@@ -331,7 +345,7 @@ def test_an_override_may_hold_a_whole_form(folder: Path) -> None:
 @pytest.mark.parametrize(
     ("setting", "words"),
     [
-        ("fit.epochs=3.0", "'fit.epochs' is 3.0; expected a whole number, 1 or more"),
+        ("fit.epochs=3.0", "'fit.epochs' is 3.0; expected a whole number from 1 to 1000000"),
         ("fit.epochs", "expected `key=value`"),
         ("=3", "expected `key=value`"),
         ("fit..epochs=3", "expected `key=value`"),
@@ -354,7 +368,8 @@ def test_a_mistake_in_an_override_names_the_override(folder: Path, setting: str,
 # Mistakes ---------------------------------------------------------------------------------------------------------------------
 
 CODE = "expected `file.py:name` or `package.module:name`"
-WHOLE = "expected a whole number, 1 or more"
+WHOLE = "expected a whole number from 1 to 1000000"
+AT_ONCE = "expected a whole number from 1 to 10000"
 MISTAKES = [
     ("name: digits-mlp", "nmae: x", "1:1", "unknown key 'nmae'; expected one of name, model,"),
     ("name: digits-mlp", "nmae: x", "1:1", "(did you mean 'name'?)"),
@@ -433,7 +448,7 @@ MISTAKES = [
     ("step: 32", "when: {learning_rate: 0.01}", "8:37", "hangs on 'learning_rate', a float"),
     ("step: 32", "when: {units: 32}", "8:44", "cyclic condition: units → units"),
     ("step: 32", "repeat: {x: [1]}", "8:30", "'repeat' needs a count"),
-    ("search:", "where: [units < 32]\nsearch:", "14:9", "none of 10000 random configurations keeps to 'units < 32'"),
+    ("search:", "where: [units < 32]\nsearch:", "14:9", "none of 16 configurations keeps to 'units < 32'"),
     ("search:", "where: [units <]\nsearch:", "14:9", "where: 'units <' is not understood"),
     ("search:", "where: units > 3\nsearch:", "14:8", "'where' is no list; expected clauses"),
     ("search:", "where: [units > 64, untis > 64]\nsearch:", "14:21", "no code names it (did you mean 'units'?)"),
@@ -447,11 +462,11 @@ MISTAKES = [
     ("asha", "3", "14:30", "'search.stop' is 3; expected one of none, auto, asha, hyperband"),
     ("asha", "[asha, asha]", "14:37", "the stop rule 'asha' is there twice"),
     ("asha", "[asha, none]", "14:37", "'search.stop.1' is 'none'; expected one of asha, hyperband"),
-    ("asha", "[asha, {rule: patience, epochs: 0}]", "14:62", "expected a whole number, 1 or more"),
+    ("asha", "[asha, {rule: patience, epochs: 0}]", "14:62", "expected a whole number from 1 to 1000000"),
     ("asha", "{rule: threshold, epoch: 3}", "14:30", "'search.stop.value' is missing; expected a number"),
     ("asha", "{rule: divergence, factor: 1}", "14:57", "a number above 1"),
     ("asha", "{rule: asha, facter: 3}", "14:43", "unknown key 'facter' in 'search.stop'"),
-    ("asha", "{rule: asha, factor: 1}", "14:51", "a whole number, 2 or more"),
+    ("asha", "{rule: asha, factor: 1}", "14:51", "a whole number from 2 to 1000000"),
     ("asha", "{min_epochs: 1}", "14:30", "'rule' is missing in 'search.stop'; expected one of asha"),
     ("seed: 7", "seed: -1", "14:42", "from 0 to 4294967295"),
     ("trials: 200, hours: 4", "", "15:9", "the sweep has no end; expected `budget: {trials: 50}`"),
@@ -459,7 +474,7 @@ MISTAKES = [
     ("trials: 200", "trials: 0", "15:18", f"'budget.trials' is 0; {WHOLE}"),
     ("hours: 4", "hours: -1", "15:30", "expected a number above 0"),
     ("{trials: 200, hours: 4}", "50", "15:9", "'budget' is 50; expected a mapping, such as {trials: 50}"),
-    ("parallel: 2", "parallel: 0", "16:11", f"'parallel' is 0; {WHOLE}"),
+    ("parallel: 2", "parallel: 0", "16:11", f"'parallel' is 0; {AT_ONCE}"),
     ("parallel: 2", "parallel: 2\nparallel: 3", "17:1", "duplicate key 'parallel'"),
     ("parallel: 2", "parallel: !!int 2", "16:11", "is not allowed; expected plain values"),
     ("parallel: 2", "parallel: !!python/object/apply:os.getpid []", "16:11", "is not allowed"),
@@ -474,11 +489,11 @@ MISTAKES = [
     ("parallel: 2", "- parallel", "16:1", "this is not YAML"),
     ("parallel: 2", "parallel: \x07", "16:11", "the character U+0007 is not allowed"),
     ("parallel: 2", "---", "17:1", "a second document begins here"),
-    ("cpu: 1", "cpu: 0", "17:18", f"'resources.cpu' is 0; {WHOLE}"),
-    ("cpu: 1", "cpu: 1.5", "17:18", f"'resources.cpu' is 1.5; {WHOLE}"),
-    ("gpu: 0.5", "gpu: -1", "17:26", "expected a number, 0 or more"),
+    ("cpu: 1", "cpu: 0", "17:18", f"'resources.cpu' is 0; {AT_ONCE}"),
+    ("cpu: 1", "cpu: 1.5", "17:18", f"'resources.cpu' is 1.5; {AT_ONCE}"),
+    ("gpu: 0.5", "gpu: -1", "17:26", "expected a number from 0 to 1000"),
     ("lost: 3", "lots: 3", "18:9", "expected one of lost, crash, oom, hang, error (did you mean 'lost'?)"),
-    ("lost: 3", "lost: -3", "18:15", "expected a whole number, 0 or more"),
+    ("lost: 3", "lost: -3", "18:15", "expected a whole number from 0 to 1000"),
     ("http://localhost:5000", "sqlite://mlflow.db", "19:14", "three slashes"),
     ("http://localhost:5000", "sqlite:///:memory:", "19:14", "expected a file"),
     ("experiment: digits", "experiment: ''", "19:51", "expected a name"),
@@ -538,7 +553,7 @@ def test_aliases_cannot_nest_without_end() -> None:
 @pytest.mark.usefixtures("folder")
 def test_a_huge_file_is_not_read() -> None:
     """Beyond a megabyte it is no sweep file."""
-    assert fault("#" * (MAX_BYTES + 1)) == "sweep.yaml: too large; expected at most 1 MB"
+    assert fault("#" * (MAX_BYTES + 1)) == "sweep.yaml:1:1: too large; expected at most 1 MB"
 
 
 def test_a_missing_file_has_a_near_match(folder: Path) -> None:
@@ -566,20 +581,11 @@ def test_an_impossible_path_is_bad_input(path: str) -> None:
 
 
 @pytest.mark.usefixtures("folder")
-@pytest.mark.parametrize(
-    ("uri", "variable"),
-    [
-        ("http://me:S3CRET@host/x", "MLFLOW_TRACKING_USERNAME"),
-        ("postgresql://me:S3CR@ET@host/db", "PGPASSWORD"),
-        ("postgresql+psycopg2:///db?host=/run&password=S3CRET", "PGPASSWORD"),
-        ("mysql://me:S3CRET@host/db", "MLFLOW_BACKEND_STORE_URI"),
-        ("https://S3CRET@host", "MLFLOW_TRACKING_TOKEN"),
-    ],
-)
-def test_a_password_is_refused_and_not_repeated(uri: str, variable: str) -> None:
-    """Neither the file's line nor an override's place shows it; the environment's variable is named."""
+@pytest.mark.parametrize("uri", ["http://me:S3CRET@host/x", "postgresql://me:S3CR@ET@host/db", "https://S3CRET@host"])
+def test_a_password_is_refused_and_not_repeated(uri: str) -> None:
+    """Neither the file's line nor an override's place shows it."""
     for line in (fault(GOOD.replace("http://localhost:5000", uri)), fault(GOOD, f"track.uri={uri}")):
-        assert variable in line
+        assert "MLFLOW_TRACKING_USERNAME" in line
         assert "S3CR" not in line
 
 
@@ -705,3 +711,44 @@ def test_reading_a_sweep_file_imports_nothing_heavy() -> None:
     modules = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
     heavy = {"keras", "keras_tuner", "tensorflow", "ray", "mlflow", "optuna", "numpy", "pandas"}
     assert not [name for name in heavy if f"'{name}'" in modules]
+
+
+# Checkpoints -------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("", Checkpointing(enabled=True, every_s=10.0, share=0.02)),
+        ("checkpoint: false\n", Checkpointing(enabled=False)),
+        ("checkpoint: true\n", Checkpointing()),
+        ("checkpoint: {every_s: 60, share: 0.1}\n", Checkpointing(every_s=60.0, share=0.1)),
+    ],
+)
+@pytest.mark.usefixtures("folder")
+def test_checkpoints_are_on_unless_they_are_off(text: str, expected: Checkpointing) -> None:
+    """A switch, or how often and for how much."""
+    assert loaded(LEAST + text).checkpoint == expected
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("checkpoint: {every: 3}\n", "did you mean 'every_s'"),
+        ("checkpoint: {every_s: 0}\n", "a number above 0, in seconds"),
+        ("checkpoint: {share: 2}\n", "a number above 0, up to 1"),
+        ("checkpoint: 5\n", "{every_s: 10}, or false"),
+        ("keep: {best: 0}\n", "a whole number, 1 or more"),
+    ],
+)
+@pytest.mark.usefixtures("folder")
+def test_what_checkpoints_cannot_be_is_refused(text: str, words: str) -> None:
+    """In one line, with what was expected."""
+    with pytest.raises(BadInput, match=re.escape(words)):
+        loaded(LEAST + text)
+
+
+@pytest.mark.usefixtures("folder")
+def test_as_many_weights_are_kept_as_the_file_says() -> None:
+    """Three without a word."""
+    assert (loaded(LEAST).keep, loaded(LEAST + "keep: {best: 7}\n").rules().keep) == (Keep(best=3), 7)

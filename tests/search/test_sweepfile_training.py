@@ -124,8 +124,8 @@ def test_each_backend_is_told_of_its_threads(monkeypatch: pytest.MonkeyPatch) ->
             "6:30: 'keras.steps_per_execution' is 0; expected a whole number",
         ),
         (LEAST + "keras: {deterministic: yes}\n", "6:24: 'keras.deterministic' is 'yes'; expected true or false"),
-        (LEAST.replace("30}", "30, folds: 1}"), "3:26: 'fit.folds' is 1; expected a whole number, 2 or more"),
-        (LEAST.replace("30}", "30, folds: [3, 5]}"), "'fit.folds' is a list; expected a whole number, 2 or more"),
+        (LEAST.replace("30}", "30, folds: 1}"), "3:26: 'fit.folds' is 1; expected a whole number from 2 to 1000"),
+        (LEAST.replace("30}", "30, folds: [3, 5]}"), "'fit.folds' is a list; expected a whole number from 2 to 1000"),
         (LEAST.replace("30}", "30, folds: 3, validation_split: 0.2}"), "3:29: 'fit.validation_split' cannot stand"),
     ],
 )

@@ -450,3 +450,38 @@ def test_a_condition_on_what_the_code_set_is_none_to_the_driver(make_hp: MakeHp)
         hp.Int("filters", 4, 8)
     assert used(one) == [Number(name="filters", min=4, max=8, integer=True, step=1)]
     assert one.params == {"kind": "cnn", "filters": 4}
+
+
+def test_a_value_is_there_before_the_code_says_what_it_is(make_hp: MakeHp) -> None:
+    """As under KerasTuner, whose container is filled beforehand: what an earlier pass has found may be looked at first."""
+
+    def build(hp: Any) -> tuple[Any, Any, Any]:
+        before = hp.get("extra") if "extra" in hp.values else None
+        return before, hp.values.get("other", "none"), hp.Choice("extra", [0, 1, 2])
+
+    extra = Choice(name="extra", values=(0, 1, 2), ordered=True)
+    assert build(make_hp(trace())) == (None, "none", 0)
+    one = Trace(assigned={identity(extra): 2}, known=(extra,))
+    assert build(make_hp(one)) == (2, "none", 2)
+    assert used(one) == [extra]
+    assert not one.misses
+
+
+def test_a_value_of_an_inactive_parameter_is_not_there(make_hp: MakeHp) -> None:
+    """Looking for it finds nothing and records nothing, but what the answer hangs on."""
+    parent = Choice(name="kind", values=("mlp", "cnn"))
+    child = Choice(name="kernel", values=(3, 5), ordered=True, conditions=(Condition(parent="kind", values=("cnn",)),))
+    one = Trace(assigned={identity(parent): "mlp", identity(child): 5}, known=(parent, child))
+    hp = make_hp(one)
+    assert "kernel" not in hp.values
+    assert hp.values.get("kernel") is None
+    assert used(one) == [parent]
+
+
+def test_a_known_parameter_that_is_not_searched_here_has_its_default(make_hp: MakeHp) -> None:
+    """In a copy, of which `tunable=False` makes use, nothing but what was there before has the sweep's value."""
+    extra = Choice(name="extra", values=(0, 1, 2), ordered=True)
+    one = Trace(assigned={identity(extra): 2}, known=(extra,))
+    hp = make_hp(one).copy()
+    assert "extra" not in hp.values
+    assert hp.Choice("extra", [0, 1, 2]) == 0

@@ -207,7 +207,7 @@ def test_a_slow_server(server: str, tmp_path: Path, monkeypatch: pytest.MonkeyPa
                 time.sleep(1.3)
 
         between.fault_for = slowly
-        deliver(journal(tmp_path, small(between.url, "slow")), between.url, "slow", tries=3)
+        deliver(journal(tmp_path, small(between.url, "slow")), between.url, "slow", tries=8)
         assert between.seen["experiments/get-by-name"] == 2
         assert between.seen["experiments/create"] == 1
         assert between.seen["runs/create"] == 4

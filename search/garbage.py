@@ -1,0 +1,64 @@
+"""`gc`: what a sweep's trials have left on the disk and nobody needs any more goes."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Generator
+from contextlib import contextmanager
+from pathlib import Path
+
+import typer
+
+from ..cluster.leftovers import Removed, remove_drafts, remove_leftovers
+from ..cluster.memory import size_in_words
+from ..spaces.errors import SweepHeld
+from ..trackers.journal import Lock, Reader
+from . import sweeps
+from .core import replay
+from .settings import checkpoints_of
+from .spec import SweepSpec
+
+
+def gc_command(name: str, home: Path | None, *, as_json: bool) -> None:
+    """Remove checkpoints of trials that have ended, weights of those that are not among the best, and drafts.
+
+    Survives: a kill leaves less than there was, and nothing by halves that `resume` or `best` would read.
+
+    Raises:
+        SweepHeld: its driver is at work, and cleans by itself.
+        BadInput: there is no such sweep.
+    """
+    folder = sweeps.find(sweeps.home_folder(home), name)
+    with _held(folder, name):
+        removed = collect(folder)
+    if as_json:
+        typer.echo(json.dumps({"trials": removed.trials, "bytes": removed.bytes}))
+    elif removed.bytes:
+        typer.echo(f"{name}: removed {size_in_words(removed.bytes)} that nothing needs any more")
+    else:
+        typer.echo(f"{name}: nothing to remove")
+
+
+def collect(folder: Path) -> Removed:
+    """Remove what the journal says that nobody needs; return what went."""
+    with Reader(folder) as reader:
+        entries = list(reader.after(0))
+    spec = SweepSpec.from_json(sweeps.read(folder).spec)
+    state = replay(spec.rules(), entries)
+    root = checkpoints_of(spec, folder)
+    best = {one.number for one in state.best}
+    removed = remove_leftovers(root, live=state.live, best=best)
+    return Removed(trials=removed.trials, bytes=removed.bytes + remove_drafts(root))
+
+
+@contextmanager
+def _held(folder: Path, name: str) -> Generator[None]:
+    lock = Lock(folder / "journal.lock")
+    try:
+        lock.acquire(0.0)
+    except SweepHeld as error:
+        raise SweepHeld(f"{name} is running and cleans by itself: {error}") from None
+    try:
+        yield
+    finally:
+        lock.release()
