@@ -32,7 +32,14 @@ class Fit:
 
 
 def write(
-    folder: Path, model: Path, *others: Path, trials: int, slots: int, fit: Mapping[str, int], seed: int
+    folder: Path,
+    model: Path,
+    *others: Path,
+    trials: int,
+    slots: int,
+    fit: Mapping[str, int],
+    seed: int,
+    uri: str = "sqlite:///mlflow.db",
 ) -> list[str]:
     """Write the sweep file, with the model's file and others beside it; return the command that runs it in `folder`."""
     for path in (model, *others):
@@ -48,7 +55,7 @@ search: {{sampler: tpe, stop: none, seed: {seed}}}
 budget: {{trials: {trials}}}
 parallel: {slots}
 resources: {{cpu: 1}}
-track: {{uri: "sqlite:///mlflow.db", experiment: {NAME}}}
+track: {{uri: "{uri}", experiment: {NAME}}}
 """
     (folder / "sweep.yaml").write_text(text)
     return [str(Path(sys.executable).parent / "kerasweep"), "run", "sweep.yaml"]

@@ -197,7 +197,8 @@ def sweep(
     check_where(spec.constraints, Known.of(spec.declared), ("where",))
     spec = placed(spec, home)
     check_machine(spec)
-    check_tracker(spec.track.uri, home)
+    if (away := check_tracker(spec.track.uri, home)) and progress:
+        Terminal(stderr=True).print(away, soft_wrap=True)
     program = pickled_program(model if train is None else train, data, loop=train is not None, keras=settings)
     return _run(spec, home, program, resume=resume, progress=progress, force=force)
 

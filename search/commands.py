@@ -18,6 +18,7 @@ from ..cluster.backend import missing
 from ..cluster.program import Program, read_source, snapshot
 from ..spaces.errors import BadInput, Infrastructure, SweepHeld, did_you_mean
 from ..trackers.journal import Lock
+from ..trackers.status import delivery_status
 from . import sweeps
 from .amend import amended
 from .clusters import address_of
@@ -48,7 +49,8 @@ def run_command(file: Path, settings: Sequence[str], home: Path | None, *, detac
     spec = load(file, settings, home=place)
     spec = placed(spec, place)
     check_machine(spec)
-    check_tracker(spec.track.uri, place)
+    if away := check_tracker(spec.track.uri, place):
+        Terminal(stderr=True).print(away, soft_wrap=True)
     program = program_of(spec)
     os.umask(0o077)
     staging, folder = sweeps.stage(place, spec.name)
@@ -141,7 +143,9 @@ def sync_command(name: str, home: Path | None) -> int:
 
     place = sweeps.home_folder(home)
     folder = sweeps.find(place, name)
-    check_tracker(SweepSpec.from_json(sweeps.read(folder).spec).track.uri, place)
+    uri = SweepSpec.from_json(sweeps.read(folder).spec).track.uri
+    if away := check_tracker(uri, place):
+        raise Infrastructure(f"{away.partition(';')[0]}; nothing is lost: start it, then `kerasweep sync {name}`")
     command = [sys.executable, "-P", "-m", "kerasweep.trackers.process", str(folder), "--once"]
     with (folder / "logs" / "tracker.log").open("ab") as log:
         done = subprocess.run(command, stdout=log, stderr=log, check=False)  # noqa: S603
@@ -150,7 +154,9 @@ def sync_command(name: str, home: Path | None) -> int:
         raise Infrastructure(
             behind or f"the delivery of {name} ended with an error; see {folder / 'logs' / 'tracker.log'}"
         )
-    Terminal().print(f"MLflow has all of {name}")
+    refused = delivery_status(folder).refused
+    but = f", but for {refused} items that it refuses; see {folder / 'logs' / 'tracker.log'}" if refused else ""
+    Terminal().print(f"MLflow has all of {name}{but}")
     return 0
 
 
@@ -219,11 +225,11 @@ def check_machine(spec: SweepSpec) -> None:
         raise BadInput(f"resources.gpu is {spec.resources.gpu:g}, this machine has no gpu; set it to 0")
 
 
-def check_tracker(uri: str, home: Path) -> None:
-    """Refuse a tracking server that nobody answers at, in under two seconds.
+def check_tracker(uri: str, home: Path) -> str:
+    """Return what to say about a tracking server where nobody answers, found in under two seconds, empty where one does.
 
     Raises:
-        Infrastructure: it does not answer.
+        Infrastructure: there is no such host.
         BadInput: it is no address, or a database that cannot be written; or a password would be given away.
     """
     check_uri(uri, os.environ)
@@ -239,16 +245,20 @@ def check_tracker(uri: str, home: Path) -> None:
         try:
             address = (parts.hostname or "", port or (443 if parts.scheme == "https" else 80))
             socket.create_connection(address, timeout=1.5).close()
-        except (OSError, UnicodeError) as error:
+        except (socket.gaierror, UnicodeError) as error:
             raise Infrastructure(
                 f"nobody answers at the tracker {uri} ({error}); start it, or leave `track.uri` out for a local mlflow.db"
             ) from error
+        except OSError as error:
+            why = (error.strerror or str(error)).lower()
+            return f"nobody answers at the tracker {uri} ({why}); MLflow gets all of the sweep once it is there"
         check_version(uri)
     elif parts.scheme == "sqlite":
         path = Path(parts.path.removeprefix("/") if parts.path.startswith("//") else parts.path)
         folder = path if path.exists() else path.parent
         if folder != home and not os.access(folder, os.W_OK):
             raise BadInput(f"track.uri: cannot write {path}; choose another place")
+    return ""
 
 
 def _check_scheme(uri: str, scheme: str) -> None:

@@ -27,7 +27,7 @@ from rich.console import Console
 from ..cluster.forkserver import exit_in_words
 from ..trackers.history import History
 from ..trackers.journal import Reader
-from ..trackers.status import delivery_status
+from ..trackers.status import delivery_status, trouble
 from .job import SCRATCH, Job
 from .lasting import lasting_terminal
 from .live import View, last_words, view
@@ -154,7 +154,7 @@ def _follow(run: _Run, job: Job, shown: View, *, detach: bool) -> History:
             for entry in reader.after(history.seq):
                 history.apply(entry)
             if history.seq != before or int(time.time() * 2) != int((time.time() - POLL_S) * 2):
-                shown.show(history)
+                shown.show(history, trouble(Path(job.folder)))
         if gone or (ended and history.ended is not None):
             return history
         time.sleep(POLL_S)
@@ -261,8 +261,8 @@ def wait_for_delivery(folder: Path, patience_s: float, hurried: Callable[[], boo
         if status.delivered_seq > delivered:
             delivered, deadline = status.delivered_seq, time.monotonic() + patience_s
         if time.monotonic() > deadline or hurried():
-            left = status.last_seq - status.delivered_seq
-            return f"MLflow lacks {left} events of {folder.name}, which are safe: `kerasweep sync {folder.name}`"
+            left, why = status.last_seq - status.delivered_seq, f" ({status.trouble})" if status.trouble else ""
+            return f"MLflow lacks {left} events of {folder.name}{why}, which are safe: `kerasweep sync {folder.name}`"
         time.sleep(0.1)
 
 

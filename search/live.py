@@ -23,8 +23,8 @@ SHOWN = 16
 class View(Protocol):
     """Shows a sweep while it runs."""
 
-    def show(self, history: History) -> None:
-        """Take in how the sweep stands."""
+    def show(self, history: History, trouble: str = "") -> None:
+        """Take in how the sweep stands; `trouble`: since when and why MLflow takes nothing, empty where it does."""
         ...
 
     def say(self, text: str) -> None:
@@ -51,9 +51,10 @@ class PlainView:
         self._console = console
         self._said: set[int] = set()
         self._noticed = 0
+        self._trouble = ""
 
-    def show(self, history: History) -> None:
-        """Print the trials that ended since."""
+    def show(self, history: History, trouble: str = "") -> None:
+        """Print the trials that ended since, and when MLflow stops or begins to take them."""
         if not history.spec:
             return
         summary = Summary.of(history)
@@ -64,6 +65,9 @@ class PlainView:
         for text in history.notices[self._noticed :]:
             self.say(text)
         self._noticed = len(history.notices)
+        if bool(trouble) != bool(self._trouble):
+            self.say(_behind(trouble) if trouble else "MLflow takes it again")
+        self._trouble = trouble
 
     def say(self, text: str) -> None:
         """Print a line."""
@@ -77,23 +81,29 @@ class LiveView:
     def __init__(self, live: Live) -> None:
         self._live = live
 
-    def show(self, history: History) -> None:
+    def show(self, history: History, trouble: str = "") -> None:
         """Draw how the sweep stands."""
         if history.spec:
-            self._live.update(picture(history, time.time()))
+            self._live.update(picture(history, time.time(), trouble))
 
     def say(self, text: str) -> None:
         """Print a line above the view."""
         self._live.console.print(Text(text))
 
 
-def picture(history: History, now: float) -> RenderableType:
-    """Return the view of a sweep at the time `now`."""
+def picture(history: History, now: float, trouble: str = "") -> RenderableType:
+    """Return the view of a sweep at the time `now`, with MLflow's `trouble`, if any."""
     summary = Summary.of(history)
     parts: list[RenderableType] = [_progress(summary, now), _best(summary), _running(summary)]
     if history.closing is not None:
         parts.append(Text(f"closing: {history.closing.why}", style="yellow"))
+    if trouble:
+        parts.append(Text(_behind(trouble), style="yellow"))
     return Group(*parts)
+
+
+def _behind(trouble: str) -> str:
+    return f"MLflow is behind {trouble}; training goes on, and it gets all of it later"
 
 
 def _progress(summary: Summary, now: float) -> RenderableType:

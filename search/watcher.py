@@ -12,6 +12,7 @@ from rich.console import Console
 from ..spaces.errors import BadInput
 from ..trackers.history import History
 from ..trackers.journal import Reader
+from ..trackers.status import trouble
 from .live import view
 
 LOOK_S = 0.5
@@ -45,6 +46,6 @@ def _watch(folder: Path, console: Console, over: threading.Event) -> None:
             except BadInput:  # the sweep has not begun
                 pass
             else:
-                shown.show(history)
+                shown.show(history, trouble(folder))
             if last:
                 return

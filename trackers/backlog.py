@@ -6,11 +6,23 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, final
 
-from .events import Entry, ParametersUsed, Reported, SweepEnded, SweepResumed, SweepStarted, TrialEnded
+from .events import (
+    Entry,
+    ParametersUsed,
+    Reported,
+    RoundEnded,
+    SweepEnded,
+    SweepResumed,
+    SweepStarted,
+    Timed,
+    TrialEnded,
+)
 from .history import History, TrialRecord
 from .journal import Reader
 
 _CHUNK = 5_000
+ROOM = 20_000
+"""About so many epochs are held at most until they are delivered; what follows waits in the journal."""
 
 
 def entries(reader: Reader, after: int = 0) -> Iterator[Entry]:
@@ -34,7 +46,10 @@ class Due:
 
 @final
 class Backlog:
-    """The records up to the last event read, and which of them differ from what was delivered."""
+    """The records up to the last event read, and which of them differ from what was delivered.
+
+    Of a trial that has ended and was delivered only what ranks it is kept, so that memory does not grow with its epochs.
+    """
 
     def __init__(self, reader: Reader, cursor: int) -> None:
         """Fold from the first event; those up to `cursor` have been delivered."""
@@ -43,23 +58,29 @@ class Backlog:
         self.history = History()
         self.trials: dict[int, Due] = {}
         self.sweep_due = True
+        self.caught_up = False
+        """Whether all that was journaled at the last look has been read."""
         self.specs: dict[str, Mapping[str, Any]] = {}
         """The forms of the parameters that models read, by name."""
 
-    def read(self) -> int:
-        """Take in what was journaled since the last time; return how many events that were."""
-        before = self.history.seq
-        for entry in entries(self._reader, before):
-            self.history.apply(entry)
-            self._note(entry)
-        return self.history.seq - before
+    def read(self, *, all_of_it: bool = False) -> None:
+        """Take in what was journaled since the last time: as much as there is room for, or all of it."""
+        self.caught_up = False
+        while not self.caught_up and (all_of_it or sum(len(due.epochs) for due in self.trials.values()) < ROOM):
+            chunk = list(self._reader.after(self.history.seq, _CHUNK))
+            for entry in chunk:
+                self.history.apply(entry)
+                self._note(entry)
+            self.caught_up = len(chunk) < _CHUNK
 
     def _note(self, entry: Entry) -> None:
         if isinstance(entry.event, ParametersUsed):
             self.specs |= {str(spec["name"]): spec for spec in entry.event.specs}
         if isinstance(entry.event, (SweepStarted, SweepResumed, SweepEnded)):
             self.all_open_due()
-        if entry.trial is None:
+        if isinstance(entry.event, (Timed, RoundEnded)):  # nothing of these is shown
+            self.history.trials[entry.event.trial].timings.clear()
+        elif entry.trial is None:
             self.sweep_due = True
         elif entry.seq > self._cursor:
             self._note_news(entry, self.trials.setdefault(entry.trial, Due()))
@@ -77,7 +98,7 @@ class Backlog:
         """Leave open trials due: whether their driver still lives is not journaled."""
         if isinstance(entry.event, TrialEnded):
             self.trials.pop(record.number, None)
-            record.metrics.clear()
+            _slim(record)
         elif record.outcome is None:
             self.trials.setdefault(record.number, Due())
 
@@ -93,4 +114,9 @@ class Backlog:
         self.trials.pop(number, None)
         record = self.history.trials[number]
         if record.outcome is not None:
-            record.metrics.clear()
+            _slim(record)
+
+
+def _slim(record: TrialRecord) -> None:
+    record.metrics, record.reported_at, record.facts = {}, {}, {}
+    record.causes, record.timings = [], []

@@ -12,21 +12,29 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import final
 
+from ..spaces.errors import one_line
 from . import leaderboard, mirror
-from .backlog import Backlog
+from .backlog import Backlog, Due
 from .journal import Reader
 from .mirror import Goal
 from .redaction import redact
 from .run_book import RunBook
-from .runs import SWEEP, Item, Refused, RunGone, Runs, Status, Tag, Unreachable
+from .runs import SWEEP, Busy, Item, Refused, RunGone, Runs, Status, Tag, Unreachable, Vanished
 from .tracker_db import TrackerDb
 
 NOTE_S = 10.0
 """The note is written at most so often while the sweep runs."""
+LOOKS = 3
+"""At the end it is looked so often for writes that took effect late; some may never be taken."""
 STUBBORN = 5
-"""After so many failures of one run, while another one takes what it is sent, the fault is in what is written."""
+"""After so many failures of one run, each time while another one takes what it is sent, the fault is in what is written."""
 
 log = logging.getLogger("kerasweep.tracker")
+
+
+@final
+class _OnlyHere(Unreachable):
+    """MLflow does not take what one run is sent, but takes other things."""
 
 
 @final
@@ -57,6 +65,9 @@ class Delivery:
         self._book = RunBook(db, clock)
         self._tags: dict[int, dict[str, str]] = {}
         self._failures: dict[int, int] = {}
+        self._suspect: dict[int, int] = {}
+        self._stuck: set[int] = set()
+        self._looks = 0
         self._view = ""
         self._note_at: float | None = None
         self._note_stale = True
@@ -70,7 +81,7 @@ class Delivery:
     @over.setter
     def over(self, value: bool) -> None:
         if value != self._over:
-            self._over = value
+            self._over, self._looks = value, 0
             self.backlog.all_open_due()
 
     @property
@@ -87,18 +98,33 @@ class Delivery:
         """Write all that is pending; return False where `keep_going` broke it off.
 
         Raises:
-            Unreachable: MLflow cannot take it now; what is left stays pending.
+            Unreachable: MLflow cannot take it now, or not all of it; what is left stays pending.
         """
-        mlflow = self._connected()
-        if self._book.search_is_due:
-            self._search(mlflow)
+        try:
+            mlflow = self._connected()
+            if self._book.search_is_due:
+                self._search(mlflow)
+            return self._deliver(mlflow, keep_going)
+        except Vanished as error:
+            self._book.distrust()
+            self._experiment_id = ""
+            raise Unreachable(str(error)) from None
+
+    def _deliver(self, mlflow: Runs, keep_going: Callable[[], bool]) -> bool:
         upto = self.backlog.history.seq
         parent = self._run(mlflow, SWEEP)
+        left: _OnlyHere | None = None
         for number in sorted(self.backlog.trials, key=self._urgency):
             if not keep_going():
                 return False
-            self._guarded(number, lambda number=number: self._deliver_trial(mlflow, number, parent))
+            try:
+                self._guarded(number, lambda number=number: self._deliver_trial(mlflow, number, parent))
+            except _OnlyHere as error:
+                left = error
+                continue
             self.backlog.written(number)
+            if self.backlog.history.trials[number].outcome is not None:
+                self._tags.pop(number, None)
         self._note_stale |= self.backlog.sweep_due
         if self.backlog.sweep_due or self._note_is_due:
             noting = self._note_is_due
@@ -106,27 +132,49 @@ class Delivery:
             self.backlog.sweep_due = False
             if noting:
                 self._note_stale, self._note_at = False, self._clock()
+        if left is not None:
+            raise left
         if self._over and self._book.doubtful:
             self._search(mlflow)
             self._book.doubtful = False
-        self._db.advance(upto)
+            self._looks += 1
+            if self._looks <= LOOKS:
+                self._look_again()
+        if not self.pending:
+            self._db.advance(upto)
         return True
+
+    def _look_again(self) -> None:
+        """Let what MLflow shows otherwise than it was told, and the sweep's tags, be written once more."""
+        history = self.backlog.history
+        for number, record in history.trials.items():
+            known = number in self._book.statuses and number not in self._stuck
+            if known and not self._shows(number, mirror.trial_status(history, record, over=True)):
+                self.backlog.trials.setdefault(number, Due())
+        self.backlog.sweep_due |= self._tags.pop(SWEEP, None) is not None
+
+    def _shows(self, number: int, status: Status) -> bool:
+        known = self._book.statuses.get(number)
+        return known is not None and known.name == status.name and status.ended_ms in (None, known.ended_ms)
 
     def _connected(self) -> Runs:
         if self._mlflow is None:
-            mlflow = self._connect()
-            self._experiment_id = mlflow.experiment(self._experiment)
+            self._mlflow = self._connect()
+        if not self._experiment_id:
+            self._experiment_id = self._mlflow.experiment(self._experiment)
             self._db.place(self._experiment_id, leaderboard.view_id(mirror.sweep_id(self.backlog.history)))
-            self._mlflow = mlflow
         return self._mlflow
 
     def _search(self, mlflow: Runs) -> None:
         history = self.backlog.history
         stale = partial(mirror.is_stale, history)
         if self._book.search(mlflow, self._experiment_id, mirror.sweep_id(history), stale):
-            log.warning("the sweep's run is not there any more: everything is delivered again")
+            log.warning("runs of the sweep are not there any more: everything is delivered again")
+            self._tags.clear()
+            self._view = ""
+            self._note_stale, self._note_at = True, None
             self.backlog = Backlog(self._reader, 0)
-            self.backlog.read()
+            self.backlog.read(all_of_it=self._over)
 
     def _urgency(self, number: int) -> tuple[int, bool, int]:
         """Order trials: those that make trouble last, and once the sweep is over those to be killed first."""
@@ -174,14 +222,16 @@ class Delivery:
         params = mirror.searched(self.backlog.history, self.backlog.specs.values())
         value = leaderboard.saved_view(self.backlog.history, parent, params)
         if value != self._view:
-            mlflow.set_view(self._experiment_id, key, value)
+            self._insist(mlflow, SWEEP, "the leaderboard", lambda: mlflow.set_view(self._experiment_id, key, value))
             self._view = value
 
     def _set_status(self, mlflow: Runs, number: int, status: Status) -> None:
-        known = self._book.statuses.get(number)
-        if known is None or known.name != status.name or status.ended_ms not in (None, known.ended_ms):
-            mlflow.set_status(self._book.ids[number], status)
-            self._book.statuses[number] = status
+        if not self._shows(number, status):
+            run = self._book.ids[number]
+            if self._insist(mlflow, number, str(status), lambda: mlflow.set_status(run, status)):
+                self._book.statuses[number] = status
+            else:
+                self._stuck.add(number)
 
     def _write(self, mlflow: Runs, number: int, items: Sequence[Item], tags: Mapping[str, str]) -> None:
         """Write items, and those tags that differ from the last ones."""
@@ -189,44 +239,62 @@ class Delivery:
         changed = [Tag(name, value) for name, value in tags.items() if sent.get(name) != value]
         self._write_items(mlflow, number, [*items, *changed])
         self._tags[number] = {**sent, **tags}
-        self._failures.pop(number, None)
 
     def _write_items(self, mlflow: Runs, number: int, items: Sequence[Item]) -> None:
         """Write what MLflow takes; what it refuses is found by halving, and left out."""
         if not items:
             return
+        run = self._book.ids[number]
+        if len(items) == 1:
+            self._insist(mlflow, number, str(items[0]), lambda: mlflow.write(run, items))
+            return
+        if self._fault(mlflow, number, lambda: mlflow.write(run, items)):
+            half = len(items) // 2
+            self._write_items(mlflow, number, items[:half])
+            self._write_items(mlflow, number, items[half:])
+
+    def _insist(self, mlflow: Runs, number: int, what: str, call: Callable[[], None]) -> bool:
+        """Call until it is done or it is certain that it never will be, which is counted; return whether it is done."""
+        fault: Exception | None = None
+        for _ in range(STUBBORN):
+            fault = self._fault(mlflow, number, call)
+            if fault is None:
+                return True
+            if isinstance(fault, Refused):
+                break
+        self._refuse(number, f"{what}: {fault}")
+        return False
+
+    def _fault(self, mlflow: Runs, number: int, call: Callable[[], None]) -> Exception | None:
+        """Call; return None where it was done, else what may be wrong with what was sent.
+
+        Raises:
+            Unreachable: the fault is MLflow's, which does not take what it took before either.
+            _OnlyHere: it may yet be MLflow's.
+        """
         try:
-            mlflow.write(self._book.ids[number], items)
-        except RunGone:
+            call()
+        except (RunGone, Vanished, Busy):
             raise
         except Refused as error:
-            fault: Exception = error
+            return error
         except Unreachable as error:
-            if not self._is_alone(mlflow, number):
-                raise
-            fault = error
-        else:
-            return
-        if len(items) == 1:
-            self._refuse(number, f"{items[0]}: {fault}")
-            return
-        half = len(items) // 2
-        self._write_items(mlflow, number, items[:half])
-        self._write_items(mlflow, number, items[half:])
+            self._probe(mlflow)
+            self._suspect[number] = self._suspect.get(number, 0) + 1
+            if self._suspect[number] < STUBBORN:
+                raise _OnlyHere(str(error)) from None
+            return error
+        return None
 
-    def _is_alone(self, mlflow: Runs, number: int) -> bool:
-        """Say whether a run has failed many times while MLflow takes what is written to the sweep's."""
-        self._failures[number] = self._failures.get(number, 0) + 1
-        if self._failures[number] < STUBBORN:
-            return False
+    def _probe(self, mlflow: Runs) -> None:
+        """Write to the sweep's run what it has already."""
         harmless = [Tag(*pair) for pair in mirror.sweep_identity(self.backlog.history).items()]
         try:
             mlflow.write(self._book.ids[SWEEP], harmless)
-        except Unreachable:
-            return False
+        except Vanished:
+            raise
         except Refused:
             pass
-        return True
 
     def _guarded(self, number: int, call: Callable[[], None]) -> None:
         """Call, but for a run that was deleted; a refusal is counted and holds nothing up."""
@@ -237,9 +305,17 @@ class Delivery:
         except RunGone as error:
             log.warning("a run was deleted in MLflow and is left alone: %s", error)
             self._book.gone.add(number)
+        except Vanished:
+            raise
         except Refused as error:
             self._refuse(number, str(error))
+        except Unreachable:
+            self._failures[number] = self._failures.get(number, 0) + 1
+            self._book.doubtful = True
+            raise
+        self._failures.pop(number, None)
+        self._suspect.pop(number, None)
 
     def _refuse(self, number: int, what: str) -> None:
-        log.warning("MLflow refuses for run %s: %s", self._book.ids.get(number), redact(what))
+        log.warning("MLflow refuses for run %s: %s", self._book.ids.get(number), one_line(redact(what)))
         self._db.refuse()

@@ -85,7 +85,7 @@ class Tracker:
         self._started = self._waiting_since = time.monotonic()
         self._next_at = 0.0
         self._backoff_s = BACKOFF_S[0]
-        self._trouble = ""
+        self._trouble: str | None = None
         self._stale_end = False
 
     def stop(self) -> None:
@@ -150,7 +150,7 @@ class Tracker:
             delivery = Delivery(reader, db, lambda: self._connect(uri), destination.experiment)
             delivery.backlog.read()
             self._stale_end = delivery.backlog.history.ended is not None
-            while (code := self._round(delivery, destination)) is None:
+            while (code := self._round(delivery, db, destination)) is None:
                 self._stop.wait(POLL_S)
             return code
 
@@ -165,18 +165,20 @@ class Tracker:
         track, options = spec["track"], self._options
         return Destination(uri=options.uri or track["uri"], experiment=options.experiment or track["experiment"])
 
-    def _round(self, delivery: Delivery, destination: Destination) -> int | None:
+    def _round(self, delivery: Delivery, db: TrackerDb, destination: Destination) -> int | None:
         """Read, deliver what is due, and return the exit code where this was the last time."""
-        delivery.backlog.read()
-        gone, ended = self._driver_gone(), delivery.backlog.history.ended is not None
+        gone = self._driver_gone()
+        delivery.backlog.read(all_of_it=gone and not self._options.once)  # what is still open is to be killed at once
+        caught_up = delivery.backlog.caught_up
+        ended = caught_up and delivery.backlog.history.ended is not None
         self._watch.patient = ended
-        self._stale_end &= ended
-        if delivery.over != (gone or ended):
+        self._stale_end &= ended or not caught_up
+        if delivery.over != (caught_up and (gone or ended)):
             delivery.over = not delivery.over
             self._next_at, self._waiting_since = 0.0, time.monotonic()
         if delivery.pending and time.monotonic() >= self._next_at:
-            self._deliver(delivery, destination, gone)
-        if not delivery.pending and self._is_finished(delivery, destination, gone, ended):
+            self._deliver(delivery, db, destination, gone)
+        if not delivery.pending and caught_up and self._is_finished(delivery, destination, gone, ended):
             return 0
         if self._stop.is_set():
             return 143 if delivery.pending else 0
@@ -198,19 +200,22 @@ class Tracker:
             return not self._stale_end or time.monotonic() - self._started > STALE_END_S
         return self._aim(delivery.backlog.history.spec) != destination
 
-    def _deliver(self, delivery: Delivery, destination: Destination, gone: bool) -> None:
+    def _deliver(self, delivery: Delivery, db: TrackerDb, destination: Destination, gone: bool) -> None:
         try:
             delivery.deliver(lambda: not self._stop.is_set() and self._driver_gone() == gone)
         except Unreachable as error:
             text = one_line(redact(str(error)))
             if text != self._trouble:
                 log.warning("MLflow at %s does not take it now: %s", redact(destination.uri), text)
+                db.trouble(text)
             self._trouble = text
             self._next_at = time.monotonic() + self._backoff_s * random.uniform(0.75, 1.25)
             self._backoff_s = min(self._backoff_s * 2, BACKOFF_S[1])
             return
         if self._trouble:
             log.info("MLflow takes it again")
+        if self._trouble != "":  # at first nothing is known of what an earlier tracker met
+            db.recover()
         self._trouble, self._backoff_s = "", BACKOFF_S[0]
         self._next_at = self._waiting_since = time.monotonic()
         self._next_at += WRITE_S

@@ -1,4 +1,11 @@
-"""What a tracker needs of MLflow: runs to find, create and write, in our words, with two kinds of error."""
+"""What a tracker needs of MLflow: runs to find, create and write, in our words, with two kinds of error.
+
+Unreachable    it may work later
+└── Busy       … and the fault is not in what was sent
+Refused        it will never work
+├── RunGone    … since the run was deleted by hand
+└── Vanished   … since this is not the store that it was
+"""
 
 from __future__ import annotations
 
@@ -20,12 +27,20 @@ class Unreachable(Exception):
     """It may work later: MLflow is down, slow, locked or not set up; whether it did what it was asked is open."""
 
 
+class Busy(Unreachable):
+    """MLflow has too much to do, or its database is locked: whatever is sent fails."""
+
+
 class Refused(Exception):
     """MLflow will never take this."""
 
 
 class RunGone(Refused):
     """The run was deleted."""
+
+
+class Vanished(Refused):
+    """The run, its experiment or the whole database is not there and was not deleted in MLflow either."""
 
 
 @final
@@ -79,6 +94,7 @@ class Found:
     parent: str | None
     started_ms: int
     status: Status
+    deleted: bool = False
     restored: int = 0
 
 
@@ -90,7 +106,7 @@ class Runs(Protocol):
         ...
 
     def find(self, experiment_id: str, sweep_id: str) -> list[Found]:
-        """Return all runs of the sweep that are not deleted."""
+        """Return all runs of the sweep, deleted ones too as long as MLflow has them."""
         ...
 
     def create(self, experiment_id: str, name: str, started_ms: int, tags: Mapping[str, str]) -> str:

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import sqlite3
+import time
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
-from typing import final
+from typing import Any, final
 
 from .journal import Lock, Reader
 from .runs import SWEEP
 from .tracker_db import Destination
+
+_LAST = "SELECT key, experiment_id, view_id, cursor, refused FROM destinations WHERE key = coalesce(?, key) ORDER BY at DESC LIMIT 1"
 
 
 @final
@@ -19,7 +22,7 @@ class DeliveryStatus:
     """`delivered_seq`: all events up to this one are in MLflow, but for the items that it `refused`.
 
     `tracker` is the tracker at work, in its own words, None where there is none. The ids are None before the first
-    delivery.
+    delivery. `trouble` says since when and why MLflow takes nothing, empty where it does.
     """
 
     delivered_seq: int = 0
@@ -29,6 +32,7 @@ class DeliveryStatus:
     experiment_id: str | None = None
     parent_run_id: str | None = None
     view_id: str | None = None
+    trouble: str = ""
 
     @property
     def complete(self) -> bool:
@@ -44,25 +48,13 @@ def delivery_status(folder: Path, destination: Destination | None = None) -> Del
     """
     with Reader(folder) as reader:
         last_seq = reader.last_seq()
-    memo, tracker = folder / "tracker.db", Lock.holder(folder / "tracker.lock")
-    row: tuple[str, str | None, str | None, int, int] | None = None
-    parent: tuple[str] | None = None
-    if memo.exists():
-        try:
-            with closing(sqlite3.connect(f"{memo.resolve().as_uri()}?mode=ro", uri=True, timeout=10.0)) as db:
-                row = db.execute(
-                    "SELECT key, experiment_id, view_id, cursor, refused FROM destinations"
-                    " WHERE key = coalesce(?, key) ORDER BY at DESC LIMIT 1",
-                    (None if destination is None else destination.key,),
-                ).fetchone()
-                if row is not None:
-                    query = "SELECT run_id FROM runs WHERE key = ? AND trial = ?"
-                    parent = db.execute(query, (row[0], SWEEP)).fetchone()
-        except sqlite3.DatabaseError:  # about to be made, or made anew by the next tracker
-            row = None
-    if row is None:
+    tracker = Lock.holder(folder / "tracker.lock")
+    key = None if destination is None else destination.key
+    found = _ask(folder, _LAST, (key,))
+    if found is None:
         return DeliveryStatus(last_seq=last_seq, tracker=tracker)
-    _, experiment_id, view_id, cursor, refused = row
+    key, experiment_id, view_id, cursor, refused = found
+    parent = _ask(folder, "SELECT run_id FROM runs WHERE key = ? AND trial = ?", (key, SWEEP))
     return DeliveryStatus(
         delivered_seq=cursor,
         last_seq=last_seq,
@@ -71,4 +63,31 @@ def delivery_status(folder: Path, destination: Destination | None = None) -> Del
         experiment_id=experiment_id,
         parent_run_id=parent[0] if parent else None,
         view_id=view_id,
+        trouble=trouble(folder, key),
     )
+
+
+def trouble(folder: Path, key: str | None = None) -> str:
+    """Return since when and why MLflow takes nothing of the sweep, in words, or an empty string where it does."""
+    if key is None:
+        found = _ask(folder, _LAST, (None,))
+        key = None if found is None else found[0]
+    found = _ask(folder, "SELECT since, why FROM troubles WHERE key = ?", (key,))
+    if found is None:
+        return ""
+    since, why = found
+    day = "" if time.time() - since < 12 * 3600 else "%F "
+    return f"since {time.strftime(day + '%T', time.localtime(since))}: {why}"
+
+
+def _ask(folder: Path, query: str, values: tuple[object, ...]) -> tuple[Any, ...] | None:
+    """Return the first row that the tracker's memo has, None also where it is about to be made, or made anew."""
+    memo = folder / "tracker.db"
+    if not memo.exists():
+        return None
+    try:
+        with closing(sqlite3.connect(f"{memo.resolve().as_uri()}?mode=ro", uri=True, timeout=10.0)) as db:
+            row: tuple[Any, ...] | None = db.execute(query, values).fetchone()
+            return row
+    except sqlite3.DatabaseError:
+        return None

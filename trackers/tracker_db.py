@@ -2,6 +2,7 @@
 
     destinations(key TEXT PRIMARY KEY, experiment_id TEXT, view_id TEXT, cursor INTEGER, refused INTEGER, at REAL)
     runs(key TEXT, trial INTEGER, run_id TEXT)       trial -1 is the sweep itself
+    troubles(key TEXT PRIMARY KEY, since REAL, why TEXT)     while MLflow does not take it; seconds since 1970
 
 The file is a memo, not a truth: lost or damaged, it is made anew and filled by a search for our tags. Its one writer
 holds a kernel lock, `tracker.lock` beside it.
@@ -12,7 +13,7 @@ from __future__ import annotations
 import os
 import sqlite3
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -24,6 +25,7 @@ _SCHEMA = (
     "CREATE TABLE IF NOT EXISTS destinations (key TEXT PRIMARY KEY, experiment_id TEXT, view_id TEXT,"
     " cursor INTEGER NOT NULL DEFAULT 0, refused INTEGER NOT NULL DEFAULT 0, at REAL)",
     "CREATE TABLE IF NOT EXISTS runs (key TEXT, trial INTEGER, run_id TEXT, PRIMARY KEY (key, trial))",
+    "CREATE TABLE IF NOT EXISTS troubles (key TEXT PRIMARY KEY, since REAL NOT NULL, why TEXT NOT NULL)",
 )
 
 
@@ -107,11 +109,26 @@ class TrackerDb:
         with self._db:
             self._db.execute("INSERT OR REPLACE INTO runs VALUES (?, ?, ?)", (self.key, trial, run_id))
 
-    def forget(self) -> None:
-        """Start over: nothing delivered, no run known."""
+    def forget(self, trials: Iterable[int] | None = None) -> None:
+        """Start over: nothing delivered, and no run known of `trials`, by default of none."""
         with self._db:
-            self._db.execute("DELETE FROM runs WHERE key = ?", (self.key,))
+            if trials is None:
+                self._db.execute("DELETE FROM runs WHERE key = ?", (self.key,))
+            else:
+                keys = [(self.key, trial) for trial in trials]
+                self._db.executemany("DELETE FROM runs WHERE key = ? AND trial = ?", keys)
             self._db.execute("UPDATE destinations SET cursor = 0, refused = 0 WHERE key = ?", (self.key,))
+
+    def trouble(self, why: str) -> None:
+        """Remember that MLflow does not take what is to be delivered: why, and since when it has been so."""
+        query = "INSERT INTO troubles VALUES (?, ?, ?) ON CONFLICT (key) DO UPDATE SET why = excluded.why"
+        with self._db:
+            self._db.execute(query, (self.key, time.time(), why))
+
+    def recover(self) -> None:
+        """Remember that MLflow takes it again."""
+        with self._db:
+            self._db.execute("DELETE FROM troubles WHERE key = ?", (self.key,))
 
     def close(self) -> None:
         """Close the connection."""

@@ -155,3 +155,19 @@ def test_the_last_words_of_a_sweep_without_a_value() -> None:
     console.print(last_words(history(*begun(0), ended(0, OutcomeKind.FAILED, why="no"))))
     assert isinstance(console.file, io.StringIO)
     assert console.file.getvalue().strip() == "small: 1 failed"
+
+
+def test_mlflow_behind_is_one_line_until_it_is_not() -> None:
+    """In a file a line when it begins and one when it ends, however its reason changes; in a terminal the last line."""
+    file = io.StringIO()
+    with view(Console(file=file, width=40), waiting_for="starting") as shown:
+        for trouble in ("", "since 12:00:00: refused", "since 12:00:00: no answer in time", "", ""):
+            shown.show(history(*begun(0)), trouble)
+    assert file.getvalue().splitlines() == [
+        "MLflow is behind since 12:00:00: refused; training goes on, and it gets all of it later",
+        "MLflow takes it again",
+    ]
+    console = Console(file=io.StringIO(), width=160)
+    with console.capture() as capture:
+        console.print(picture(history(*begun(0)), START_AT, f"since 12:00:00: {MARKUP}"))
+    assert capture.get().splitlines()[-1].startswith(f"MLflow is behind since 12:00:00: {MARKUP}; training goes on")

@@ -22,6 +22,7 @@ from kerasweep.trackers.runs import (
     Status,
     Tag,
     Unreachable,
+    Vanished,
 )
 
 _T = TypeVar("_T")
@@ -92,7 +93,9 @@ class FakeRuns:
         return {key: run for key, run in self.runs.items() if not run.deleted}
 
     def _run(self, run_id: str) -> FakeRun:
-        if run_id not in self.live:
+        if run_id not in self.runs:
+            raise Vanished(run_id)
+        if self.runs[run_id].deleted:
             raise RunGone(run_id)
         return self.runs[run_id]
 
@@ -101,7 +104,7 @@ class FakeRuns:
         return self._request(lambda: f"id of {name}")
 
     def find(self, experiment_id: str, sweep_id: str) -> list[Found]:
-        """Return all runs of the sweep, the youngest first as MLflow does."""
+        """Return all runs of the sweep, deleted ones too, the youngest first as MLflow does."""
         return self._request(
             lambda: [
                 Found(
@@ -110,9 +113,10 @@ class FakeRuns:
                     parent=run.tags.get(PARENT),
                     started_ms=run.started_ms,
                     status=run.status,
+                    deleted=run.deleted,
                     restored=int(run.tags.get(RESTORED, 0)),
                 )
-                for key, run in reversed(self.live.items())
+                for key, run in reversed(self.runs.items())
                 if run.tags[SWEEP_ID] == sweep_id
             ]
         )

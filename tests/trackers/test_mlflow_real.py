@@ -117,16 +117,17 @@ def runs_of(uri: str, experiment: str) -> dict[str, Any]:
     return dict(zip(names, runs, strict=True))
 
 
-def assert_all_there(uri: str, experiment: str, folder: Path) -> None:
+def assert_all_there(uri: str, experiment: str, folder: Path, parent: str = "") -> None:
     """Compare MLflow with the journal: every trial, every parameter, every point, each once."""
+    parent = parent or experiment
     runs, mlflow = runs_of(uri, experiment), client(uri)
     with Reader(folder) as reader:
         entries = list(reader.after())
     trials = {entry.trial for entry in entries if entry.trial is not None}
-    assert sorted(runs) == sorted([experiment, *(f"t{number:04d}" for number in trials)])
+    assert sorted(runs) == sorted([parent, *(f"t{number:04d}" for number in trials)])
     for number in trials:
         run = runs[f"t{number:04d}"]
-        assert run.data.tags["mlflow.parentRunId"] == runs[experiment].info.run_id
+        assert run.data.tags["mlflow.parentRunId"] == runs[parent].info.run_id
         expected: dict[str, list[tuple[int, int, str]]] = {}
         for entry in entries:
             if isinstance(entry.event, Reported) and entry.trial == number:

@@ -24,6 +24,7 @@ from kerasweep.trackers.runs import (
     Status,
     Tag,
     Unreachable,
+    Vanished,
 )
 
 from .fakes import FakeRuns
@@ -66,16 +67,16 @@ class RunsContract:
         runs.create(experiment, "s", 1, {SWEEP_ID: "s-1"})
         assert [found.trial for found in runs.find(experiment, "s-1")] == [None]
 
-    def test_a_deleted_run_is_not_found_and_takes_nothing(self, runs: Runs, experiment: str, run: str) -> None:
+    def test_a_deleted_run_is_marked_and_takes_nothing(self, runs: Runs, experiment: str, run: str) -> None:
         """Whoever deleted it meant it."""
         runs.delete(run)
-        assert runs.find(experiment, "s-1") == []
+        assert [(found.run_id, found.deleted) for found in runs.find(experiment, "s-1")] == [(run, True)]
         with pytest.raises(RunGone):
             runs.write(run, [Tag("outcome", "completed")])
 
     def test_a_run_that_never_was(self, runs: Runs) -> None:
-        """It takes nothing either."""
-        with pytest.raises(RunGone):
+        """It takes nothing either, and is told from one that was deleted."""
+        with pytest.raises(Vanished):
             runs.write("0" * 32, [Tag("outcome", "completed")])
 
     def test_writing_twice(self, runs: Runs, run: str) -> None:

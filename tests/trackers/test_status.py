@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import re
+import sqlite3
 import stat
+import time
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -10,7 +14,7 @@ import pytest
 from kerasweep.spaces.errors import BadInput
 from kerasweep.trackers.journal import Lock
 from kerasweep.trackers.runs import SWEEP
-from kerasweep.trackers.status import DeliveryStatus, delivery_status
+from kerasweep.trackers.status import DeliveryStatus, delivery_status, trouble
 from kerasweep.trackers.tracker_db import Destination, TrackerDb
 
 from .sweeps import first_session, journal
@@ -92,3 +96,38 @@ def test_a_broken_memo(folder: Path, content: bytes) -> None:
     assert delivery_status(folder).delivered_seq == 0
     with TrackerDb(folder, HERE) as db:
         assert db.cursor == 0
+
+
+def test_since_when_and_why_mlflow_takes_nothing(folder: Path) -> None:
+    """The first moment and the last reason stand until it takes it again, for each destination by itself."""
+    assert trouble(folder) == ""
+    with TrackerDb(folder, THERE) as there, TrackerDb(folder, HERE) as here:
+        here.trouble("connection refused")
+        first = trouble(folder)
+        assert re.fullmatch(r"since \d\d:\d\d:\d\d: connection refused", first)
+        here.trouble("it answers 503 Service Unavailable")
+        assert trouble(folder) == first.replace("connection refused", "it answers 503 Service Unavailable")
+        assert delivery_status(folder).trouble == trouble(folder)
+        assert delivery_status(folder, THERE).trouble == ""
+        there.recover()
+        assert trouble(folder) != ""
+        here.recover()
+    assert trouble(folder) == ""
+
+
+def test_a_trouble_of_days(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Then the day is told too."""
+    with TrackerDb(folder, HERE) as here:
+        here.trouble("connection refused")
+    later = time.time() + 3 * 86_400
+    monkeypatch.setattr(time, "time", lambda: later)
+    assert re.match(r"since \d{4}-\d\d-\d\d \d\d:", trouble(folder))
+
+
+def test_a_memo_of_an_earlier_version_has_no_troubles(folder: Path) -> None:
+    """What it has is still read."""
+    with TrackerDb(folder, HERE) as here:
+        here.advance(3)
+    with closing(sqlite3.connect(folder / "tracker.db")) as db, db:
+        db.execute("DROP TABLE troubles")
+    assert delivery_status(folder).delivered_seq == 3
