@@ -11,6 +11,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, cast
 
 from ..spaces.trial import Assignment
+from .placement import NODE_LETTERS
 from .slot import Slot, SlotSetup
 from .versions import difference, versions
 
@@ -21,8 +22,6 @@ ASSIGNMENT = "assignment"
 GIVE_UP = ""
 """In the place of an assignment: the slot ends, and what it held is another sweep's."""
 MESSAGES = "messages"
-NODE_LETTERS = 8
-"""So many of a node's name tell it from the others."""
 
 
 class SlotGivenUp(Exception):

@@ -10,7 +10,7 @@ gives a slot up at the end of a trial when a peer waits.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, cast, final
 
@@ -104,7 +104,9 @@ class Members:
         self.tell = tell
         self._asked: dict[str, _Asked] = {}
         self._refused: dict[str, str] = {}
-        self._avoided: set[str] = set()
+        self._avoided: Collection[str] = ()
+        self.avoided: Callable[[Collection[str]], Collection[str]] = lambda _: ()
+        """Says which of the nodes, by name, get no further slot; where no other is left they are used all the same."""
         self._blind: list[str] = []
         self._admitted: set[str] = set()
         self._now = Census()
@@ -139,15 +141,11 @@ class Members:
             return True
         return False
 
-    def avoid(self, node: str) -> None:
-        """Put no further slot on a node; where no other is left it is used all the same."""
-        self._avoided.add(node)
-
     @property
     def nodes(self) -> list[Node]:
         """The nodes that slots may be put on, as they were when last looked at."""
         admitted = [node for node in self._now.nodes if node.id in self._admitted]
-        return [node for node in admitted if node.id not in self._avoided] or admitted
+        return [node for node in admitted if node.name not in self._avoided] or admitted
 
     @property
     def capacity(self) -> int:
@@ -183,6 +181,7 @@ class Members:
                 self._hear(node)
         for name in self._asked.keys() - {node.id for node in self._now.nodes}:
             del self._asked[name]
+        self._avoided = self.avoided([node.name for node in self._now.nodes if node.id in self._admitted])
 
     def _look_again(self) -> None:
         if time.monotonic() - self._looked_at > LOOK_S:

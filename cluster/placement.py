@@ -10,6 +10,8 @@ from typing import final
 _TINY = 1e-6
 """Ray counts in ten-thousandths; sums of fractions are off by less."""
 NODE_LABEL = "ray.io/node-id"
+NODE_LETTERS = 8
+"""So many of a node's id tell it from the others."""
 
 
 @final
@@ -49,8 +51,13 @@ class Node:
     peers: Mapping[str, float] = field(default_factory=dict[str, float])
     labels: Mapping[str, str] = field(default_factory=dict[str, str])
 
+    @property
+    def name(self) -> str:
+        """The name by which slots on it go."""
+        return self.id[:NODE_LETTERS]
+
     def __str__(self) -> str:
-        who = f"{self.host} ({self.id[:8]}): " if self.id else ""
+        who = f"{self.host} ({self.name}): " if self.id else ""
         return f"{who}cpu {self.total.get('CPU', 0):g}, gpu {self.total.get('GPU', 0):g}"
 
     def fits(self, shape: Shape) -> int:

@@ -156,6 +156,7 @@ class Driver:
             if members is not None:
                 ledger.record(*(Noticed(text=text) for text in members.refused.values()))
                 members.tell = ledger.notice
+                members.avoided = lambda names: ledger.state.avoided(names)
             if looks is not None:
                 threading.Thread(target=self._inspect, args=(server,), name="inspection", daemon=True).start()
             if self._spec.storage:

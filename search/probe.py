@@ -58,7 +58,7 @@ def ray() -> Answer:
     with tempfile.TemporaryDirectory(prefix="ks-") as folder:
         session = RaySession(Path(folder) / "ray", slots=1)
         try:
-            capacity = session.wait()
+            whole = session.wait()
             import ray
 
             library = cast(Any, ray)
@@ -72,7 +72,7 @@ def ray() -> Answer:
     seconds = time.monotonic() - began
     if not isinstance(answer, int):
         return {"state": "bad", "said": "a Ray worker answers nonsense", "mend": "pip install --force-reinstall ray"}
-    said = f"Ray {library.__version__} starts, works and ends, {capacity.cpu:g} cpus, {capacity.gpu:g} gpus; {seconds:.1f} s"
+    said = f"Ray {library.__version__} starts, works and ends, {whole.total.get('CPU', 0):g} cpus, {whole.total.get('GPU', 0):g} gpus; {seconds:.1f} s"
     return {"state": "ok", "said": said, "mend": ""}
 
 
