@@ -131,7 +131,7 @@ def bad(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureF
         ({"space": "{a: {fixed: 1, when: {b: 1}}, b: {fixed: 1, when: {a: 1}}}"}, ["cyclic condition: a → b → a"]),
         ({"space": "{units: {min: 1, max: 3}}", "where": "[units > 3]"}, ["none of 3 configurations keeps to"]),
         ({"space": "{units: {min: 1, max: 3}}", "where": "[untis > 2]"}, ["'untis'", "did you mean 'units'"]),
-        ({"budget": "{trials: 0}"}, ["0", "1 or more"]),
+        ({"budget": "{trials: 0}"}, ["0", "from 1 to 1000000"]),
         ({"budget": "{hours: 0}"}, ["0", "above 0"]),
         ({"budget": ""}, ["no end", "budget: {trials: 50}"]),
         ({"model": "modle.py:build"}, ["modle.py", "did you mean 'model.py"]),
