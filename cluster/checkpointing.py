@@ -131,12 +131,13 @@ class Checkpoints:
         self._writing: threading.Thread | None = None
         self._complained = False
         self._fresh = True
+        self._anew = False
 
     # Reading ----------------------------------------------------------------------------------------------------------
 
     def resume(self) -> Resumed | None:
         """Return what earlier attempts left to go on from, if anything; what is damaged is passed over, and told."""
-        if not self._assignment.resume_from:
+        if not self._assignment.resume_from or self._anew:
             return None
         try:
             found = self._opened().newest()
@@ -156,7 +157,7 @@ class Checkpoints:
         """Forget what was resumed from: it does not fit."""
         self._trial.notice(f"it begins anew: its checkpoint cannot be used: {why}")
         self.resumed, self._fresh = None, True
-        self.active = False
+        self._anew, self.active = True, False
 
     # Writing ----------------------------------------------------------------------------------------------------------
 
