@@ -35,7 +35,7 @@ class Slow(keras.callbacks.Callback):
     def on_epoch_begin(self, epoch, logs=None):
         with SEEN.open("a") as file:
             file.write(f"{os.getpid()} {epoch + 1}\\n")
-        time.sleep(0.15)
+        time.sleep(0.4)
 
 
 def build(hp):
@@ -173,8 +173,9 @@ def test_a_sweep_that_is_interrupted_and_one_whose_driver_is_killed(rig: Make, u
     code, text = sweep.finish()
     assert code == 130, text
     assert saved(sweep), text
+    before = len(sweep.history().trials[0].metrics)
     sweep.start("resume", "rig")
-    sweep.wait(reported(12))
+    sweep.wait(reported(before + 2))
     sweep.kill("driver")
     sweep.finish()
     _, text = sweep.run("resume", "rig")
