@@ -67,14 +67,14 @@ def check() -> None:
 def test() -> None:
     """Run the checks and every test; further arguments go to pytest (`-m 'not real'` is the fast layer).
 
-    The fast tests take two processes. The real ones come alone after them: they start processes of their own.
+    The fast tests take three processes. The real ones come alone after them: they start processes of their own.
     """
-    pytest, two = (PYTHON, "-m", "pytest"), ("-n", "2", "--dist", "loadgroup")
+    pytest, three = (PYTHON, "-m", "pytest"), ("-n", "3", "--dist", "loadgroup")
     if sys.argv[2:]:
-        run(*pytest, *two, *sys.argv[2:])
+        run(*pytest, *three, *sys.argv[2:])
         return
     check()
-    run(*pytest, *two, "-m", "not real")
+    run(*pytest, *three, "-m", "not real")
     run(*pytest, "-m", "real")
 
 

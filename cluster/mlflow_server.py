@@ -35,6 +35,7 @@ _ENVIRONMENT = {
     "MLFLOW_SQLALCHEMYSTORE_POOL_SIZE": "40",
     "MLFLOW_SQLALCHEMYSTORE_MAX_OVERFLOW": "100",
 }
+_NOT_THE_SERVERS = ("MLFLOW_TRACKING_URI", "MLFLOW_RUN_ID", "MLFLOW_SQLALCHEMYSTORE_POOLCLASS")
 _DETACHED = 'umask 077; "$@" >"$LOG" 2>&1 </dev/null & echo $!'
 """Run by a shell that ends at once, so that the server is nobody's child."""
 
@@ -119,7 +120,7 @@ def _start(uri: str, state_dir: Path) -> _Server:
 
 def _environment(uri: str) -> dict[str, str]:
     """Return the environment: the store goes here, where other users cannot read it, and not into the arguments."""
-    mine = {name: value for name, value in os.environ.items() if name not in ("MLFLOW_TRACKING_URI", "MLFLOW_RUN_ID")}
+    mine = {name: value for name, value in os.environ.items() if name not in _NOT_THE_SERVERS}
     return mine | _ENVIRONMENT | {"MLFLOW_BACKEND_STORE_URI": uri}
 
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import math
 import os
 import time
-from collections.abc import Mapping
+from collections.abc import Generator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 from ..spaces.errors import BadInput, did_you_mean
@@ -60,12 +61,28 @@ def rehearse(code: UserCode, settings: Settings, params: Mapping[str, Scalar]) -
 
     A training loop is run up to its first report instead.
     """
+    with _one_batch():
+        return _rehearsed(code, settings, params)
+
+
+@contextmanager
+def _one_batch() -> Generator[None]:
+    """Have every fit end after one batch."""
     import keras
 
+    config: Any = keras.config
+    config.set_max_epochs(1)
+    config.set_max_steps_per_epoch(1)
+    try:
+        yield
+    finally:
+        config.set_max_epochs(None)
+        config.set_max_steps_per_epoch(None)
+
+
+def _rehearsed(code: UserCode, settings: Settings, params: Mapping[str, Scalar]) -> Message:
     trace = trace_of(settings, params)
     code.start_session(0)
-    keras.config.set_max_epochs(1)
-    keras.config.set_max_steps_per_epoch(1)
     seen, sites = _Seen(), CallSites(settings.root or os.getcwd())
     hp = hyperparameters_class()(trace)
     began = time.monotonic()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
@@ -34,16 +34,6 @@ DATA = (X[:40], Y[:40]), (X[40:], Y[40:])
 SETTINGS = Settings(metric="val_accuracy", maximize=True, at_last=False, fit={"epochs": 2, "batch_size": 20})
 
 Message = dict[str, Any]
-
-
-@pytest.fixture(autouse=True)
-def _unlimited() -> Iterator[None]:
-    """Take back what a rehearsal limits for the rest of its process."""
-    import keras
-
-    yield
-    cast(Any, keras.config).set_max_epochs(None)
-    cast(Any, keras.config).set_max_steps_per_epoch(None)
 
 
 def network(units: int = 4, *, built: bool = True) -> keras.Model:
