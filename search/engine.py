@@ -12,7 +12,6 @@ import logging
 import math
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from contextlib import suppress
 from pathlib import Path
 from typing import Any, Protocol, final
 
@@ -351,8 +350,10 @@ class Engine:
     def _remove_leftovers(self) -> None:
         """Remove what trials that have ended leave, but for the weights of the best."""
         state = self._ledger.state
-        with suppress(OSError):
+        try:
             remove_leftovers(self._checkpoints, live=state.live, best={one.number for one in state.best})
+        except Exception:  # a storage raises what its library has; the next end, or `gc`, removes it
+            logger.exception("what ended trials left was not removed")
 
     # Tune -----------------------------------------------------------------------------------------------------------------
 

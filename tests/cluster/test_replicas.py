@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import subprocess
 import sys
@@ -25,7 +24,7 @@ def test_one_device_is_nothing_to_copy_to() -> None:
     "backend",
     [
         "tensorflow",
-        pytest.param("jax", marks=pytest.mark.skipif(importlib.util.find_spec("jax") is None, reason="needs JAX")),
+        "jax",
     ],
 )
 def test_a_trial_with_two_devices_trains_as_with_one(backend: str) -> None:
