@@ -12,6 +12,7 @@ from ..cluster.addresses import LOCAL
 from ..spaces.bad_form import BadForm
 from ..spaces.errors import BadInput, did_you_mean, one_line
 from ..spaces.known import Declared
+from .budget_form import check_budget
 from .spec import SweepSpec
 from .sweepform import (
     BudgetForm,
@@ -53,6 +54,11 @@ def _truth(text: str) -> bool:
 AMENDABLE: Mapping[str, Callable[[str], Any]] = {
     "budget.trials": _whole,
     "budget.hours": _number,
+    "budget.slot_hours": _number,
+    "budget.gpu_hours": _number,
+    "budget.epochs": _whole,
+    "budget.no_improvement": _whole,
+    "budget.goal": _number,
     "parallel": _whole,
     "cluster.address": _address,
     "cluster.insecure": _truth,
@@ -120,8 +126,8 @@ def _plain(value: object) -> str:
     return repr(asdict(value)) if is_dataclass(value) and not isinstance(value, type) else repr(value)
 
 
-def amended(spec: SweepSpec, settings: Iterable[str]) -> SweepSpec:
-    """Return the specification with `key=value` settings applied.
+def amended(spec: SweepSpec, settings: Iterable[str], word: str = "--set") -> SweepSpec:
+    """Return the specification with `key=value` settings applied; `word` is what messages call that by.
 
     Raises:
         BadInput: the key may not change once trials have run, or the value does not fit it.
@@ -130,33 +136,36 @@ def amended(spec: SweepSpec, settings: Iterable[str]) -> SweepSpec:
         key, _, text = setting.partition("=")
         if key not in AMENDABLE:
             raise BadInput(
-                f"--set {key}: a resumed sweep keeps it, or its trials could not be compared{did_you_mean(key, AMENDABLE)}; "
+                f"{word} {key}: a resumed sweep keeps it, or its trials could not be compared{did_you_mean(key, AMENDABLE)}; "
                 f"these may change: {', '.join(AMENDABLE)}"
             )
         try:
             value = AMENDABLE[key](text.strip())
         except ValueError:
             expected = "true or false" if AMENDABLE[key] is _truth else "a number"
-            raise BadInput(f"--set {key}: {text!r} is not {expected}") from None
+            raise BadInput(f"{word} {key}: {text.strip()!r} is not {expected}") from None
         if (
             isinstance(value, int | float)
             and not isinstance(value, bool)
+            and key != "budget.goal"
             and (value < 0 or (value == 0 and not key.startswith("retry.")))
         ):
-            raise BadInput(f"--set {key}: must be above 0, got {text}")
-        _check_bounds(key, value)
+            raise BadInput(f"{word} {key}: must be above 0, got {text}")
+        _check_bounds(key, value, word)
         spec = _with(spec, key, value)
-    if spec.budget.trials is None and spec.budget.hours is None:
-        raise BadInput("--set budget: a sweep needs trials or hours to end")
+    try:
+        check_budget(spec.budget, spec.objective, spec.resources.gpu)
+    except BadForm as fault:
+        raise BadInput(f"{word} budget: {fault}") from None
     return spec
 
 
-def _check_bounds(key: str, value: Any) -> None:
+def _check_bounds(key: str, value: Any, word: str) -> None:
     section, _, name = key.rpartition(".")
     try:
         read_form(SECTIONS[section], {name: value}, (section,) if section else ())
     except BadForm as fault:
-        raise BadInput(f"--set {key}: {fault}") from None
+        raise BadInput(f"{word} {key}: {fault}") from None
 
 
 def _with(spec: SweepSpec, key: str, value: Any) -> SweepSpec:

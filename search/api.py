@@ -11,6 +11,7 @@ import sys
 import tempfile
 from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
@@ -28,6 +29,7 @@ from ..spaces.trial import Json
 from ..spaces.yaml_form import BadForm, shown
 from . import sweeps
 from .amend import check_kept
+from .budget_form import budget_of
 from .commands import check_machine, check_tracker, placed
 from .driver import Driver
 from .job import Job
@@ -38,6 +40,8 @@ from .place import absolute_place
 from .results import Result
 from .sampler import SAMPLERS
 from .spec import Budget, Checkpointing, Cluster, Keep, Limits, Resources, Retry, Search, SweepSpec, Track, max_epochs
+from .start import Start
+from .start_form import start_of
 from .stop_form import stop_forms
 from .sweepfile import check_loop, check_smaller_batch, fit_arguments, keras_settings, searched_space
 from .sweepform import (
@@ -68,6 +72,8 @@ def sweep(
     objective: str | keras_tuner.Objective | None = None,
     trials: int | None = None,
     hours: float | None = None,
+    budget: Mapping[str, float] | None = None,
+    start: Mapping[str, Any] | None = None,
     name: str | None = None,
     resume: bool = False,
     fit: Mapping[str, Any] | None = None,
@@ -109,7 +115,11 @@ def sweep(
         objective: `max val_accuracy`; a name alone where Keras's own tells the direction; or a
             `keras_tuner.Objective`. Without one, the number that the `fit` of a `HyperModel` returns is minimised.
         trials: Budget of trials.
-        hours: Budget of hours; the first of the two that is reached ends the sweep.
+        hours: Budget of hours; the first limit that is reached ends the sweep.
+        budget: Further limits: `{"slot_hours": …, "gpu_hours": …, "epochs": …, "no_improvement": …, "goal": …}`;
+            `trials` and `hours` may stand here, too.
+        start: `{"try": [{"units": 64}, …], "from": "earlier"}`: points to try first, the rest of their parameters
+            sampled; and sweeps, by name or folder, whose best trials are tried again and whose others are learned from.
         name: The sweep's name; its folder is `sweeps/<name>`.
         resume: Go on with the sweep of that name where there is one.
         fit: Arguments of `fit`; any value may be a search spec as in the sweep file. `{"folds": 5}` cross-validates.
@@ -151,7 +161,7 @@ def sweep(
     if is_tuner(train):
         asked = asked_of(train)
         objective = asked.objective if objective is None else objective
-        trials = asked.trials if trials is None and hours is None else trials
+        trials = asked.trials if trials is None and hours is None and not budget else trials
         hyperparameters = asked.hyperparameters if hyperparameters is None else hyperparameters
         undeclared = undeclared or asked.undeclared
         retry = {"error": asked.retries} if retry is None else retry
@@ -162,14 +172,17 @@ def sweep(
     settings = _keras(keras or {}, fit or {}, loop=train is not None)
     home = sweeps.home_folder(None if directory is None else Path(directory))
     plain, declared = _fit(fit or {})
+    wanted = Objective.of(objective)
+    given = Resources(**_section(ResourcesForm, "resources", resources).model_dump())
+    limits_of = _budget({**(budget or {}), **_given(trials=trials, hours=hours)}, wanted, given.gpu)
     chosen = _checked_name(name or f"sweep-{len(sweeps.names(home)) + 1}")
     spec = SweepSpec(
         name=chosen,
         folder=str(Path.cwd()),
         model="",
         data=None,
-        objective=Objective.of(objective),
-        budget=_budget(trials, hours),
+        objective=wanted,
+        budget=limits_of,
         keras=settings,
         fit=plain,
         declared=(
@@ -181,11 +194,11 @@ def sweep(
         where=_where(space, where),
         search=Search(
             sampler=_one_of("sampler", sampler, SAMPLERS),
-            stop=_stop(stop, plain, trials),
+            stop=_stop(stop, plain, limits_of.trials),
             seed=random.randrange(2**31) if seed is None else seed,
         ),
         parallel=_section(ParallelForm, "parallel", {"parallel": parallel}).parallel,
-        resources=Resources(**_section(ResourcesForm, "resources", resources).model_dump()),
+        resources=given,
         cluster=Cluster(address=None if address == LOCAL else address, insecure=insecure_cluster),
         retry=_retry(retry, fit or {}),
         limits=Limits(**_section(LimitsForm, "limits", limits).model_dump()),
@@ -195,6 +208,8 @@ def sweep(
         storage=absolute_place(str(storage or "")),
     )
     check_where(spec.constraints, Known.of(spec.declared), ("where",))
+    again = resume and (home / "sweeps" / chosen).exists()
+    spec = replace(spec, start=_start(start, spec, home, reading=not again))
     spec = placed(spec, home)
     check_machine(spec)
     if (away := check_tracker(spec.track.uri, home)) and progress:
@@ -220,7 +235,7 @@ def _run(spec: SweepSpec, home: Path, program: Any, *, resume: bool, progress: b
     )
     try:
         with _private_files(), watching(Path(folder), Terminal(stderr=True), shown=progress):
-            Driver(job).run()
+            code = Driver(job).run()
     finally:
         shutil.rmtree(job.scratch, ignore_errors=True)
         if staging:
@@ -228,13 +243,14 @@ def _run(spec: SweepSpec, home: Path, program: Any, *, resume: bool, progress: b
     behind = wait_for_delivery(Path(folder), 60.0)
     if behind and progress:
         Terminal(stderr=True).print(behind, soft_wrap=True)
-    return Result(Path(folder), program)
+    result = Result(Path(folder), program)
+    if code == BadInput.exit_code and result.summary.history.ended is not None:
+        raise BadInput(result.summary.history.ended.why)
+    return result
 
 
 def _as_before(spec: SweepSpec, folder: Path) -> SweepSpec:
     """Return the specification with what must stay as the sweep began: its seed."""
-    from dataclasses import replace
-
     before = SweepSpec.from_json(sweeps.read(folder).spec)
     check_kept(before, spec)
     return replace(spec, search=replace(spec.search, seed=before.search.seed))
@@ -249,13 +265,36 @@ def _private_files() -> Generator[None]:
         os.umask(before)
 
 
-def _budget(trials: int | None, hours: float | None) -> Budget:
-    if trials is None and hours is None:
-        raise BadInput("a sweep needs trials=… or hours=… to end")
-    for word, value in (("trials", trials), ("hours", hours)):
-        if value is not None and not 0 < value < math.inf:
+def _start(given: Mapping[str, Any] | None, spec: SweepSpec, home: Path, *, reading: bool) -> Start:
+    try:
+        return start_of(
+            given,
+            objective=spec.objective,
+            space=Known.of(spec.declared),
+            constraints=spec.constraints,
+            undeclared=spec.undeclared,
+            home=home,
+            folder=Path.cwd(),
+            reading=reading,
+        )
+    except BadForm as fault:
+        raise BadInput(str(fault)) from None
+
+
+def _given(**limits: float | None) -> dict[str, float]:
+    return {name: value for name, value in limits.items() if value is not None}
+
+
+def _budget(limits: Mapping[str, float], objective: Objective, gpus: float) -> Budget:
+    if not limits:
+        raise BadInput("a sweep needs trials=… or hours=… to end, or another limit in budget={…}")
+    for word, value in limits.items():
+        if word in ("trials", "hours") and not 0 < value < math.inf:
             raise BadInput(f"{word} must be above 0, got {value}")
-    return Budget(**_section(BudgetForm, "budget", {"trials": trials, "hours": hours}).model_dump())
+    try:
+        return budget_of(_section(BudgetForm, "budget", limits), objective, gpus)
+    except BadForm as fault:
+        raise BadInput(str(fault)) from None
 
 
 def _section(form: type[AnyForm], word: str, given: Mapping[str, Any] | None) -> AnyForm:

@@ -178,6 +178,32 @@ def stop(sweep: Sweep, home: Home = None) -> None:
     raise typer.Exit(stop_command(sweep, home))
 
 
+@app.command("set", rich_help_panel="Steer")
+def set_values(
+    sweep: Sweep,
+    settings: Annotated[list[str], typer.Argument(metavar="KEY=VALUE…", help="Such as budget.trials=100.")],
+    home: Home = None,
+) -> None:
+    """Change the budget or other settings of a sweep, while it runs or after."""
+    from .steer import set_command
+
+    raise typer.Exit(set_command(sweep, settings, home))
+
+
+@app.command(rich_help_panel="Steer")
+def retry(
+    sweep: Sweep,
+    trials: Annotated[
+        list[int] | None, typer.Argument(metavar="[TRIAL…]", help="Numbers; all that failed or were lost if none.")
+    ] = None,
+    home: Home = None,
+) -> None:
+    """Run trials again that failed or were lost."""
+    from .steer import retry_command
+
+    raise typer.Exit(retry_command(sweep, trials or [], home))
+
+
 @app.command(rich_help_panel="Steer")
 def gc(sweep: Sweep, as_json: AsJson = False, home: Home = None) -> None:
     """Remove what a sweep's trials left on the disk and nobody needs: checkpoints, weights beyond `keep`, drafts."""

@@ -21,6 +21,7 @@ from ..trackers.events import (
     Event,
     Reported,
     RoundEnded,
+    SweepAmended,
     SweepClosing,
     SweepEnded,
     SweepResumed,
@@ -28,9 +29,11 @@ from ..trackers.events import (
     Timed,
     TrialAsked,
     TrialEnded,
+    TrialRetried,
 )
+from .budget import booked, enough, limits_used
 from .objective import At, Objective
-from .state import Live, Ranked, Rules, State
+from .state import Live, Ranked, Retryable, Rules, State
 from .stop import Standing
 
 ALIKE = 3
@@ -126,6 +129,7 @@ def step(state: State, event: Event | SlotFree | Tick, at: float = 0.0) -> Step:
             return _on_resume(state, at), ()
         case _:
             state = replace(state, last_at=max(at, state.last_at))
+            state = replace(state, account=booked(state, event))
     match event:
         case TrialAsked(trial=number):
             live = Live(number=number, seed=event.seed, params=event.params)
@@ -137,15 +141,20 @@ def step(state: State, event: Event | SlotFree | Tick, at: float = 0.0) -> Step:
             state = _changed(state, number, placed=False, **changes)
             return replace(state, queue=(number, *state.queue)), ()
         case Reported(trial=number, report=report):
-            return _on_report(state, number, report, awaits_result=event.awaits_result)
+            return _within_budget(_on_report(state, number, report, awaits_result=event.awaits_result))
         case AttemptEnded():
             return _on_attempt_end(state, event)
         case TrialEnded():
-            return _on_trial_end(state, event)
+            return _within_budget(_on_trial_end(state, event))
+        case TrialRetried(trial=number):
+            return _on_retry(state, number), ()
         case Timed(slot=slot):
             return _on_losses(state, slot, lost=False), ()
         case SweepClosing():
             return replace(state, closing=event), ()
+        case SweepAmended(settings=settings):
+            opened = None if state.closing is not None and not state.closing.cancel else state.closing
+            return replace(state, rules=state.rules.amended(settings), closing=opened), ()
         case SweepEnded():
             return replace(state, finished=True), ()
         case _:
@@ -163,6 +172,9 @@ def replay(rules: Rules, entries: Iterable[Entry]) -> State:
 def completed(state: State, number: int, logged: Iterable[str] = (), value: float | None = None) -> Outcome:
     """Return the outcome of a trial whose training ran to its end; `value`: as a `fit` of its own gave it."""
     live, objective = state.live[number], state.rules.objective
+    if live.best is None and live.epoch and objective.metric in logged:  # it was retried: else it had ended there
+        why = f"{objective.metric} was never finite when its epochs were first reported, and those reports stand"
+        return Outcome(kind=OutcomeKind.FAILED, reason=f"NonFiniteObjective: {why}")
     if live.best is None:
         return Outcome(kind=OutcomeKind.FAILED, reason=_not_logged(objective, logged))
     if value is not None:
@@ -183,6 +195,24 @@ def stopped(live: Live, objective: Objective, why: str) -> Outcome:
     return Outcome(kind=OutcomeKind.STOPPED, value=value, epoch=epoch, reason=why)
 
 
+def failed_again(state: State, number: int, report: Report) -> Outcome | None:
+    """Return the outcome of a retried trial that comes to the epoch at which it failed, and fails there again.
+
+    The first report of that epoch stands, so this one is none; but it must not be passed over either.
+    """
+    live, objective = state.live.get(number), state.rules.objective
+    value = report.metrics.get(objective.metric)
+    if live is None or value is None or report.epoch != live.epoch or live.epoch == live.last_epoch:
+        return None
+    return None if math.isfinite(value) else _not_finite(objective, report)
+
+
+def _not_finite(objective: Objective, report: Report) -> Outcome:
+    value = report.metrics[objective.metric]
+    why = f"NonFiniteObjective: {objective.metric} was {value} at epoch {report.epoch}"
+    return Outcome(kind=OutcomeKind.FAILED, reason=why)
+
+
 # Its parts ----------------------------------------------------------------------------------------------------------------
 
 
@@ -198,15 +228,14 @@ def _next_for_slot(state: State) -> Command:
         return Ask(state.asked)
     if state.live:
         return Wait()
-    return Finish("budget", _exit_code(state))
+    spent = next(one for one in limits_used(state, state.last_at) if one.name == "trials")
+    return Finish(spent.why, _exit_code(state))
 
 
 def _while_closing(state: State, closing: SweepClosing) -> Command:
     if state.queue and not closing.cancel:
         live = state.live[state.queue[0]]
-        if live.best is not None:
-            return End(live.number, stopped(live, state.rules.objective, closing.why))
-        return End(live.number, Outcome(kind=OutcomeKind.INTERRUPTED, reason=closing.why))
+        return End(live.number, _cut(live, state.rules.objective, closing.why))
     if state.placed:
         return Wait()
     return Finish(closing.why, closing.exit_code or _exit_code(state))
@@ -217,10 +246,29 @@ def _exit_code(state: State) -> int:
 
 
 def _due(state: State, now: float) -> tuple[Command, ...]:
-    hours = state.rules.hours
-    if state.closing is None and hours is not None and state.seconds(now) >= hours * 3600:
-        return (Close(SweepClosing(why=f"the budget of {hours:g} hours is spent")),)
-    return ()
+    cancelled = state.closing is not None and state.closing.cancel
+    reason = None if cancelled or state.finished else enough(state, now)
+    if reason is None:
+        return ()
+    ends = (End(one, _cut(state.live[one], state.rules.objective, reason.why)) for one in reason.done)
+    return (*((Close(SweepClosing(why=reason.why)),) if state.closing is None else ()), *ends)
+
+
+def _within_budget(result: Step) -> Step:
+    """Add what the budget asks for after an event that may have used up the last of it."""
+    state, commands = result
+    if any(isinstance(one, Close) for one in commands):
+        return result
+    ended = {one.number for one in commands if isinstance(one, End)}
+    due = [one for one in _due(state, state.last_at) if not (isinstance(one, End) and one.number in ended)]
+    return state, (*due, *commands)
+
+
+def _cut(live: Live, objective: Objective, why: str) -> Outcome:
+    """Return the outcome of a trial that goes no further: stopped where it has a value, else interrupted."""
+    if live.best is not None:
+        return stopped(live, objective, why)
+    return Outcome(kind=OutcomeKind.INTERRUPTED, reason=why)
 
 
 def _changed(state: State, number: int, **changes: object) -> State:
@@ -239,6 +287,7 @@ def _on_resume(state: State, at: float) -> State:
         first_failures=(),
         infeasible_in_a_row=0,
         spent_s=state.seconds(state.last_at),
+        account=state.account.resumed(state.last_at, at),
         session_at=at,
         last_at=at,
     )
@@ -260,9 +309,7 @@ def _on_report(state: State, number: int, report: Report, *, awaits_result: bool
     state = replace(state, objective_seen=True)
     live = state.live[number]
     if not math.isfinite(value):
-        state = _changed(state, number, epoch=report.epoch)
-        why = f"NonFiniteObjective: {objective.metric} was {value} at epoch {report.epoch}"
-        return state, (End(number, Outcome(kind=OutcomeKind.FAILED, reason=why)),)
+        return _changed(state, number, epoch=report.epoch), (End(number, _not_finite(objective, report)),)
     better = objective.better(value, live.best)
     best, best_epoch = (value, report.epoch) if better else (live.best, live.best_epoch)
     loss = report.metrics.get("loss")
@@ -354,21 +401,40 @@ def _on_losses(state: State, slot: str, *, lost: bool) -> State:
 
 
 def _on_trial_end(state: State, event: TrialEnded) -> Step:
-    outcome = event.outcome
+    outcome, live = event.outcome, state.live[event.trial]
     state = replace(
         state,
-        live={number: live for number, live in state.live.items() if number != event.trial},
+        live={number: one for number, one in state.live.items() if number != event.trial},
         queue=tuple(number for number in state.queue if number != event.trial),
         counted=state.counted + outcome.counts,
         ended={**state.ended, outcome.kind: state.ended.get(outcome.kind, 0) + 1},
         best=_ranked(state, event),
     )
     infeasible = outcome.kind is OutcomeKind.INFEASIBLE
+    if outcome.retryable:
+        again = Retryable(live=live, outcome=outcome)
+        state = replace(state, retryable={**state.retryable, event.trial: again})
     state = replace(state, infeasible_in_a_row=state.infeasible_in_a_row + 1 if infeasible else 0)
     if outcome.kind is OutcomeKind.FAILED and not state.best:
         state = replace(state, first_failures=(*state.first_failures, outcome.reason)[: ALIKE + 1])
     why = "" if state.closing else _hopeless(state)
     return state, (Close(SweepClosing(why=why, cancel=True, exit_code=1)),) if why else ()
+
+
+def _on_retry(state: State, number: int) -> State:
+    """Take a trial up again as it stood, with all of its retries before it; the sweep's first failures are forgotten."""
+    before, kind = state.retryable[number].live, state.retryable[number].outcome.kind
+    attempt = max(before.next_attempt, before.attempt + 1)
+    live = replace(before, placed=False, round=0, next_attempt=attempt, spent={})
+    return replace(
+        state,
+        live={**state.live, number: live},
+        queue=(*state.queue, number),
+        retryable={one: there for one, there in state.retryable.items() if one != number},
+        counted=state.counted - state.retryable[number].outcome.counts,
+        ended={**state.ended, kind: state.ended[kind] - 1},
+        first_failures=(),
+    )
 
 
 def _ranked(state: State, event: TrialEnded) -> tuple[Ranked, ...]:

@@ -19,7 +19,7 @@ from ..cluster.actor import ASSIGNMENT, GIVE_UP
 from ..cluster.checkpointing import place_of_trial
 from ..cluster.leftovers import remove_leftovers
 from ..cluster.ray_session import RayDied
-from ..spaces.errors import Infrastructure
+from ..spaces.errors import BadInput, Infrastructure
 from ..spaces.parameter import parameter_from_json
 from ..spaces.trial import Assignment, Cause, Outcome, OutcomeKind, Report, Scalar
 from ..trackers.events import (
@@ -37,9 +37,10 @@ from ..trackers.events import (
     TrialAsked,
     TrialEnded,
 )
-from .core import Ask, End, Finish, SlotFree, Start, Tick, completed, step
-from .inbox import take
+from .core import Ask, End, Finish, SlotFree, Start, Tick, completed, failed_again, step
+from .inbox import answer, take
 from .ledger import Ledger
+from .requests import heard
 from .sampler import derived_seed
 from .settings import checkpoints_of
 
@@ -123,7 +124,8 @@ class Engine:
             return None if self._placed else "FINISHED"
         if self._members.surplus(len(self._placed)):
             return {ASSIGNMENT: GIVE_UP}
-        if len(self._placed) >= min(self._slots, self._members.room()):
+        parallel = self._ledger.spec.parallel or self._slots  # may be less than at the start
+        if len(self._placed) >= min(self._slots, parallel, self._members.room()):
             return None
         while True:
             _, (command, *_) = step(self._ledger.state, SlotFree())
@@ -194,6 +196,8 @@ class Engine:
         for request in take(self._folder):
             if request.get("type") == "stop":
                 self._cancel("stopped on request", 130)
+            else:
+                answer(self._folder, request, lambda request=request: heard(self._ledger, request, self._slots))
         code = self._interrupted()
         if code:
             self._cancel("interrupted", code)
@@ -217,7 +221,7 @@ class Engine:
             attrs=proposal.attrs,
         )
         if proposal.refusal:
-            return [asked, TrialEnded(trial=number, attempt=0, outcome=_infeasible(proposal.refusal))]
+            return [asked, *self._refused(number, 0, proposal.refusal)]
         return [asked, AttemptStarted(trial=number, attempt=1)]
 
     def _place(self, tune_id: str, events: Sequence[Event]) -> Mapping[str, str]:
@@ -263,6 +267,7 @@ class Engine:
                     ParametersUsed(trial=number, attempt=attempt, params=params, specs=specs, facts=facts)
                 )
                 self._check_used(number, attempt, params)
+                self._check_start(number, specs)
             case "needs":
                 self._time(number, attempt, message)
                 self._extend(number, attempt, message["specs"])
@@ -277,8 +282,13 @@ class Engine:
     def _report(self, number: int, attempt: int, message: Mapping[str, Any]) -> None:
         report = Report(epoch=message["epoch"], metrics=message["metrics"], seconds=message["seconds"])
         if self._ledger.state.accepts(number, report):
+            if not self._ledger.state.epochs_are_left:  # the tick that ends what is on slots is still to come
+                return
             awaits = bool(message.get("awaits_result"))
             self._ledger.record_soon(Reported(trial=number, attempt=attempt, report=report, awaits_result=awaits))
+            return
+        if failure := failed_again(self._ledger.state, number, report):
+            self._ledger.record(TrialEnded(trial=number, attempt=attempt, outcome=failure))
             return
         record = self._ledger.history.trials[number]
         stands = record.metrics.get(report.epoch)
@@ -297,9 +307,11 @@ class Engine:
             params=proposal.params,
             attrs=proposal.attrs,
         )
-        if proposal.refusal:
-            refused = TrialEnded(trial=number, attempt=attempt, outcome=_infeasible(proposal.refusal))
-            self._ledger.record(ended, refused)
+        mistake = self._ledger.starting.mistake(number, [parameter_from_json(spec) for spec in specs])
+        if mistake:
+            self._ledger.record(ended, _bad(mistake))
+        elif proposal.refusal:
+            self._ledger.record(ended, *self._refused(number, attempt, proposal.refusal))
         else:
             self._ledger.record(ended)
 
@@ -307,11 +319,24 @@ class Engine:
         """End a trial whose model set values by itself that break a constraint; note what `where` names in vain."""
         refusal = self._ledger.sampler.refusal(params)
         if refusal:
-            self._ledger.record(TrialEnded(trial=number, attempt=attempt, outcome=_infeasible(refusal)))
+            self._ledger.record(*self._refused(number, attempt, refusal))
         if number == 0:
             for name, hint in self._ledger.sampler.unknown().items():
                 text = f"where: trial 0 has no parameter {name!r}{hint}; clauses that mention it hold until one has"
                 self._ledger.record_soon(Noticed(text=text))
+
+    def _check_start(self, number: int, specs: Iterable[Mapping[str, Any]]) -> None:
+        """End a sweep whose file gives a starting point that the model, now known, cannot have."""
+        read = [parameter_from_json(spec) for spec in specs]
+        mistake = self._ledger.starting.mistake(number, read, whole=True)
+        if mistake and self._ledger.state.closing is None:
+            self._ledger.record(_bad(mistake))
+
+    def _refused(self, number: int, attempt: int, why: str) -> list[Event]:
+        """Return the events by which a trial ends that must not run; one that the user gave is bad input."""
+        ended = TrialEnded(trial=number, attempt=attempt, outcome=_infeasible(why))
+        given = self._ledger.starting.given(number)
+        return [ended, _bad(f"{given} cannot be tried: {why}")] if given else [ended]
 
     def _time(self, number: int, attempt: int, message: Mapping[str, Any]) -> None:
         if "timing" in message:
@@ -402,6 +427,10 @@ class Engine:
             raise Infrastructure(f"Ray Tune ended: {error}") from (self.error or error)
         if self.error is not None:
             raise self.error
+
+
+def _bad(mistake: str) -> SweepClosing:
+    return SweepClosing(why=mistake, cancel=True, exit_code=BadInput.exit_code)
 
 
 def _infeasible(why: str) -> Outcome:

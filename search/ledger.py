@@ -13,6 +13,8 @@ from ..trackers.events import (
     Entry,
     Event,
     Noticed,
+    StartingPoints,
+    SweepAmended,
     SweepClosing,
     SweepEnded,
     SweepRestored,
@@ -28,6 +30,7 @@ from ..trackers.tracker_db import forget
 from .core import Close, Command, End, step
 from .sampler import OptunaSampler
 from .spec import SweepSpec
+from .start import Starting, journaled
 from .state import State
 
 
@@ -51,6 +54,7 @@ class Ledger:
         self.spec = spec
         self.state = State(rules=spec.rules())
         self.history = History()
+        self.starting = Starting()
         self.sampler = OptunaSampler(
             sampler=spec.search.sampler,
             seed=spec.search.seed,
@@ -60,6 +64,7 @@ class Ledger:
         )
         for entry in past:
             self._fold(entry)
+        self.spec, self.state = spec, replace(self.state, rules=spec.rules())  # past amendments were of earlier ones
 
     def record(self, *events: Event) -> None:
         """Journal events, and what the core makes of them, in one transaction.
@@ -101,6 +106,10 @@ class Ledger:
 
     def _fold(self, entry: Entry) -> tuple[Command, ...]:
         self.state, commands = step(self.state, entry.event, entry.at)
+        if isinstance(entry.event, StartingPoints):
+            self.starting = Starting.of(entry.event)
+        if isinstance(entry.event, SweepAmended):
+            self.spec = SweepSpec.from_json(entry.event.spec)
         self.sampler.apply(entry)
         self.history.apply(entry)
         return commands
@@ -134,7 +143,8 @@ def begin(
     ledger = Ledger(journal, spec, past, secrets=secrets)
     if not past:
         notes = [Noticed(text=note) for note in spec.notes]
-        ledger.record(SweepStarted(spec=spec.to_json(), versions=versions, origin=origin), *notes)
+        start = journaled(spec.start, spec.objective, Known.of(spec.declared), spec.constraints)
+        ledger.record(SweepStarted(spec=spec.to_json(), versions=versions, origin=origin), *start, *notes)
         return ledger
     lost: list[Event] = [
         AttemptEnded(trial=live.number, attempt=live.attempt, cause=Cause.INTERRUPTED, why="its driver ended")

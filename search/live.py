@@ -49,7 +49,7 @@ class PlainView:
 
     def __init__(self, console: Console) -> None:
         self._console = console
-        self._said: set[int] = set()
+        self._said: dict[int, float | None] = {}
         self._noticed = 0
         self._trouble = ""
 
@@ -59,8 +59,8 @@ class PlainView:
             return
         summary = Summary.of(history)
         for trial in history.trials.values():
-            if trial.outcome is not None and trial.number not in self._said:
-                self._said.add(trial.number)
+            if trial.outcome is not None and self._said.get(trial.number, 0.0) != trial.ended_at:  # one may end again
+                self._said[trial.number] = trial.ended_at
                 self.say(trial_line(trial, summary.objective, summary.spec.budget.trials))
         for text in history.notices[self._noticed :]:
             self.say(text)
@@ -107,12 +107,13 @@ def _behind(trouble: str) -> str:
 
 
 def _progress(summary: Summary, now: float) -> RenderableType:
-    budget, done = summary.spec.budget, summary.counted()
-    elapsed = max(0.0, now - summary.history.session_at)
-    if budget.trials is not None:
-        share, of = done / budget.trials, f"{done}/{budget.trials} trials"
+    elapsed = summary.seconds(now)
+    nearest = next(iter(summary.used(now)), None)
+    trials = f"{summary.counted()} trials"
+    if nearest is None:
+        share, of = 0.0, f"{trials}, {summary.spec.budget}"
     else:
-        share, of = elapsed / ((budget.hours or 1.0) * 3600), f"{done} trials"
+        share, of = nearest.share, str(nearest) if nearest.name == "trials" else f"{trials}, {nearest}"
     slots = summary.spec.parallel or max(1, len(summary.running()))
     busy = summary.busy_share(now, slots)
     line = Table.grid(padding=(0, 2))
@@ -161,7 +162,8 @@ def last_words(history: History) -> RenderableType:
     """Return what stays on the screen when a sweep is over: the best trial, and what became of the others."""
     summary = Summary.of(history)
     best = summary.best()
-    lines: list[Text] = [Text(f"{summary.spec.name}: {summary.counts()}")]
+    why = f"; {history.ended.why}" if history.ended is not None and history.ended.exit_code == 0 else ""
+    lines: list[Text] = [Text(f"{summary.spec.name}: {summary.counts()}{why}")]
     if best is not None and best.outcome is not None:
         head = Text("best ", style="green")
         head.append(f"{summary.objective.metric} {number(best.outcome.value)}", style="bold green")

@@ -17,6 +17,7 @@ from . import stop_rules
 from .points import combinations, size
 from .promise import resume_promise
 from .spec import SweepSpec
+from .start import in_words as in_words_of
 from .summary import scalar
 from .survey import Seen, Survey
 
@@ -27,7 +28,7 @@ def show(spec: SweepSpec, seen: Survey, console: Console, file: Path, *, code: b
     """Print the plan of a sweep; `code`: whether its code was looked at."""
     head = Text(spec.name, style="bold")
     head.append(
-        f": {spec.objective}, {_budget(spec)}, sampler {spec.search.sampler}, stop {stop_rules.in_words(spec.search.stop)}",
+        f": {spec.objective}, {spec.budget}, sampler {spec.search.sampler}, stop {stop_rules.in_words(spec.search.stop)}",
         style="not bold",
     )
     console.print(head)
@@ -43,8 +44,9 @@ def show(spec: SweepSpec, seen: Survey, console: Console, file: Path, *, code: b
     facts.add_column()
     where = (("where", clause) for clause in spec.where)
     space = ("space", _space(seen.parameters, most=seen.partly_read or bool(spec.where)))
+    start = (("start", in_words_of(spec.start)),) if spec.start else ()
     looked = (*_models(spec, seen), *_data(seen), _resume(spec, seen)) if code else (("code", _named(spec)),)
-    for name, text in (space, *where, *looked):
+    for name, text in (space, *where, *start, *looked):
         if console.is_terminal:
             facts.add_row(name, text)
         else:
@@ -67,12 +69,6 @@ def _named(spec: SweepSpec) -> str:
 
 def _with_code(file: Path) -> Text:
     return Text.assemble("the file is sound; with its code: ", (f"kerasweep plan {file}", "bold"))
-
-
-def _budget(spec: SweepSpec) -> str:
-    parts = [] if spec.budget.trials is None else [f"{spec.budget.trials} trials"]
-    parts += [] if spec.budget.hours is None else [f"{spec.budget.hours:g} hours"]
-    return " or ".join(parts)
 
 
 def _table(spec: SweepSpec, parameters: Sequence[Parameter]) -> Table:

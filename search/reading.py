@@ -84,8 +84,11 @@ def _show_sweep(folder: Path, history: History, *, as_json: bool) -> None:
     if as_json:
         state = sweeps.state(folder, history)
         trials = [trial_json(one) for one in history.trials.values()]
+        now = time.time() if state == "running" else history.last_at
+        spent = {one.name: {"used": one.used, "limit": one.limit} for one in summary.used(now)}
         about = {"name": folder.name, "state": state, "objective": str(summary.objective), "notices": history.notices}
-        echo_json({**about, "spec": dict(history.spec), "trials": trials})
+        why = None if history.ended is None else history.ended.why
+        echo_json({**about, "used": spent, "ended": why, "spec": dict(history.spec), "trials": trials})
         return
     console = Terminal()
     budget = summary.spec.budget.trials
@@ -94,6 +97,10 @@ def _show_sweep(folder: Path, history: History, *, as_json: bool) -> None:
     console.print(
         Text(f"{folder.name}: {state}, {summary.counted()}{of} trials ({summary.counts()}), {summary.objective}")
     )
+    now = time.time() if state == "running" else history.last_at
+    goal = [] if summary.spec.budget.goal is None else [f"goal {summary.spec.budget.goal:g}"]
+    why = f"; {history.ended.why}" if history.ended is not None else ""
+    console.print(Text(f"budget: {', '.join([*map(str, summary.used(now)), *goal])}{why}"), soft_wrap=True)
     table = Table(box=None, pad_edge=False)
     for column in ("trial", "state", summary.objective.metric, "epoch", "curve", "parameters"):
         table.add_column(column, justify="right" if column in ("trial", "epoch") else "left")
@@ -131,7 +138,8 @@ def _show_trial(summary: Summary, trial: TrialRecord, *, as_json: bool) -> None:
         return
     console = Terminal()
     outcome = trial.outcome
-    console.print(Text(f"trial {trial.number}: {trial.state}, attempt {trial.attempt}, seed {trial.seed}"))
+    start = f", starting point of {trial.start}" if trial.start else ""
+    console.print(Text(f"trial {trial.number}: {trial.state}, attempt {trial.attempt}, seed {trial.seed}{start}"))
     if outcome is not None and outcome.value is not None:
         console.print(f"{summary.objective.metric} {number(outcome.value)} at epoch {outcome.epoch}")
     if outcome is not None and outcome.reason:

@@ -11,6 +11,7 @@ from __future__ import annotations
 import hashlib
 import math
 import warnings
+from bisect import insort
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from random import Random
@@ -19,10 +20,20 @@ from typing import TYPE_CHECKING, Any, final
 from ..spaces.constraints import Constraints
 from ..spaces.known import Known
 from ..spaces.parameter import Fixed, Parameter, identity, parameter_from_json
-from ..spaces.trial import OutcomeKind, Scalar
-from ..trackers.events import Entry, ParametersUsed, Reported, RoundEnded, TrialAsked, TrialEnded
+from ..spaces.trial import Outcome, OutcomeKind, Scalar
+from ..trackers.events import (
+    Entry,
+    ParametersUsed,
+    Reported,
+    RoundEnded,
+    StartingPoints,
+    TrialAsked,
+    TrialEnded,
+    TrialRetried,
+)
 from .codec import decode, distribution, encode
 from .objective import Objective
+from .start import Starting
 
 if TYPE_CHECKING:
     import optuna
@@ -34,6 +45,10 @@ MENDING_TRIES = 500
 RANDOM_TRIES = 2_000
 FAILURES = 9
 """So many failed trials per trial with a value are told to TPE, which takes the best tenth of all for good."""
+FAILED = "kerasweep:failed"
+"""Marks in the study, with its number, a trial that failed."""
+PRIOR = "kerasweep:prior"
+"""Marks one that an earlier sweep has found."""
 CANDIDATES = 24
 """So many candidates TPE draws from its model of good trials, to take the most promising one."""
 
@@ -88,21 +103,27 @@ class OptunaSampler:
         self._proposed: tuple[int, int] | None = None
         self._failures: list[optuna.trial.FrozenTrial] = []
         self._room = 0
+        self._starting = Starting()
+        self._scores: list[float] = []
+        self._scale: tuple[float, ...] = ()
+        self._stale = False
+        self._retryable: dict[int, dict[int, float]] = {}
         direction = "maximize" if objective.direction == "max" else "minimize"
         self._study: optuna.Study = optuna.create_study(direction=direction)
 
     def propose(self, number: int) -> Proposal:
         """Return parameters for a new trial."""
-        return self._ask(number, 0, {})
+        return self._ask(number, 0, self._starting.pins(number, self.space))
 
     def extend(self, number: int, round: int, pinned: Mapping[str, Scalar]) -> Proposal:
         """Return parameters for a trial whose model asked for more, earlier values as they were."""
         self._withdraw(number)
-        return self._ask(number, round, pinned)
+        return self._ask(number, round, {**self._starting.pins(number, self.space), **pinned})
 
     def learn(self, specs: list[Parameter]) -> None:
         """Take in parameters that a model was found to read."""
-        self.space = self.space.learn(specs)
+        before, self.space = self.space, self.space.learn(specs)
+        self._stale |= self.space != before
 
     def apply(self, entry: Entry) -> None:
         """Take in one journaled event, live or in a replay."""
@@ -126,6 +147,10 @@ class OptunaSampler:
                     self._curves.setdefault(trial, {}).setdefault(report.epoch, value)
             case TrialEnded() as event:
                 self._end(event)
+            case TrialRetried() as event:
+                self._retry(event)
+            case StartingPoints() as event:
+                self._starting, self._stale = Starting.of(event), True
             case _:
                 pass
 
@@ -139,6 +164,8 @@ class OptunaSampler:
         return {name: hint for one in self._constraints.clauses for name, hint in one.unknown(known).items()}
 
     def _ask(self, number: int, round: int, pinned: Mapping[str, Scalar]) -> Proposal:
+        if self._stale and self._starting.prior:
+            self._rebuild()
         proposal = self._draw(number, derived_seed(self._seed, number, round), pinned, CANDIDATES)
         for attempt in range(1, self._tries()):
             if not self._refused(proposal):
@@ -264,15 +291,59 @@ class OptunaSampler:
         used = self._used.pop(event.trial, None)
         curve = self._curves.pop(event.trial, {})
         outcome = event.outcome
+        self._scale_by(outcome)
         if used is not None:
             proposed = {identity(one): used.params[one.name] for one in map(parameter_from_json, used.specs)}
+        if outcome.retryable:
+            self._retryable[event.trial] = curve
         if outcome.kind is OutcomeKind.FAILED:  # where it died before it could say what it used: all that was proposed
-            self._failures.append(self._finished("PRUNED", proposed))
+            failure = self._finished("PRUNED", proposed)
+            failure.set_user_attr(FAILED, event.trial)
+            self._failures.append(failure)
             self._tell_failures()
         elif used is not None and outcome.kind is OutcomeKind.COMPLETED:
             self._tell(self._finished("COMPLETE", proposed, outcome.value, curve))
         elif used is not None and outcome.kind is OutcomeKind.STOPPED and curve:
             self._tell(self._finished("PRUNED", proposed, None, curve))
+
+    def _retry(self, event: TrialRetried) -> None:
+        """Withdraw a failure: what was told of it, and its place among those that may be."""
+        self._curves[event.trial] = self._retryable.pop(event.trial)
+        self._asked[event.trial] = event.params
+        waiting = [one for one in self._failures if one.user_attrs[FAILED] != event.trial]
+        told = [one for one in self._study.get_trials(deepcopy=False) if one.user_attrs.get(FAILED) == event.trial]
+        self._room += len(told)
+        self._failures = waiting
+        if told:
+            self._rebuild(without=event.trial)
+        self._add_running(event.trial, event.params, {})
+        self._tell_failures()
+
+    def _scale_by(self, outcome: Outcome) -> None:
+        """Let what earlier sweeps found stand for this one's values, anew each time that there are twice as many."""
+        if outcome.value is None or not math.isfinite(outcome.value):
+            return
+        insort(self._scores, self._objective.score(outcome.value))
+        if len(self._scores).bit_count() == 1:
+            self._scale, self._stale = tuple(self._scores), True
+
+    def _rebuild(self, without: int | None = None) -> None:
+        """Make the study anew, since Optuna takes nothing back: first what earlier sweeps found, then this one's."""
+        import optuna
+
+        before, self._study = self._study, optuna.create_study(direction=self._study.direction)
+        past = self._starting.history(self.space, self._scale, self._seed)
+        for params, score in past:
+            prior = self._finished("COMPLETE", params, self._objective.score(score))
+            prior.set_user_attr(PRIOR, True)
+            self._study.add_trial(prior)
+        places: dict[int, int] = {}
+        for trial in before.get_trials(deepcopy=False):
+            if PRIOR not in trial.user_attrs and (without is None or trial.user_attrs.get(FAILED) != without):
+                places[trial.number] = len(past) + len(places)
+                self._study.add_trial(trial)
+        self._running = {number: places[place] for number, place in self._running.items()}
+        self._stale = False
 
     def _finished(
         self,

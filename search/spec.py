@@ -13,7 +13,9 @@ from ..spaces.known import Declared
 from ..spaces.trace import Undeclared
 from ..spaces.trial import Cause, Json
 from . import tracking_uri
+from .budget import Budget
 from .objective import At, Direction, Objective
+from .start import Start
 from .state import Rules
 from .stop import StopRule
 from .stop_rules import rule_of
@@ -35,15 +37,6 @@ class Search:
     sampler: str = "tpe"
     stop: tuple[Mapping[str, Json], ...] = ()
     seed: int = 0
-
-
-@final
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Budget:
-    """When the sweep ends: the first one reached; None is no limit."""
-
-    trials: int | None = None
-    hours: float | None = None
 
 
 @final
@@ -148,6 +141,7 @@ class SweepSpec:
     undeclared: str = Undeclared.SEARCH
     where: tuple[str, ...] = ()
     search: Search = field(default_factory=Search)
+    start: Start = field(default_factory=Start)
     parallel: int | None = None
     resources: Resources = field(default_factory=Resources)
     cluster: Cluster = field(default_factory=Cluster)
@@ -189,7 +183,8 @@ class SweepSpec:
             f"a trial has {self.max_epochs}"
             for one in late
         )
-        return (*tracking_uri.notes(self.track.uri), *never)
+        alone = "budget: only its goal ends this sweep; where that is out of reach it goes on until it is stopped"
+        return (*tracking_uri.notes(self.track.uri), *never, *([alone] if self.budget.only_goal else []))
 
     def rules(self) -> Rules:
         """Return what the core goes by."""
@@ -197,8 +192,8 @@ class SweepSpec:
         frequency = 1 if folds else self.fit.get("validation_freq", 1)
         return Rules(
             objective=replace(self.objective, at=At.LAST) if folds else self.objective,  # the mean over all of them
-            trials=self.budget.trials,
-            hours=self.budget.hours,
+            **asdict(self.budget),
+            gpus=self.resources.gpu,
             max_epochs=self.max_epochs,
             first_value_epoch=frequency if isinstance(frequency, int) else 1,
             stop=self.stop,
@@ -210,7 +205,8 @@ class SweepSpec:
 
     def to_json(self) -> dict[str, Any]:
         """Return the plain form."""
-        return {**asdict(self), "declared": [one.to_json() for one in self.declared]}
+        declared = [one.to_json() for one in self.declared]
+        return {**asdict(self), "declared": declared, "start": self.start.to_json()}
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> SweepSpec:
@@ -223,6 +219,7 @@ class SweepSpec:
             "where": tuple(data.get("where", ())),
             "budget": Budget(**data["budget"]),
             "search": _search_from_json(data["search"]),
+            "start": Start.from_json(data.get("start", {})),
             "resources": Resources(**data["resources"]),
             "cluster": Cluster(**data.get("cluster", {})),
             "retry": Retry(**data["retry"]),

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import final
 
-from ..spaces.trial import Cause, OutcomeKind, Report, Scalar
+from ..spaces.trial import Cause, Json, Outcome, OutcomeKind, Report, Scalar
 from ..trackers.events import SweepClosing
+from .budget import Account
 from .objective import Objective
 from .stop import NeverStop, Rungs, StopRule
 
@@ -20,6 +21,8 @@ LOSSES = 3
 class Rules:
     """All that the decisions depend on besides what happened; `retry` says how often a cause is forgiven.
 
+    `trials` to `goal` are the budget, `gpus` those of one trial.
+
     `smaller_batch`: a trial that ran out of memory is tried again with half the batch size, else alone. The weights of
     the `keep` best trials are kept.
     """
@@ -27,6 +30,12 @@ class Rules:
     objective: Objective
     trials: int | None = None
     hours: float | None = None
+    slot_hours: float | None = None
+    gpu_hours: float | None = None
+    epochs: int | None = None
+    no_improvement: int | None = None
+    goal: float | None = None
+    gpus: float = 0.0
     max_epochs: int = 1
     first_value_epoch: int = 1
     stop: StopRule = field(default_factory=NeverStop)
@@ -38,6 +47,19 @@ class Rules:
     def rank(self, value: float, epoch: int, number: int) -> tuple[float, ...]:
         """Return what sorts trials, best first; over folds, those that did more of them: the others may be harder."""
         return (-epoch if self.folds else 0, -self.objective.score(value), number)
+
+    def amended(self, settings: Mapping[str, Json]) -> Rules:
+        """Return the rules with settings of the sweep file changed; those that are none of theirs are left out."""
+        rules, retry = self, dict(self.retry)
+        for key, value in settings.items():
+            section, _, name = key.partition(".")
+            if section == "budget":
+                rules = replace(rules, **{name: value})
+            elif section == "retry":
+                retry[Cause(name)] = int(str(value))
+            elif key == "keep.best":
+                rules = replace(rules, keep=int(str(value)))
+        return replace(rules, retry=retry)
 
     def forgives(self, cause: Cause, times: int) -> bool:
         """Say whether an attempt that ended by `cause` for the `times`-th time is tried again."""
@@ -74,6 +96,15 @@ class Live:
 
 @final
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Retryable:
+    """A trial that has ended and may be run again: how it stood, and its outcome."""
+
+    live: Live
+    outcome: Outcome
+
+
+@final
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Ranked:
     """A trial that has a value."""
 
@@ -94,6 +125,8 @@ class State:
     counted: int = 0
     ended: Mapping[OutcomeKind, int] = field(default_factory=dict[OutcomeKind, int])
     best: tuple[Ranked, ...] = ()
+    retryable: Mapping[int, Retryable] = field(default_factory=dict[int, Retryable])
+    account: Account = field(default_factory=Account)
     rungs: Rungs = field(default_factory=Rungs)
     objective_seen: bool = False
     first_failures: tuple[str, ...] = ()
@@ -112,6 +145,11 @@ class State:
     def accepts(self, trial: int, report: Report) -> bool:
         """Say whether a report is news: of a live trial's next epoch. The first one of an epoch stands."""
         return trial in self.live and report.epoch > self.live[trial].epoch
+
+    @property
+    def epochs_are_left(self) -> bool:
+        """Whether another epoch may be journaled."""
+        return self.rules.epochs is None or self.account.epochs < self.rules.epochs
 
     @property
     def placed(self) -> list[Live]:

@@ -11,6 +11,7 @@ from typing import Any, final
 from ..spaces.errors import one_line
 from ..spaces.trial import Scalar
 from ..trackers.history import History, TrialRecord
+from .budget import Used, used
 from .objective import Objective
 from .spec import SweepSpec
 
@@ -78,16 +79,41 @@ class Summary:
             fit += sum(now - since for since in open_fits)
         return max(0.0, min(1.0, fit / max(1e-9, slots * (end - start))))
 
+    def seconds(self, now: float) -> float:
+        """Return for how long drivers have worked on it; the time between them is left out."""
+        return self.history.worked_s + max(0.0, now - self.history.session_at)
+
+    def used(self, now: float) -> tuple[Used, ...]:
+        """Return what is used of each limit of the budget, that which is nearest to its end first."""
+        trials = self.history.trials.values()
+        limits = used(
+            self.spec.budget,
+            trials=self.counted(),
+            seconds=self.seconds(now),
+            slot_seconds=sum(one.slot_seconds(now) for one in trials),
+            gpus=self.spec.resources.gpu,
+            epochs=sum(max(one.metrics, default=0) for one in trials),
+            without_better=self._without_better() if self.spec.budget.no_improvement is not None else 0,
+        )
+        return tuple(sorted(limits, key=lambda one: -one.share))
+
+    def _without_better(self) -> int:
+        """Return how many trials counted since the last one that was better than all before it."""
+        rank, best, row = self.spec.rules().rank, None, 0
+        for one in sorted(self.history.trials.values(), key=lambda one: one.ended_at or math.inf):
+            if one.outcome is None or not one.outcome.counts:
+                continue
+            value = value_of(one)
+            mine = None if value is None else rank(value, one.outcome.epoch or 0, 0)
+            better = mine is not None and (best is None or mine < best)
+            best, row = (mine, 0) if better else (best, row + 1)
+        return row
+
     def seconds_left(self, now: float) -> float | None:
-        """Return an estimate of the time to the end of the budget."""
-        budget, done = self.spec.budget, self.counted()
-        estimates: list[float] = []
-        if budget.trials is not None and done:
-            elapsed = max(1e-9, now - self.history.session_at)
-            estimates.append(elapsed / done * max(0, budget.trials - done))
-        if budget.hours is not None:
-            estimates.append(max(0.0, self.history.session_at + budget.hours * 3600 - now))
-        return min(estimates) if estimates else None
+        """Return an estimate of the time to the end of the budget: it goes on being used as it was until now."""
+        seconds = self.seconds(now)
+        shares = [one.share for one in self.used(now) if one.used and one.name != "no_improvement"]
+        return min(seconds * max(0.0, 1 / share - 1) for share in shares) if shares else None
 
 
 def _open_since(trial: TrialRecord, start: float) -> float:
@@ -165,6 +191,8 @@ def trial_json(trial: TrialRecord) -> dict[str, Any]:
         "started_at": trial.started_at,
         "ended_at": trial.ended_at,
         "reproduced": trial.reproduced,
+        "retries": trial.retries,
+        "start": trial.start,
     }
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 import re
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
 
@@ -12,19 +13,22 @@ from ..cluster.addresses import LOCAL
 from ..cluster.backend import BACKENDS, VARIABLE, KerasSettings, default_backend, missing
 from ..cluster.program import snapshot
 from ..spaces.constraints import check_where
-from ..spaces.errors import BadInput
+from ..spaces.errors import BadInput, did_you_mean
 from ..spaces.known import Declared, Known
 from ..spaces.parameter import Interval, Parameter
 from ..spaces.space import checked_where
 from ..spaces.trial import Json, Scalar
 from ..spaces.yaml_form import BadForm, declare, declare_all
 from ..spaces.yaml_text import read
+from .budget_form import budget_of
 from .mentions import mentions
 from .objective import At, Direction, Objective
 from .override import override
 from .place import absolute_place
 from .reference import locate
-from .spec import Budget, Checkpointing, Cluster, Keep, Limits, Resources, Retry, Search, SweepSpec, Track, max_epochs
+from .spec import Checkpointing, Cluster, Keep, Limits, Resources, Retry, Search, SweepSpec, Track, max_epochs
+from .start import Point
+from .start_form import start_of
 from .stop_form import stop_forms
 from .sweepform import (
     NAME,
@@ -86,14 +90,15 @@ def _spec(form: SweepForm, keys: set[object], path: Path, home: Path) -> SweepSp
     name = form.name or _default_name(path)
     fit, searched = fit_arguments(form.fit)
     check_smaller_batch(form.retry.smaller_batch, form.fit)
+    objective = _objective(form.objective)
     spec = SweepSpec(
         name=name,
         folder=str(path.parent),
         model=form.model or "",
         train=form.train or "",
         data=form.data,
-        objective=_objective(form.objective),
-        budget=_budget(form.budget),
+        objective=objective,
+        budget=budget_of(form.budget, objective, form.resources.gpu),
         keras=keras_settings(form.keras),
         fit=fit,
         declared=(*searched, *searched_space(form.space)),
@@ -113,7 +118,17 @@ def _spec(form: SweepForm, keys: set[object], path: Path, home: Path) -> SweepSp
     if spec.where:
         check_names(spec)
         check_where(spec.constraints, Known.of(spec.declared), ("where",))
-    return spec
+    start = start_of(
+        form.start,
+        objective=objective,
+        space=Known.of(spec.declared),
+        constraints=spec.constraints,
+        undeclared=form.undeclared,
+        home=home,
+        folder=path.parent,
+    )
+    check_points(spec, start.points)
+    return replace(spec, start=start)
 
 
 def _default_name(path: Path) -> str:
@@ -216,12 +231,6 @@ def _objective(value: object) -> Objective:
     return Objective(direction=named[0][0], metric=named[0][1], at=At(form.at))
 
 
-def _budget(form: BudgetForm) -> Budget:
-    if form.trials is None and form.hours is None:
-        raise BadForm("the sweep has no end; expected `budget: {trials: 50}`, `{hours: 2}` or both", ("budget",))
-    return Budget(trials=form.trials, hours=form.hours)
-
-
 def _search(form: SearchForm, fit: Mapping[str, Json], budget: BudgetForm) -> Search:
     seed = random.SystemRandom().randrange(2**32) if form.seed is None else form.seed
     stop = stop_forms(form.stop, max_epochs=max_epochs(fit), trials=budget.trials)
@@ -256,6 +265,20 @@ def check_names(spec: SweepSpec) -> None:
         for name in mentions(snapshot(Path(spec.folder)), hints) if hints else []:
             message = f"where: {name!r} is no parameter of the space, and no code names it{hints[name]}"
             raise BadForm(message, ("where", index))
+
+
+def check_points(spec: SweepSpec, points: Iterable[Point]) -> None:
+    """Refuse a starting point's name that is nearly one of a declared parameter, and that no code mentions.
+
+    Raises:
+        BadForm: there is one.
+    """
+    known = [one.parameter.name for one in spec.declared]
+    for index, point in enumerate(points):
+        hints = {name: did_you_mean(name, known) for name in point if name not in known}
+        for name in mentions(snapshot(Path(spec.folder)), [name for name, hint in hints.items() if hint]):
+            message = f"{name!r} is no parameter of the space, and no code names it{hints[name]}"
+            raise BadForm(message, ("start", "try", index, name), at_key=True)
 
 
 def fit_arguments(values: Mapping[Any, Any]) -> tuple[dict[str, Json], list[Declared]]:

@@ -30,7 +30,8 @@ space:
 {space}
 
 search: {{sampler: tpe, stop: asha}}   # asha stops trials early that fall behind; none trains all to the end
-budget: {{trials: 20}}                 # {{hours: 2}} works too, or both: the first one reached ends the sweep
+budget: {{trials: 20}}                 # also hours, slot_hours, epochs, no_improvement, goal: the first one reached ends it
+# start: {{try: [{{fit/batch_size: 64}}], from: other-sweep}}   # points to try first, and what an earlier sweep has found
 # parallel: 2                        # trials at once
 # resources: {{cpu: 1, gpu: 0}}        # of one trial
 # track: {{uri: "http://localhost:5000", experiment: my-experiment}}   # a file mlflow.db if absent

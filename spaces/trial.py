@@ -95,6 +95,11 @@ class Outcome:
         """Whether the trial counts against the budget."""
         return self.kind in (OutcomeKind.COMPLETED, OutcomeKind.STOPPED, OutcomeKind.FAILED)
 
+    @property
+    def retryable(self) -> bool:
+        """Whether the trial may be run again: it was not decided by what it is."""
+        return self.kind in (OutcomeKind.FAILED, OutcomeKind.LOST, OutcomeKind.INTERRUPTED)
+
     def to_json(self) -> dict[str, Json]:
         """Return the form in which it is journaled."""
         return {**asdict(self), "kind": str(self.kind)}

@@ -16,6 +16,8 @@ from .events import (
     ParametersUsed,
     Reported,
     RoundEnded,
+    StartingPoints,
+    SweepAmended,
     SweepClosing,
     SweepEnded,
     SweepRestored,
@@ -24,6 +26,7 @@ from .events import (
     Timed,
     TrialAsked,
     TrialEnded,
+    TrialRetried,
 )
 
 
@@ -48,6 +51,13 @@ class TrialRecord:
     timings: list[Mapping[str, Any]] = field(default_factory=list[Mapping[str, Any]])
     reproduced: bool = True
     batch_divisor: int = 1
+    retries: int = 0
+    """How often it was asked to run again after its end."""
+    held_s: float = 0.0
+    """For how long it has held slots, but for the present time since `placed_at`."""
+    placed_at: float = 0.0
+    start: str = ""
+    """What its starting point is of; empty where the sampler alone proposed it."""
 
     @property
     def state(self) -> str:
@@ -55,6 +65,14 @@ class TrialRecord:
         if self.outcome is not None:
             return str(self.outcome.kind)
         return "running" if self.running else "waiting"
+
+    def slot_seconds(self, at: float) -> float:
+        """Return for how long it has held slots by the time `at`."""
+        return self.held_s + (max(0.0, at - self.placed_at) if self.running else 0.0)
+
+    def leave(self, at: float) -> None:
+        """Note that it holds no slot any more."""
+        self.held_s, self.running = self.slot_seconds(at), False
 
     def curve(self, metric: str) -> list[tuple[int, float]]:
         """Return the metric's values by epoch, ascending; epochs that did not log it are left out."""
@@ -76,8 +94,14 @@ class History:
     restored: int = 0
     settled: frozenset[int] = frozenset()
     """The number of the event by which the journal came back from a copy, and the trials that had ended by then."""
+    reopened: bool = False
+    """Whether there is something to do that was asked for after the sweep ended."""
+    starts: tuple[Mapping[str, Any], ...] = ()
+    """The points of the first trials."""
     started_at: float = 0.0
     session_at: float = 0.0
+    worked_s: float = 0.0
+    """For how long drivers worked on it before the present one."""
     last_at: float = 0.0
     seq: int = 0
 
@@ -91,17 +115,29 @@ class History:
 
     def apply(self, entry: Entry) -> None:
         """Take in one more entry."""
-        self.seq, self.last_at = entry.seq, entry.at
+        before_at, self.seq, self.last_at = self.last_at, entry.seq, entry.at
         match entry.event:
             case SweepStarted() as event:
                 self.spec, self.versions, self.origin = event.spec, event.versions, event.origin
                 self.started_at = self.session_at = entry.at
             case SweepResumed() as event:
+                self.worked_s += max(0.0, before_at - self.session_at)
                 self.spec, self.versions, self.session_at = event.spec, event.versions, entry.at
                 self.closing = self.ended = None
+                self.reopened = False
+                for record in self.trials.values():
+                    if record.running:
+                        record.held_s, record.placed_at = record.slot_seconds(before_at), entry.at
             case SweepRestored():
                 self.restored = entry.seq
                 self.settled = frozenset(one.number for one in self.trials.values() if one.outcome is not None)
+            case SweepAmended() as event:
+                self.notices.append(_in_words(event, self.spec))
+                self.spec, self.reopened = event.spec, self.ended is not None
+                if self.closing is not None and not self.closing.cancel:
+                    self.closing = None
+            case StartingPoints() as event:
+                self.starts = event.points
             case SweepClosing() as event:
                 self.closing = event
             case SweepEnded() as event:
@@ -109,22 +145,34 @@ class History:
             case Noticed() as event:
                 self.notices.append(event.text)
             case TrialAsked() as event:
-                self.trials[event.trial] = TrialRecord(number=event.trial, seed=event.seed, asked_at=entry.at)
+                start = str(self.starts[event.trial]["of"]) if event.trial < len(self.starts) else ""
+                record = TrialRecord(number=event.trial, seed=event.seed, asked_at=entry.at, start=start)
+                self.trials[event.trial] = record
             case event:
+                self.reopened |= isinstance(event, TrialRetried) and self.ended is not None
                 _apply_to_trial(self.trials[event.trial], event, entry.at)
 
 
 def _apply_to_trial(
     record: TrialRecord,
-    event: AttemptStarted | RoundEnded | ParametersUsed | Reported | AttemptEnded | Differed | Timed | TrialEnded,
+    event: AttemptStarted
+    | RoundEnded
+    | ParametersUsed
+    | Reported
+    | AttemptEnded
+    | Differed
+    | Timed
+    | TrialEnded
+    | TrialRetried,
     at: float,
 ) -> None:
     match event:
         case AttemptStarted():
             record.running, record.attempt, record.batch_divisor = True, event.attempt, event.batch_divisor
             record.started_at = at if record.started_at is None else record.started_at
+            record.placed_at = at
         case RoundEnded():
-            pass
+            record.held_s, record.placed_at = record.slot_seconds(at), at
         case ParametersUsed():
             record.params, record.facts = event.params, event.facts or record.facts
         case Reported(report=report):
@@ -132,11 +180,24 @@ def _apply_to_trial(
                 record.metrics[report.epoch] = report.metrics
                 record.reported_at[report.epoch] = at
         case AttemptEnded():
-            record.running = False
+            record.leave(at)
             record.causes.append(event.cause)
         case Differed():
             record.reproduced = False
         case Timed():
             record.timings.append({"slot": event.slot, "pid": event.pid, **event.times})
         case TrialEnded():
-            record.running, record.outcome, record.ended_at = False, event.outcome, at
+            record.leave(at)
+            record.outcome, record.ended_at = event.outcome, at
+        case TrialRetried():
+            record.outcome = record.ended_at = None
+            record.retries += 1
+
+
+def _in_words(event: SweepAmended, before: Mapping[str, Any]) -> str:
+    changes: list[str] = []
+    for key, value in event.settings.items():
+        section, _, name = key.rpartition(".")
+        was = (before.get(section, {}) if section else before).get(name)
+        changes.append(f"{key} is {'none' if value is None else value}, was {'none' if was is None else was}")
+    return f"set: {'; '.join(changes)}"

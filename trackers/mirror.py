@@ -101,8 +101,14 @@ def trial_tags(history: History, record: TrialRecord, parent: str) -> dict[str, 
     tags = {**_origin(history), **trial_identity(history, record.number, parent), "attempt": str(record.attempt)}
     if record.outcome is not None:
         tags["outcome"] = str(record.outcome.kind)
-        if record.outcome.reason:
-            tags["reason"] = one_line(redact(record.outcome.reason), _REASON_LIMIT)
+        if record.outcome.reason or record.retries:
+            tags["reason"] = one_line(redact(record.outcome.reason or "run again on request"), _REASON_LIMIT)
+    elif record.retries:
+        tags |= {"outcome": "none yet", "reason": "run again on request"}
+    if record.retries:
+        tags["retries"] = str(record.retries)
+    if record.start:
+        tags["start"] = record.start
     if not record.reproduced:
         tags["reproduced"] = "false"
     if record.batch_divisor > 1:
@@ -138,8 +144,12 @@ def points(record: TrialRecord, epochs: Iterable[int], goal: Goal) -> Iterator[P
     for epoch in wanted:
         if epoch in news:
             yield Point(OBJECTIVE, news[epoch], epoch, milliseconds(record.reported_at[epoch]))
-    if news and record.outcome is not None and record.outcome.value is None:  # else the table would rank it
-        yield Point(OBJECTIVE, math.nan, max(record.metrics), milliseconds(record.ended_at or record.asked_at))
+    if news and record.outcome is not None:
+        value, ended_ms = record.outcome.value, milliseconds(record.ended_at or record.asked_at)
+        if value is None:  # else the table would rank it
+            yield Point(OBJECTIVE, math.nan, max(record.metrics), ended_ms)
+        elif record.retries:  # that of its failure is not the last word
+            yield Point(OBJECTIVE, rounded(value), max(record.metrics), ended_ms)
 
 
 def _objective(record: TrialRecord, goal: Goal) -> Iterator[tuple[int, float]]:
@@ -172,9 +182,17 @@ def sweep_tags(history: History) -> dict[str, str]:
     for record in best:
         tags["best_trial"] = str(record.number)
         tags["best_value"] = f"{value_of(record):.6g}"
+    if budget := _budget(history.spec):
+        tags["budget"] = budget
     if history.ended is not None and history.ended.why:
         tags["ended"] = one_line(redact(history.ended.why), _REASON_LIMIT)
     return cleaned_tags(tags)
+
+
+def _budget(spec: Mapping[str, Any]) -> str:
+    """Return the limits that the sweep has, as a sweep file would."""
+    limits = spec.get("budget", {})
+    return ", ".join(f"{name}: {limit:g}" for name, limit in limits.items() if limit is not None)
 
 
 def sweep_status(history: History, *, over: bool) -> Status:

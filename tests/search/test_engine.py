@@ -172,7 +172,7 @@ def test_the_budget_is_exact(make: Make, slots: int) -> None:
     history = tune.history()
     assert outcomes(tune) == dict.fromkeys(range(10), "completed")
     assert history.ended is not None
-    assert (history.ended.why, history.ended.exit_code) == ("budget", 0)
+    assert (history.ended.why, history.ended.exit_code) == ("the budget of 10 trials is spent", 0)
     assert [one.attempt for one in history.trials.values()] == [1] * 10
 
 
