@@ -145,7 +145,8 @@ def step(state: State, event: Event | SlotFree | Tick, at: float = 0.0) -> Step:
         case AttemptEnded():
             return _on_attempt_end(state, event)
         case TrialEnded():
-            return _within_budget(_on_trial_end(state, event))
+            ended = _on_trial_end(state, event)
+            return _within_budget(ended) if state.closing is None else ended  # what closes has ended the others already
         case TrialRetried(trial=number):
             return _on_retry(state, number), ()
         case Timed(slot=slot):

@@ -80,7 +80,9 @@ def changed(spec: SweepSpec, settings: Sequence[str], *, slots: int | None = Non
                 f"set {key}: a sweep that has begun keeps it, or its trials could not be compared"
                 f"{did_you_mean(key, may)}; these may change: {', '.join(may)}"
             )
-    after = amended(spec, (setting.strip() for setting in settings), "set")
+    after = amended(
+        spec, [f"{key}={setting.partition('=')[2]}" for key, setting in zip(keys, settings, strict=True)], "set"
+    )
     if slots is not None and "parallel" in keys and (after.parallel or slots) > slots:
         raise BadInput(
             f"set parallel: the driver of {spec.name} has places for {slots}; "

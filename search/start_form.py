@@ -105,7 +105,7 @@ def _scalar(value: object, path: Place) -> Scalar:
 
 def _check_point(point: Point, path: Place, space: Known, constraints: Constraints, undeclared: str) -> None:
     """Refuse a point that cannot be tried, as far as the sweep file tells."""
-    names = {one.name for one in space.parameters.values()}
+    names = list(dict.fromkeys(one.name for one in space.parameters.values()))
     whole = with_parents(point, space)
     for name, value in point.items():
         alike = [one for one in space.parameters.values() if one.name == name]

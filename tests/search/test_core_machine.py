@@ -14,7 +14,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from kerasweep.search.budget import counted
+from kerasweep.search.budget import counted, enough
 from kerasweep.search.core import Finish, Wait, completed, replay
 from kerasweep.search.halving import SuccessiveHalving
 from kerasweep.search.objective import At, Direction, Objective
@@ -188,7 +188,8 @@ class Sweep(RuleBasedStateMachine):
         before = self.bench.state.live[number]
         params = {**before.params, f"late{before.round}": 1}
         self.bench.record(RoundEnded(trial=number, attempt=attempt, round=before.round, specs=(), params=params))
-        if self.bench.state.closing is None:
+        state = self.bench.state
+        if state.closing is None and enough(state, state.last_at) is None:
             assert self.bench.fill(slot) is None
             assert self.bench.slots[slot] == (number, attempt)
             self.trained[slot] = 0
