@@ -267,7 +267,7 @@ class Engine:
                     ParametersUsed(trial=number, attempt=attempt, params=params, specs=specs, facts=facts)
                 )
                 self._check_used(number, attempt, params)
-                self._check_start(number, specs)
+                self._check_start(self._ledger.starting.mistake([parameter_from_json(spec) for spec in specs]))
             case "needs":
                 self._time(number, attempt, message)
                 self._extend(number, attempt, message["specs"])
@@ -286,6 +286,8 @@ class Engine:
                 return
             awaits = bool(message.get("awaits_result"))
             self._ledger.record_soon(Reported(trial=number, attempt=attempt, report=report, awaits_result=awaits))
+            if self._ledger.history.trials[number].facts and not awaits:  # a `fit` of the user's own may read more yet
+                self._check_start(self._unread(number))
             return
         if failure := failed_again(self._ledger.state, number, report):
             self._ledger.record(TrialEnded(trial=number, attempt=attempt, outcome=failure))
@@ -307,7 +309,7 @@ class Engine:
             params=proposal.params,
             attrs=proposal.attrs,
         )
-        mistake = self._ledger.starting.mistake(number, [parameter_from_json(spec) for spec in specs])
+        mistake = self._ledger.starting.mistake([parameter_from_json(spec) for spec in specs])
         if mistake:
             self._ledger.record(ended, _bad(mistake))
         elif proposal.refusal:
@@ -325,12 +327,14 @@ class Engine:
                 text = f"where: trial 0 has no parameter {name!r}{hint}; clauses that mention it hold until one has"
                 self._ledger.record_soon(Noticed(text=text))
 
-    def _check_start(self, number: int, specs: Iterable[Mapping[str, Any]]) -> None:
+    def _check_start(self, mistake: str) -> None:
         """End a sweep whose file gives a starting point that the model, now known, cannot have."""
-        read = [parameter_from_json(spec) for spec in specs]
-        mistake = self._ledger.starting.mistake(number, read, whole=True)
         if mistake and self._ledger.state.closing is None:
             self._ledger.record(_bad(mistake))
+
+    def _unread(self, number: int) -> str:
+        """Return what the user's starting point names and the trial, which trains, has not read."""
+        return self._ledger.starting.unread(number, list(self._ledger.history.trials[number].params))
 
     def _refused(self, number: int, attempt: int, why: str) -> list[Event]:
         """Return the events by which a trial ends that must not run; one that the user gave is bad input."""
@@ -360,6 +364,8 @@ class Engine:
         else:
             self._end_attempt(number, attempt, Cause(kind), message["reason"], message.get("traceback", ""))
             return
+        if kind == "completed":
+            self._check_start(self._unread(number))
         events: list[Event] = [TrialEnded(trial=number, attempt=attempt, outcome=outcome)]
         if kind == "fatal":
             events.append(SweepClosing(why=f"trial {number}: {outcome.reason}", cancel=True, exit_code=1))

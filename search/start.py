@@ -243,14 +243,8 @@ class Starting:
         of = str(self.points[number]["of"]) if number < len(self.points) else ""
         return of if of.startswith(TRY) else ""
 
-    def mistake(self, number: int, read: Iterable[Parameter], *, whole: bool = False) -> str:
-        """Return what is wrong with the points that the user gave, now that trial `number` has read parameters.
-
-        Args:
-            number: The trial.
-            read: What its model read.
-            whole: Whether that is all that it reads.
-        """
+    def mistake(self, read: Iterable[Parameter]) -> str:
+        """Return what is wrong with the points that the user gave, where a model has these parameters."""
         parameters = list(read)
         for one in self.points:
             if not one["of"].startswith(TRY):
@@ -259,17 +253,15 @@ class Starting:
                 alike = [parameter for parameter in parameters if parameter.name == name]
                 if alike and all(fitted(parameter, value) is None for parameter in alike):
                     return f"{one['of']}.{name} is {value!r}; expected {expected(alike[0])}"
-        if whole and self.given(number):
-            return _unread(self.points[number], [one.name for one in parameters])
         return ""
 
-
-def _unread(point: Mapping[str, Any], names: Sequence[str]) -> str:
-    for name in point["values"]:
-        if name not in names:
-            have = f"the model reads {', '.join(names)} there" if names else "the model reads none"
-            return f"{point['of']}: no parameter {name!r}{did_you_mean(name, names)}; {have}"
-    return ""
+    def unread(self, number: int, names: Sequence[str]) -> str:
+        """Return what is wrong with the point that the user gave for a trial, where these are all that it has read."""
+        for name in self.points[number]["values"] if self.given(number) else ():
+            if name not in names:
+                have = f"the model reads {', '.join(names)} there" if names else "the model reads none"
+                return f"{self.given(number)}: no parameter {name!r}{did_you_mean(name, names)}; {have}"
+        return ""
 
 
 def at_quantile(scores: Sequence[float], worse: float) -> float:
