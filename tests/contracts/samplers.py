@@ -148,7 +148,7 @@ class LiveSweep:
 
 def study_of(sampler: OptunaSampler) -> list[optuna.trial.FrozenTrial]:
     """Return Optuna's trials."""
-    return sampler._study.get_trials()  # pyright: ignore[reportPrivateUsage]
+    return sampler.study.get_trials()
 
 
 def plain(trials: Iterable[optuna.trial.FrozenTrial]) -> list[dict[str, Any]]:
