@@ -9,13 +9,18 @@ brings to light is enumerated from then on.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import final
 
+from ..spaces.known import Known
 from ..spaces.parameter import Parameter
 from ..spaces.prior import in_order, members
+from ..spaces.trial import Scalar
 from .sampler import Ask, Proposal
 from .study import Study
 from .tried import is_searched
+
+Params = dict[str, Scalar]
 
 MANY_MEMBERS = 1_000_000
 EXHAUSTED = "the grid is exhausted"
@@ -27,6 +32,10 @@ class Grid:
 
     tries = 1
 
+    def __init__(self) -> None:
+        self._ahead: tuple[object, Iterator[Params | None], Params | None] | None = None
+        """Where the first was found that was not refused: what stands before it will be refused again."""
+
     def propose(self, ask: Ask, study: Study) -> Proposal:
         """Return the first configuration that is not refused."""
         parameters = study.space.parameters
@@ -37,10 +46,22 @@ class Grid:
             one.state.name == "COMPLETE" for one in study.trials()
         ):
             return Proposal(params={}, end=f"{EXHAUSTED}: nothing is searched")
-        for params in in_order(study.space, MANY_MEMBERS, ask.pinned):
-            if params is not None and not ask.refusal(params):
-                return Proposal(params=params)
-        return Proposal(params={}, end=EXHAUSTED)
+        params = self._first(ask, study.space)
+        return Proposal(params={}, end=EXHAUSTED) if params is None else Proposal(params=params)
+
+    def _first(self, ask: Ask, space: Known) -> Params | None:
+        if ask.pinned:
+            every = in_order(space, MANY_MEMBERS, ask.pinned)
+            return next((one for one in every if one is not None and not ask.refusal(one)), None)
+        told = (list(space.parameters), ask.released)
+        if self._ahead is None or self._ahead[0] != told:
+            every = in_order(space, MANY_MEMBERS)
+            self._ahead = told, every, next(every, None)
+        _, every, params = self._ahead
+        while params is not None and ask.refusal(params):
+            params = next(every, None)
+        self._ahead = told, every, params
+        return params
 
 
 def is_finite(parameter: Parameter) -> bool:

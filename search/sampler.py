@@ -53,7 +53,8 @@ class Proposal:
 class Ask:
     """What a sampler is asked: the trial's number and round, with the values that earlier rounds pinned.
 
-    `attempt` counts how often it was asked before, what it said then being refused; `refusal` says why.
+    `attempt` counts how often it was asked before, what it said then being refused; `refusal` says why. What was refused
+    once is refused for ever, as long as `released` stays, the number of trials that were interrupted.
     """
 
     number: int
@@ -61,6 +62,7 @@ class Ask:
     seed: int
     pinned: Mapping[str, Scalar]
     attempt: int = 0
+    released: int = 0
     refusal: Callable[[Mapping[str, Scalar]], str]
 
     @property
@@ -173,7 +175,8 @@ class OptunaSampler:
         known = (self._tried.version, self.space)
         if not pinned and self._end is not None and self._end[0] == known:
             return self._end[1]
-        ask = Ask(number=number, round=round, seed=self._seed, pinned=pinned, refusal=refusal)
+        released = self._tried.released
+        ask = Ask(number=number, round=round, seed=self._seed, pinned=pinned, refusal=refusal, released=released)
         proposal = self._sampler.propose(ask, self._study)
         for attempt in range(1, self._sampler.tries):
             if proposal.end or not refusal(proposal.params):

@@ -26,6 +26,8 @@ class Tried:
     def __init__(self) -> None:
         self.version = 0
         """Changes whenever an answer may."""
+        self.released = 0
+        """So many trials were interrupted."""
         self._parameters: dict[str, Parameter] = {}
         self._holders: dict[frozenset[str], dict[Point, set[int]]] = {}
         self._points: dict[int, Point] = {}
@@ -69,6 +71,7 @@ class Tried:
         used = self._used.pop(number, None)
         self._reported.discard(number)
         if kind is OutcomeKind.INTERRUPTED:
+            self.released += 1
             self._release(number)
         elif used is not None:
             self._hold(number, used)
