@@ -31,7 +31,7 @@ from ..trackers.events import (
 )
 from .objective import At, Objective
 from .state import Live, Ranked, Rules, State
-from .stop import Standing
+from .stop import Ending, Standing, ended
 
 ALIKE = 3
 """So many first trials that fail with one error end the sweep."""
@@ -354,9 +354,10 @@ def _on_losses(state: State, slot: str, *, lost: bool) -> State:
 
 
 def _on_trial_end(state: State, event: TrialEnded) -> Step:
-    outcome = event.outcome
+    outcome, live = event.outcome, state.live[event.trial]
     state = replace(
         state,
+        rungs=ended(state.rules.stop, state.rungs, _ending(live, outcome, state.rules.objective)),
         live={number: live for number, live in state.live.items() if number != event.trial},
         queue=tuple(number for number in state.queue if number != event.trial),
         counted=state.counted + outcome.counts,
@@ -369,6 +370,16 @@ def _on_trial_end(state: State, event: TrialEnded) -> Step:
         state = replace(state, first_failures=(*state.first_failures, outcome.reason)[: ALIKE + 1])
     why = "" if state.closing else _hopeless(state)
     return state, (Close(SweepClosing(why=why, cancel=True, exit_code=1)),) if why else ()
+
+
+def _ending(live: Live, outcome: Outcome, objective: Objective) -> Ending:
+    return Ending(
+        number=live.number,
+        kind=outcome.kind,
+        score=None if outcome.value is None else objective.score(outcome.value),
+        epoch=live.last_epoch,
+        last=None if live.last is None else objective.score(live.last),
+    )
 
 
 def _ranked(state: State, event: TrialEnded) -> tuple[Ranked, ...]:

@@ -132,6 +132,8 @@ class Engine:
                     self._ledger.decide([command])
                 case Ask(number=number):
                     events = self._ask(number)
+                    if not events:
+                        return None
                     if isinstance(events[-1], AttemptStarted):
                         return self._place(tune_id, events)
                     self._ledger.record(*events)
@@ -208,7 +210,11 @@ class Engine:
     # Parts --------------------------------------------------------------------------------------------------------------
 
     def _ask(self, number: int) -> list[Event]:
+        """Return what a proposal comes to; nothing while there is none, but trials run that may make for one."""
         proposal = self._ledger.sampler.propose(number)
+        if proposal.end:
+            over = SweepClosing(why=proposal.end, exit_code=proposal.exit_code)
+            return [] if self._ledger.state.live else [over]
         asked = TrialAsked(
             trial=number,
             seed=derived_seed(self._ledger.spec.search.seed, number, "trial"),

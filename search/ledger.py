@@ -52,7 +52,9 @@ class Ledger:
         self.state = State(rules=spec.rules())
         self.history = History()
         self.sampler = OptunaSampler(
-            sampler=spec.search.sampler,
+            sampler=spec.search.taken or spec.search.sampler,
+            arguments=spec.search.arguments,
+            duplicates=spec.search.duplicates,
             seed=spec.search.seed,
             objective=spec.objective,
             space=Known.of(spec.declared),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any, final
 
 from ..cluster.backend import KerasSettings
@@ -30,9 +30,17 @@ def max_epochs(fit: Mapping[str, Json]) -> int:
 @final
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Search:
-    """How parameters are proposed and trials stopped; `stop` has a mapping for each rule, with its name and numbers."""
+    """How parameters are proposed and trials stopped; `stop` has a mapping for each rule, with its name and numbers.
+
+    `arguments` are the sampler's own. Where `sampler` is `auto`, `taken` is the one that it stands for, and `reason` why.
+    `duplicates`: whether a configuration may be tried twice.
+    """
 
     sampler: str = "tpe"
+    arguments: Mapping[str, Json] = field(default_factory=dict[str, Json])
+    taken: str = ""
+    reason: str = ""
+    duplicates: bool = False
     stop: tuple[Mapping[str, Json], ...] = ()
     seed: int = 0
 
@@ -189,7 +197,9 @@ class SweepSpec:
             f"a trial has {self.max_epochs}"
             for one in late
         )
-        return (*tracking_uri.notes(self.track.uri), *never)
+        search = self.search
+        taken = (f"sampler: auto takes {search.taken}: {search.reason}",) if search.taken else ()
+        return (*tracking_uri.notes(self.track.uri), *never, *taken)
 
     def rules(self) -> Rules:
         """Return what the core goes by."""
@@ -216,7 +226,7 @@ class SweepSpec:
     def from_json(cls, data: Mapping[str, Any]) -> SweepSpec:
         """Return the specification that `to_json` wrote."""
         goal = data["objective"]
-        fields: dict[str, Any] = {
+        given: dict[str, Any] = {
             **data,
             "objective": Objective(metric=goal["metric"], direction=Direction(goal["direction"]), at=At(goal["at"])),
             "declared": tuple(Declared.from_json(one) for one in data["declared"]),
@@ -232,7 +242,7 @@ class SweepSpec:
             "track": Track(**data["track"]),
             "keras": KerasSettings.from_json(data.get("keras", {})),
         }
-        return cls(**fields)
+        return cls(**given)
 
 
 def _search_from_json(data: Mapping[str, Any]) -> Search:
@@ -241,4 +251,5 @@ def _search_from_json(data: Mapping[str, Any]) -> Search:
     if isinstance(stop, str):
         numbers = {name: data[name] for name in ("min_epochs", "factor")}
         stop = [] if stop == "none" else [{"rule": stop, **numbers}]
-    return Search(sampler=data["sampler"], stop=tuple(stop), seed=data["seed"])
+    known = {one.name for one in fields(Search)}
+    return Search(**{name: value for name, value in data.items() if name in known and name != "stop"}, stop=tuple(stop))

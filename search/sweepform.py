@@ -66,7 +66,8 @@ class Form(BaseModel):
 class SearchForm(Form):
     """How it is searched."""
 
-    sampler: Literal["tpe", "random"] = Field(default="tpe", description="tpe or random")
+    sampler: Any = Field(default="tpe", description="the name of a sampler")
+    duplicates: bool = Field(default=False, description="true or false")
     stop: Any = Field(default="none", description="the name of a stop rule, or a list of several")
     seed: Annotated[int, Field(ge=0, lt=2**32)] | None = Field(
         default=None, description="a whole number from 0 to 4294967295"

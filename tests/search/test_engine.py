@@ -465,7 +465,7 @@ def test_a_model_that_sets_what_is_not_allowed_ends_infeasible(make: Make) -> No
 
 def test_a_space_that_nothing_satisfies_ends_the_sweep(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
     """No trial ever starts, and the 50th infeasible one is the last: one line, exit 1; a resumed sweep ends alike."""
-    for name in ("MODEL_TRIES", "MENDING_TRIES", "RANDOM_TRIES"):
+    for name in ("MENDING_TRIES", "RANDOM_TRIES"):
         monkeypatch.setattr(samplers, name, 2)
     for times in (1, 2):
         tune = make(where=("x > 2",))

@@ -456,7 +456,7 @@ MISTAKES = [
     ("search:", "where:\n  - units > 'a'\nsearch:", "15:5", "expected two values of one kind"),
     ("search:", "where: ['p[\"fit/epochs\"] > 20']\nsearch:", "14:9", "keeps to 'p[\"fit/epochs\"] > 20'"),
     ("search:", "were: []\nsearch:", "14:1", "(did you mean 'where'?)"),
-    ("tpe", "tpee", "14:19", "'search.sampler' is 'tpee'; expected tpe or random (did you mean 'tpe'?)"),
+    ("tpe", "tpee", "14:19", "'search.sampler' is 'tpee'; expected one of tpe, random, grid"),
     ("asha", "ahsa", "14:30", "(did you mean 'asha'?)"),
     ("asha", "{rule: ahsa}", "14:37", "(did you mean 'asha'?)"),
     ("asha", "3", "14:30", "'search.stop' is 3; expected one of none, auto, asha, hyperband"),
