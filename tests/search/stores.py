@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from typing import Any, ClassVar
 
@@ -18,7 +18,7 @@ class Store(MemoryFileSystem):
 
     protocol = "teststore"
     cachable = False
-    store: ClassVar[dict[str, Any]] = {}
+    store: ClassVar[dict[str, Any]] = {}  # pyright: ignore[reportIncompatibleVariableOverride]
     pseudo_dirs: ClassVar[list[str]] = [""]
     open_again: ClassVar[threading.Event] = threading.Event()
     entered: ClassVar[threading.Event] = threading.Event()
@@ -26,12 +26,14 @@ class Store(MemoryFileSystem):
 
     @classmethod
     def _strip_protocol(cls, path: str) -> str:
-        return super()._strip_protocol(str(path).replace("teststore://", "memory://"))
+        plain: Any = super()._strip_protocol(str(path).replace("teststore://", "memory://"))
+        return str(plain)
 
     def ls(self, path: str, detail: bool = True, **kwargs: Any) -> Any:
         """List, after the wait."""
         self._wait()
-        return super().ls(path, detail=detail, **kwargs)
+        found: Any = super().ls(path, detail=detail, **kwargs)
+        return found
 
     def rm(self, path: str, *args: Any, **kwargs: Any) -> Any:
         """Remove, after the wait."""
@@ -46,7 +48,7 @@ class Store(MemoryFileSystem):
 
 
 @contextmanager
-def store() -> Iterator[type[Store]]:
+def store() -> Generator[type[Store]]:
     """Register the store, empty and open, and forget it again."""
     fsspec.register_implementation("teststore", Store, clobber=True)
     Store.store.clear()
