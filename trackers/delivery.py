@@ -171,7 +171,7 @@ class Delivery:
             return mirror.is_stale(history, run) or not self._has(run.upto)
 
         if self._book.search(mlflow, self._experiment_id, mirror.sweep_id(history), stale):
-            log.warning("runs of the sweep are not there, or not as they should be: everything is delivered again")
+            log.warning("runs of the sweep are not there any more: everything is delivered again")
             self._tags.clear()
             self._view = ""
             self._note_stale, self._note_at = True, None

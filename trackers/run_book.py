@@ -46,18 +46,16 @@ class RunBook:
     def search(
         self, mlflow: Runs, experiment_id: str, identity: str, stale: Callable[[Found], bool] = lambda _: False
     ) -> bool:
-        """Adopt unknown runs, delete duplicates and stale ones; return whether any were lost or stale: all is to be written.
+        """Adopt unknown runs, delete duplicates and stale ones; return whether runs were lost, and all is to be written.
 
         A run that is known and deleted was deleted by hand; one that is known and not there was lost, and so is
         everything where it is the sweep's own.
         """
         runs: dict[int, list[Found]] = {}
-        removed = False
         there: set[str] = set()
         for one in mlflow.find(experiment_id, identity):
             if not one.deleted and stale(one):
                 log.info("run %s shows what the journal does not have (any more): deleted", one.run_id)
-                removed = True
                 with suppress(Refused):
                     mlflow.delete(one.run_id)
                 continue
@@ -65,9 +63,7 @@ class RunBook:
             if not one.deleted:
                 runs.setdefault(SWEEP if one.trial is None else one.trial, []).append(one)
         first, self._searched = not self._searched, True
-        lost = first and (self._forget(there, runs.keys()) or removed)
-        if lost:
-            self._db.forget(())
+        lost = first and self._forget(there, runs.keys())
         parents = [one.parent for same in runs.values() for one in same]
         for number, same in runs.items():
             self._adopt(mlflow, number, same, parents)
