@@ -22,9 +22,9 @@ _OF_KERAS = ("_model", "model", "params", "validation_data")
 def marks_of(callback: Any) -> dict[str, object]:
     """Return a mark of each value that a callback holds and that cannot be written; another mark, another state.
 
-    Keras's own callbacks make anew what they need.
+    Keras's own callbacks, and Kerasweep's, make anew what they need.
     """
-    if type(callback).__module__.partition(".")[0] == "keras":
+    if type(callback).__module__.partition(".")[0] in ("keras", "kerasweep"):
         return {}
     held = held_by(callback)
     values = cast("Mapping[str, Any]", vars(callback)).items()
