@@ -98,8 +98,8 @@ def check_kept(before: SweepSpec, after: SweepSpec) -> None:
     found = [_changed(name, getattr(before, name), getattr(after, name)) for name in KEPT]
     was, now = ({one.parameter.name: one for one in spec.declared} for spec in (before, after))
     found += [_changed(f"space.{name}", was.get(name), now.get(name)) for name in {**was, **now}]
-    same_seed = replace(after.search, seed=before.search.seed)
-    found += [_changed("search", before.search, same_seed)]
+    as_began = {name: getattr(before.search, name) for name in ("seed", "taken", "reason")}
+    found += [_changed("search", before.search, replace(after.search, **as_began))]
     differences = [one for one in found if one]
     if differences:
         raise BadInput(
@@ -154,7 +154,7 @@ def amended(spec: SweepSpec, settings: Iterable[str], word: str = "--set") -> Sw
         _check_bounds(key, value, word)
         spec = _with(spec, key, value)
     try:
-        check_budget(spec.budget, spec.objective, spec.resources.gpu)
+        check_budget(spec.budget, spec.objective, spec.resources.gpus, endless=spec.search.sampler != "grid")
     except BadForm as fault:
         raise BadInput(f"{word} budget: {fault}") from None
     return spec

@@ -105,7 +105,7 @@ class Budget:
     def __str__(self) -> str:
         given = {one.name: getattr(self, one.name) for one in fields(self)}
         parts = [counted(name, value) for name, value in given.items() if value is not None and name in WORDS]
-        return " or ".join([*parts, *([] if self.goal is None else [f"goal {self.goal:g}"])])
+        return " or ".join([*parts, *([] if self.goal is None else [f"goal {self.goal:g}"])]) or "the whole grid"
 
     @property
     def endless(self) -> bool:

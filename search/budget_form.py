@@ -10,29 +10,30 @@ from .sweepform import BudgetForm
 PATH = ("budget",)
 
 
-def budget_of(form: BudgetForm, objective: Objective, gpus: float) -> Budget:
+def budget_of(form: BudgetForm, objective: Objective, gpus: float, *, endless: bool = True) -> Budget:
     """Return the budget of a form.
 
     Args:
         form: The limits.
         objective: What the goal is a value of.
         gpus: How many graphics processors a trial has.
+        endless: Whether the sampler would propose for ever.
 
     Raises:
         BadForm: there is no limit, or one that cannot be reached.
     """
     budget = Budget(**form.model_dump())
-    check_budget(budget, objective, gpus)
+    check_budget(budget, objective, gpus, endless=endless)
     return budget
 
 
-def check_budget(budget: Budget, objective: Objective, gpus: float) -> None:
+def check_budget(budget: Budget, objective: Objective, gpus: float, *, endless: bool = True) -> None:
     """Refuse a budget without any limit, or with one that cannot be reached.
 
     Raises:
         BadForm: it is such a one.
     """
-    if budget.endless:
+    if endless and budget.endless:
         have = "trials, hours, slot_hours, gpu_hours, epochs, no_improvement, goal"
         raise BadForm(f"the sweep has no end; expected `budget: {{trials: 50}}`, or another limit: {have}", PATH)
     if budget.gpu_hours is not None and not gpus:

@@ -220,7 +220,7 @@ class Starting:
         """Return the values, by identity, that a trial of this number gets, of parameters known so far."""
         return pinned(self.points[number]["values"], space) if number < len(self.points) else {}
 
-    def history(self, space: Known, scores: Sequence[float], seed: int) -> list[tuple[dict[str, Scalar], float]]:
+    def history(self, space: Known, scores: Sequence[float]) -> list[tuple[dict[str, Scalar], float]]:
         """Return parameters by identity and a score, more is better, for each trial of the past, best first.
 
         A parameter that it did not have gets a random value, so that it says nothing about that one.
@@ -228,11 +228,10 @@ class Starting:
         Args:
             space: The parameters known so far.
             scores: Those of this sweep's own trials, ascending.
-            seed: Of the random values.
         """
         return [
             (
-                configuration(space, Random(f"{seed}-{index}"), pinned(one["values"], space)),
+                configuration(space, Random(index), pinned(one["values"], space)),
                 at_quantile(scores, one["worse"]),
             )
             for index, one in enumerate(self.prior)

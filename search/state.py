@@ -10,6 +10,7 @@ from ..spaces.trial import Cause, Json, Outcome, OutcomeKind, Report, Scalar
 from ..trackers.events import SweepClosing
 from .budget import Account
 from .objective import Objective
+from .packing import Packing
 from .stop import NeverStop, Rungs, StopRule
 
 LOSSES = 3
@@ -24,7 +25,7 @@ class Rules:
     `trials` to `goal` are the budget, `gpus` those of one trial.
 
     `smaller_batch`: a trial that ran out of memory is tried again with half the batch size, else alone. The weights of
-    the `keep` best trials are kept.
+    the `keep` best trials are kept. `packs`: trials share graphics processors as their memory allows.
     """
 
     objective: Objective
@@ -43,6 +44,7 @@ class Rules:
     smaller_batch: bool = False
     folds: bool = False
     keep: int = 3
+    packs: bool = False
 
     def rank(self, value: float, epoch: int, number: int) -> tuple[float, ...]:
         """Return what sorts trials, best first; over folds, those that did more of them: the others may be harder."""
@@ -86,6 +88,7 @@ class Live:
     values: int = 0
     first_loss: float | None = None
     epoch: int = 0
+    share: float = 1.0
     spent: Mapping[Cause, int] = field(default_factory=dict[Cause, int])
 
     @property
@@ -132,6 +135,7 @@ class State:
     first_failures: tuple[str, ...] = ()
     infeasible_in_a_row: int = 0
     losses: Mapping[str, int] = field(default_factory=dict[str, int])
+    packing: Packing = field(default_factory=Packing)
     closing: SweepClosing | None = None
     finished: bool = False
     spent_s: float = 0.0
@@ -160,6 +164,11 @@ class State:
         """Return those of the nodes on which no trial is to be placed: they keep losing them, and there are others."""
         bad = {node for node in nodes if self.losses.get(node, 0) >= LOSSES}
         return bad if bad < set(nodes) else set()
+
+    @property
+    def measures(self) -> bool:
+        """Whether the memory that trials take of graphics processors is still to be found out."""
+        return self.rules.packs and not self.packing.decided
 
     def needs_all(self, number: int) -> bool:
         """Say whether a trial must run alone: the memory did not suffice while others ran."""

@@ -91,7 +91,7 @@ class Summary:
             trials=self.counted(),
             seconds=self.seconds(now),
             slot_seconds=sum(one.slot_seconds(now) for one in trials),
-            gpus=self.spec.resources.gpu,
+            gpus=self.spec.resources.gpus,
             epochs=sum(max(one.metrics, default=0) for one in trials),
             without_better=self._without_better() if self.spec.budget.no_improvement is not None else 0,
         )

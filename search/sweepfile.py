@@ -26,6 +26,7 @@ from .objective import At, Direction, Objective
 from .override import override
 from .place import absolute_place
 from .reference import locate
+from .sampler_form import chosen, is_endless
 from .spec import Checkpointing, Cluster, Keep, Limits, Resources, Retry, Search, SweepSpec, Track, max_epochs
 from .start import Point
 from .start_form import start_of
@@ -89,8 +90,9 @@ def _spec(form: SweepForm, keys: set[object], path: Path, home: Path) -> SweepSp
             _check_code(key, code, path.parent)
     name = form.name or _default_name(path)
     fit, searched = fit_arguments(form.fit)
+    searched = [*searched, *searched_space(form.space)]
     check_smaller_batch(form.retry.smaller_batch, form.fit)
-    objective = _objective(form.objective)
+    objective, resources = _objective(form.objective), Resources(**form.resources.model_dump())
     spec = SweepSpec(
         name=name,
         folder=str(path.parent),
@@ -98,15 +100,15 @@ def _spec(form: SweepForm, keys: set[object], path: Path, home: Path) -> SweepSp
         train=form.train or "",
         data=form.data,
         objective=objective,
-        budget=budget_of(form.budget, objective, form.resources.gpu),
+        budget=budget_of(form.budget, objective, resources.gpus, endless=is_endless(form.search.sampler)),
         keras=keras_settings(form.keras),
         fit=fit,
-        declared=(*searched, *searched_space(form.space)),
+        declared=tuple(searched),
         undeclared=form.undeclared,
         where=checked_where(form.where),
-        search=_search(form.search, fit, form.budget),
+        search=_search(form.search, fit, form.budget, searched),
         parallel=form.parallel,
-        resources=Resources(**form.resources.model_dump()),
+        resources=resources,
         cluster=cluster_of(form.cluster),
         retry=Retry(**form.retry.model_dump()),
         limits=Limits(**form.limits.model_dump()),
@@ -231,10 +233,11 @@ def _objective(value: object) -> Objective:
     return Objective(direction=named[0][0], metric=named[0][1], at=At(form.at))
 
 
-def _search(form: SearchForm, fit: Mapping[str, Json], budget: BudgetForm) -> Search:
+def _search(form: SearchForm, fit: Mapping[str, Json], budget: BudgetForm, declared: Iterable[Declared]) -> Search:
     seed = random.SystemRandom().randrange(2**32) if form.seed is None else form.seed
     stop = stop_forms(form.stop, max_epochs=max_epochs(fit), trials=budget.trials)
-    return Search(sampler=form.sampler, stop=stop, seed=seed)
+    sampler = chosen(form.sampler, declared, trials=budget.trials, stops=bool(stop), duplicates=form.duplicates)
+    return Search(**sampler, stop=stop, seed=seed)
 
 
 # Parameters ---------------------------------------------------------------------------------------------------------------

@@ -12,10 +12,12 @@ from .events import (
     AttemptStarted,
     Differed,
     Entry,
+    GraphicsMeasured,
     Noticed,
     ParametersUsed,
     Reported,
     RoundEnded,
+    SlotsPacked,
     StartingPoints,
     SweepAmended,
     SweepClosing,
@@ -58,6 +60,8 @@ class TrialRecord:
     placed_at: float = 0.0
     start: str = ""
     """What its starting point is of; empty where the sampler alone proposed it."""
+    upto: str = ""
+    """The last event about it that is shown, as `number@time`."""
 
     @property
     def state(self) -> str:
@@ -144,6 +148,8 @@ class History:
                 self.ended = event
             case Noticed() as event:
                 self.notices.append(event.text)
+            case SlotsPacked() as event:
+                self.notices.append(event.why)
             case TrialAsked() as event:
                 start = str(self.starts[event.trial]["of"]) if event.trial < len(self.starts) else ""
                 record = TrialRecord(number=event.trial, seed=event.seed, asked_at=entry.at, start=start)
@@ -151,6 +157,8 @@ class History:
             case event:
                 self.reopened |= isinstance(event, TrialRetried) and self.ended is not None
                 _apply_to_trial(self.trials[event.trial], event, entry.at)
+                if not isinstance(event, RoundEnded | Timed | GraphicsMeasured):
+                    self.trials[event.trial].upto = f"{entry.seq}@{entry.at!r}"
 
 
 def _apply_to_trial(
@@ -162,6 +170,7 @@ def _apply_to_trial(
     | AttemptEnded
     | Differed
     | Timed
+    | GraphicsMeasured
     | TrialEnded
     | TrialRetried,
     at: float,
@@ -173,6 +182,8 @@ def _apply_to_trial(
             record.placed_at = at
         case RoundEnded():
             record.held_s, record.placed_at = record.slot_seconds(at), at
+        case GraphicsMeasured():
+            pass
         case ParametersUsed():
             record.params, record.facts = event.params, event.facts or record.facts
         case Reported(report=report):

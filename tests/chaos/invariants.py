@@ -35,10 +35,12 @@ from kerasweep.trackers.events import (
     AttemptStarted,
     Differed,
     Entry,
+    GraphicsMeasured,
     Noticed,
     ParametersUsed,
     Reported,
     RoundEnded,
+    SlotsPacked,
     StartingPoints,
     SweepAmended,
     SweepClosing,
@@ -227,7 +229,7 @@ def check_transitions(journaled: Sequence[Entry]) -> None:
                 assert not closed, f"asked for after the closing: {where}"
                 assert number == len(lives), f"a number is missing or taken: {where}"
                 lives[number] = _Life()
-            case Timed() | Noticed():
+            case Timed() | Noticed() | GraphicsMeasured() | SlotsPacked():
                 pass
             case TrialRetried(trial=number):
                 assert lives[number].ended, f"to be repeated before its end: {where}"

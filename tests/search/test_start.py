@@ -350,9 +350,9 @@ def test_a_failure_that_is_taken_back_is_none() -> None:
     failed.apply(TrialEnded(trial=12, attempt=1, outcome=Outcome(kind=OutcomeKind.FAILED, reason="boom")))
     failed.apply(TrialRetried(trial=12, params=params))
     states = [
-        [one.state.name for one in life.sampler._study.get_trials() if one.state.name != "FAIL"]
+        [one.state.name for one in life.sampler.study.get_trials() if one.state.name != "FAIL"]
         for life in (failed, running)
-    ]  # pyright: ignore[reportPrivateUsage]
+    ]
     assert sorted(states[0]) == sorted(states[1])
     for life in (failed, running):
         life.apply(TrialEnded(trial=12, attempt=1, outcome=Outcome(kind=OutcomeKind.COMPLETED, value=0.9, epoch=1)))
