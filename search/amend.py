@@ -92,8 +92,9 @@ def check_kept(before: SweepSpec, after: SweepSpec) -> None:
     found = [_changed(name, getattr(before, name), getattr(after, name)) for name in KEPT]
     was, now = ({one.parameter.name: one for one in spec.declared} for spec in (before, after))
     found += [_changed(f"space.{name}", was.get(name), now.get(name)) for name in {**was, **now}]
-    same_seed = replace(after.search, seed=before.search.seed)
-    found += [_changed("search", before.search, same_seed)]
+    window = before.search.window if before.search.window and after.search.window else after.search.window
+    kept = replace(after.search, seed=before.search.seed, window=window)
+    found += [_changed("search", before.search, kept)]
     differences = [one for one in found if one]
     if differences:
         raise BadInput(

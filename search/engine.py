@@ -37,7 +37,7 @@ from ..trackers.events import (
     TrialAsked,
     TrialEnded,
 )
-from .core import Ask, End, Finish, SlotFree, Start, Tick, completed, step
+from .core import Ask, Close, End, Finish, SlotFree, Start, Tick, completed, step
 from .inbox import take
 from .ledger import Ledger
 from .sampler import derived_seed
@@ -128,7 +128,7 @@ class Engine:
         while True:
             _, (command, *_) = step(self._ledger.state, SlotFree())
             match command:
-                case End():
+                case End() | Close():
                     self._ledger.decide([command])
                 case Ask(number=number):
                     events = self._ask(number)
@@ -287,8 +287,8 @@ class Engine:
 
     def _extend(self, number: int, attempt: int, specs: Iterable[Mapping[str, Any]]) -> None:
         live = self._ledger.state.live[number]
-        self._ledger.sampler.learn([parameter_from_json(spec) for spec in specs])
-        proposal = self._ledger.sampler.extend(number, live.round + 1, live.params)
+        found = [parameter_from_json(spec) for spec in specs]
+        proposal = self._ledger.sampler.extend(number, live.round + 1, live.params, found)
         ended = RoundEnded(
             trial=number,
             attempt=attempt,

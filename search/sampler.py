@@ -11,7 +11,7 @@ from __future__ import annotations
 import hashlib
 import math
 import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from random import Random
 from typing import TYPE_CHECKING, Any, final
@@ -95,8 +95,11 @@ class OptunaSampler:
         """Return parameters for a new trial."""
         return self._ask(number, 0, {})
 
-    def extend(self, number: int, round: int, pinned: Mapping[str, Scalar]) -> Proposal:
-        """Return parameters for a trial whose model asked for more, earlier values as they were."""
+    def extend(
+        self, number: int, round: int, pinned: Mapping[str, Scalar], specs: Sequence[Parameter] = ()
+    ) -> Proposal:
+        """Return parameters for a trial whose model asked for more, `specs`; earlier values as they were."""
+        self.learn(list(specs))
         self._withdraw(number)
         return self._ask(number, round, pinned)
 

@@ -30,11 +30,16 @@ def max_epochs(fit: Mapping[str, Json]) -> int:
 @final
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Search:
-    """How parameters are proposed and trials stopped; `stop` has a mapping for each rule, with its name and numbers."""
+    """How parameters are proposed and trials stopped; `stop` has a mapping for each rule, with its name and numbers.
+
+    `window`: trial n is proposed from trials 0 … n - window and judged against these, whoever is faster; None: from and
+    against all that there is.
+    """
 
     sampler: str = "tpe"
     stop: tuple[Mapping[str, Json], ...] = ()
     seed: int = 0
+    window: int | None = None
 
 
 @final
@@ -189,7 +194,21 @@ class SweepSpec:
             f"a trial has {self.max_epochs}"
             for one in late
         )
-        return (*tracking_uri.notes(self.track.uri), *never)
+        return (*tracking_uri.notes(self.track.uri), *never, *self._by_chance())
+
+    def _by_chance(self) -> tuple[str, ...]:
+        """Return what of a deterministic search is none all the same."""
+        if self.search.window is None:
+            return ()
+        hours = "budget.hours ends the search by the clock: how many trials there are by then differs from run to run"
+        keras = "keras.deterministic is false: metrics may differ from run to run, and with them the trials"
+        limit = "limits.trial_s ends trials by the clock: which ones may differ from run to run"
+        found = (
+            hours if self.budget.hours is not None else "",
+            "" if self.keras.deterministic else keras,
+            limit if self.limits.trial_s is not None else "",
+        )
+        return tuple(f"search.deterministic: {one}" for one in found if one)
 
     def rules(self) -> Rules:
         """Return what the core goes by."""
@@ -206,6 +225,7 @@ class SweepSpec:
             smaller_batch=self.retry.smaller_batch,
             folds=folds,
             keep=self.keep.best,
+            window=self.search.window,
         )
 
     def to_json(self) -> dict[str, Any]:
@@ -241,4 +261,4 @@ def _search_from_json(data: Mapping[str, Any]) -> Search:
     if isinstance(stop, str):
         numbers = {name: data[name] for name in ("min_epochs", "factor")}
         stop = [] if stop == "none" else [{"rule": stop, **numbers}]
-    return Search(sampler=data["sampler"], stop=tuple(stop), seed=data["seed"])
+    return Search(sampler=data["sampler"], stop=tuple(stop), seed=data["seed"], window=data.get("window"))
