@@ -93,7 +93,7 @@ class Fingerprint:
         self._told.update(json.dumps(what).encode())
 
     def _draw(self, number: int, round: int, pinned: Mapping[str, Scalar]) -> Proposal:
-        random = Random(f"{self._told.hexdigest()} {number} {round} {list(self.space.parameters)}")  # noqa: S311
+        random = Random(f"{self._told.hexdigest()} {number} {round} {list(self.space.parameters)}")
 
         def draw(key: str, parameter: Parameter) -> Scalar:
             del key
@@ -173,7 +173,7 @@ class Lab:
         self.make = make
         self.slots = slots
         self.faults = faults
-        self.random = Random(seed)  # noqa: S311
+        self.random = Random(seed)
         self.entries: list[Entry] = []
         self.ends: list[int] = []
         self.why = ""
