@@ -217,7 +217,7 @@ class Lab:
             if self.state.finished:
                 return self.traces()
             chance = self.random.random()
-            if chance < self.faults / 4:
+            if chance < self.faults / 10:
                 self.die()
             elif self.passes and chance < self.faults:
                 self.lose(self.random.choice(list(self.passes)))

@@ -7,7 +7,7 @@ from functools import cache
 from typing import Any, cast
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from kerasweep.search.core import Ask, Close, Finish, SlotFree, Wait, step
@@ -73,9 +73,10 @@ def in_order(stop: StopRule, window: int, make: Callable[[], Sampler], trials: i
     window=st.integers(1, 4),
     seed=st.integers(0, 10**6),
     slots=st.integers(1, 5),
-    faults=st.sampled_from([0.0, 0.05, 0.2]),
+    faults=st.sampled_from([0.0, 0.1]),
 )
-@settings(max_examples=60)
+@settings(max_examples=40)
+@example(stop=NeverStop(), window=2, seed=2, slots=2, faults=0.1)  # one is lost between two late parameters
 def test_any_order_of_ends_gives_the_same_trials(
     stop: StopRule, window: int, seed: int, slots: int, faults: float
 ) -> None:
