@@ -42,7 +42,8 @@ def replay_command(name: str, number: int, home: Path | None, *, as_json: bool) 
     spec = relocated(SweepSpec.from_json(begun), folder, place)
     recorded = Recorded.of(entries, spec, number)
     if not (spec.model or spec.train):
-        raise BadInput(f"{name} was started from Python, and its code is not in its folder; it cannot be replayed")
+        there = f"replay({number}) of the Result of that session does it"
+        raise BadInput(f"{name} was started from Python, and its code is not in its folder; {there}")
     check_machine(replace(spec, parallel=1, cluster=Cluster()))
     if not as_json:
         what = f"training trial {number} of {name} again: {_epochs(len(recorded.trial.metrics))}"
@@ -53,7 +54,7 @@ def replay_command(name: str, number: int, home: Path | None, *, as_json: bool) 
     else:
         for line in found.lines(f"trial {number} of {name}"):
             echo(line)
-    return 0 if found.comparison.equal else PARTED
+    return 0 if found.equal else PARTED
 
 
 @final
@@ -69,6 +70,11 @@ class Replay:
     ended: str = ""
     changed: Mapping[str, tuple[str, str]]
     expected: tuple[str, ...] = ()
+
+    @property
+    def equal(self) -> bool:
+        """Whether every metric of every journaled epoch came out as it was."""
+        return self.comparison.equal
 
     def lines(self, what: str) -> list[str]:
         """Return what there is to say of it."""
@@ -92,7 +98,7 @@ class Replay:
         """Return the plain form; what is not finite is text, which JSON has no numbers for."""
         first, largest = self.comparison.first, self.comparison.largest
         return {
-            "equal": self.comparison.equal,
+            "equal": self.equal,
             "epochs": self.comparison.epochs,
             "parted": None if first is None else {name: _plain(one) for name, one in asdict(first).items()},
             "largest_relative_difference": 0.0 if largest is None else _plain(largest.relative),

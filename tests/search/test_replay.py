@@ -9,9 +9,13 @@ from typing import Any
 
 import pytest
 
+from kerasweep.cluster.program import Program
+from kerasweep.search import replay as replays
 from kerasweep.search.comparison import Comparison
 from kerasweep.search.recorded import Recorded
 from kerasweep.search.replay import Replay, replay_command
+from kerasweep.search.results import Result
+from kerasweep.search.spec import SweepSpec
 from kerasweep.spaces.errors import BadInput
 from kerasweep.spaces.parameter import Number, identity
 from kerasweep.spaces.trial import Cause, OutcomeKind
@@ -140,3 +144,23 @@ def test_a_trial_that_ends_too_early_has_parted() -> None:
         "this time it ended before: failed ValueError: no",
     ]
     assert parted.to_json()["largest_relative_difference"] == "inf"
+
+
+def test_from_python_the_session_that_started_a_sweep_has_its_code(
+    sweep: Sweep, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another session is told so; a sweep of a file has it in its folder."""
+    asked: list[tuple[str, int]] = []
+
+    def replayed(program: Program, what: SweepSpec, recorded: Recorded) -> Replay:
+        asked.append((program.root, recorded.assignment.number))
+        return Replay(comparison=Comparison(epochs=what.max_epochs), changed={})
+
+    monkeypatch.setattr(replays, "replayed", replayed)
+    folder = sweep(*completed(0, 0.5), model="") / "sweeps" / "small"
+    with pytest.raises(BadInput, match="started from Python; its trials are replayed by the Result of that session"):
+        Result(folder).replay(0)
+    assert Result(folder, Program(root="/mine")).replay(0).equal
+    assert asked == [("/mine", 0)]
+    with pytest.raises(BadInput, match="has no trial 1"):
+        Result(folder).replay(1)
