@@ -64,13 +64,12 @@ def measure(way: str, folder: Path, *, trials: int, slots: int, seed: int) -> di
 
 def rule(lengths: Sequence[float], slots: int, *, window: bool) -> float:
     """Return the share of slot time that trials of these lengths fill, whose slots cost nothing between them."""
-    free, settled, now = [0.0] * slots, 0.0, 0.0
+    free, settled = [0.0] * slots, 0.0
     ends: list[float] = []
     for number, length in enumerate(lengths):
         if window and number >= slots:
             settled = max(settled, ends[number - slots])
-        now = max(heapq.heappop(free), settled)
-        ends.append(now + length)
+        ends.append(max(heapq.heappop(free), settled) + length)
         heapq.heappush(free, ends[-1])
     return sum(lengths) / (slots * max(ends))
 
