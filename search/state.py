@@ -10,7 +10,8 @@ from typing import final
 from ..spaces.trial import Cause, Outcome, OutcomeKind, Report, Scalar
 from ..trackers.events import SweepClosing
 from .objective import Objective
-from .stop import NeverStop, Rungs, Standing, StopRule
+from .packing import Packing
+from .stop import Ending, NeverStop, Rungs, Standing, StopRule
 
 ALIKE = 3
 """So many first trials that fail with one error end the sweep."""
@@ -24,8 +25,8 @@ class Rules:
     """All that the decisions depend on besides what happened; `retry` says how often a cause is forgiven.
 
     `smaller_batch`: a trial that ran out of memory is tried again with half the batch size, else alone. The weights of
-    the `keep` best trials are kept. `window`: trial n is decided on from trials 0 … n - window alone; None: from all
-    that has happened.
+    the `keep` best trials are kept. `packs`: trials share graphics processors as their memory allows. `window`: trial n
+    is decided on from trials 0 … n - window alone; None: from all that has happened.
     """
 
     objective: Objective
@@ -39,6 +40,7 @@ class Rules:
     folds: bool = False
     keep: int = 3
     window: int | None = None
+    packs: bool = False
 
     def rank(self, value: float, epoch: int, number: int) -> tuple[float, ...]:
         """Return what sorts trials, best first; over folds, those that did more of them: the others may be harder."""
@@ -72,6 +74,7 @@ class Live:
     values: int = 0
     first_loss: float | None = None
     epoch: int = 0
+    share: float = 1.0
     spent: Mapping[Cause, int] = field(default_factory=dict[Cause, int])
     rungs: Rungs = field(default_factory=Rungs)
     standings: tuple[Standing, ...] = ()
@@ -99,6 +102,7 @@ class Course:
     """What a trial that has ended leaves to be settled once its turn has come, in a window."""
 
     outcome: Outcome
+    ending: Ending
     standings: tuple[Standing, ...] = ()
     objective_seen: bool = False
 
@@ -155,6 +159,7 @@ class State:
     horizon: int = -1
     ahead: Mapping[int, Course] = field(default_factory=dict[int, Course])
     losses: Mapping[str, int] = field(default_factory=dict[str, int])
+    packing: Packing = field(default_factory=Packing)
     closing: SweepClosing | None = None
     finished: bool = False
     spent_s: float = 0.0
@@ -178,6 +183,11 @@ class State:
         """Return those of the nodes on which no trial is to be placed: they keep losing them, and there are others."""
         bad = {node for node in nodes if self.losses.get(node, 0) >= LOSSES}
         return bad if bad < set(nodes) else set()
+
+    @property
+    def measures(self) -> bool:
+        """Whether the memory that trials take of graphics processors is still to be found out."""
+        return self.rules.packs and not self.packing.decided
 
     def needs_all(self, number: int) -> bool:
         """Say whether a trial must run alone: the memory did not suffice while others ran."""

@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from .state import State
-from .stop import Standing
+from .stop import Standing, ended
 
 
 def due(state: State) -> bool:
@@ -28,6 +28,7 @@ def settled(state: State) -> State:
         course = ahead.pop(horizon)
         for standing in course.standings:
             rungs, _ = state.rules.stop.decide(rungs, standing)
+        rungs = ended(state.rules.stop, rungs, course.ending)
         prospects = prospects.after(course.outcome)
         seen = seen or course.objective_seen
     return replace(state, horizon=horizon, rungs=rungs, prospects=prospects, objective_seen=seen, ahead=ahead)
