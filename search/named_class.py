@@ -13,6 +13,7 @@ import re
 import sys
 import warnings
 from collections.abc import Mapping
+from functools import cache
 from typing import Any, cast
 
 from ..spaces.bad_form import shown
@@ -125,6 +126,7 @@ def _attribute(reference: str) -> type[Any]:
     return getattr(importlib.import_module(module), name)
 
 
+@cache
 def _parameters(kind: type[Any]) -> dict[str, inspect.Parameter]:
     """Return the arguments that the class has by name."""
     named = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
