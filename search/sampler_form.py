@@ -55,7 +55,13 @@ def sampler_form(value: object, path: Path = PATH) -> tuple[str, dict[str, Json]
 
 
 def chosen(
-    value: object, declared: Iterable[Declared], *, trials: int | None, stops: bool, duplicates: bool
+    value: object,
+    declared: Iterable[Declared],
+    *,
+    trials: int | None,
+    stops: bool,
+    duplicates: bool,
+    objectives: int = 1,
 ) -> dict[str, Any]:
     """Return the fields of a specification's `search` that are the sampler's.
 
@@ -65,6 +71,7 @@ def chosen(
         trials: The budget of trials; None where there is none.
         stops: Whether trials are stopped early.
         duplicates: Whether a configuration may be tried twice.
+        objectives: How many there are.
 
     Raises:
         BadForm: there is no such sampler, or it cannot search this.
@@ -73,8 +80,10 @@ def chosen(
     name, arguments = sampler_form(value)
     fields: dict[str, Any] = {"sampler": name, "arguments": arguments, "duplicates": duplicates}
     if name == "auto":
-        taken, reason = automatic(declared, trials=trials, stops=stops)
+        taken, reason = automatic(declared, trials=trials, stops=stops, objectives=objectives)
         return {**fields, "taken": taken, "reason": reason}
+    if objectives > 1 and CLASSES.get(name, name) == CLASSES["cmaes"]:
+        raise BadForm(f"'search.sampler' is {name!r}, which has one objective, not {objectives}; expected tpe or nsga2", PATH)
     if name == "grid":
         _check_grid(declared, duplicates=duplicates)
     return fields

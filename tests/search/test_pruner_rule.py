@@ -220,6 +220,11 @@ def test_a_pruner_stands_beside_other_rules() -> None:
             ("wrapped_pruner",),
             "'wrapped_pruner' of PatientPruner: 'n' is no argument of MedianPruner",
         ),
+        (
+            {"rule": "optuna.pruners:PatientPruner", "patience": 2, "wrapped_pruner": {"name": "subprocess:Popen"}},
+            ("wrapped_pruner",),
+            "'wrapped_pruner' of PatientPruner is 'subprocess:Popen'; expected a class of optuna",
+        ),
     ],
 )
 def test_a_pruner_that_does_not_fit_is_refused_at_once(form: Any, path: tuple[str, ...], words: str) -> None:

@@ -128,6 +128,15 @@ def _anything(library: str) -> bool:
     return True
 
 
+def test_cmaes_has_one_objective(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whichever way it is named."""
+    monkeypatch.setattr(forms, "is_installed", lambda library: True)
+    monkeypatch.setattr(forms, "check_arguments", lambda *given: None)
+    for name in ("cmaes", "optuna.samplers:CmaEsSampler"):
+        with pytest.raises(BadForm, match="has one objective, not 2; expected tpe or nsga2"):
+            chosen(name, [X], trials=3, stops=False, duplicates=False, objectives=2)
+
+
 @pytest.mark.parametrize(
     ("declared", "trials", "more", "taken"),
     [
