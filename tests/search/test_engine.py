@@ -18,6 +18,7 @@ from kerasweep.search import sampler as samplers
 from kerasweep.search.engine import Engine, Places
 from kerasweep.search.inbox import post
 from kerasweep.search.ledger import Ledger
+from kerasweep.search.optuna_sampler import Tpe
 from kerasweep.search.spec import Budget, Keep, Retry, Search, SweepSpec
 from kerasweep.spaces.errors import Infrastructure
 from kerasweep.spaces.known import Declared
@@ -468,6 +469,7 @@ def test_a_space_that_nothing_satisfies_ends_the_sweep(make: Make, monkeypatch: 
     """No trial ever starts, and the 50th infeasible one is the last: one line, exit 1; a resumed sweep ends alike."""
     for name in ("MENDING_TRIES", "RANDOM_TRIES"):
         monkeypatch.setattr(samplers, name, 2)
+    monkeypatch.setattr(Tpe, "tries", 2)
     for times in (1, 2):
         tune = make(where=("x > 2",))
         assert tune.suggest() == "FINISHED"
@@ -479,23 +481,25 @@ def test_a_space_that_nothing_satisfies_ends_the_sweep(make: Make, monkeypatch: 
         assert not any(isinstance(entry.event, AttemptStarted) for entry in tune.entries())
 
 
+def train(tune: Tune, one: Assignment, parameter: Parameter) -> None:
+    """Have a trial read this parameter, report and complete."""
+    reads = {"params": {parameter.name: one.params[identity(parameter)]}, "specs": [parameter.to_json()], "facts": {}}
+    tune.chunk(one, {"type": "used", **reads}, report(1, 0.5), ENDED)
+    tune.done(one)
+
+
 def test_a_sweep_that_has_tried_all_there_is_ends_well(make: Make) -> None:
-    """Three configurations, two slots and a budget of ten: each once, while another runs the free slot waits."""
-    small = Number(name="x", min=1, max=3, integer=True)
+    """Three configurations, two slots and a budget of ten: each once; while another runs, the free slot waits."""
+    small = Number(name="z", min=1, max=3, integer=True)
     tune = make(slots=2, declared=(Declared(parameter=small),), budget=Budget(trials=10))
     first, second = tune.place(), tune.place()
-    reads = [
-        {**used(one), "params": {"x": one.params[identity(small)]}, "specs": [small.to_json()]}
-        for one in (first, second)
-    ]
-    tune.chunk(first, reads[0], report(1, 0.5), ENDED)
-    tune.done(first)
+    train(tune, first, small)
     third = tune.place()
     assert tune.suggest() is None
     assert {one.params[identity(small)] for one in (first, second, third)} == {1, 2, 3}
-    for one in (second, third):
-        tune.chunk(one, report(1, 0.5), ENDED)
-        tune.done(one)
+    train(tune, second, small)
+    assert tune.suggest() is None
+    train(tune, third, small)
     assert tune.suggest() == "FINISHED"
     ended = tune.history().ended
     assert ended is not None
@@ -506,21 +510,18 @@ def test_a_sweep_that_has_tried_all_there_is_ends_well(make: Make) -> None:
 
 
 def test_a_grid_needs_no_budget_and_is_resumed_where_it_was(make: Make) -> None:
-    """Trials that were interrupted are tried again, in order; then it says that it is exhausted."""
-    grid = {"declared": (Declared(parameter=Y),), "budget": Budget(), "search": Search(sampler="grid")}
-    tune = make(slots=1, **grid)
+    """In order, each once; then it says that it is exhausted."""
+    grid: dict[str, Any] = {"declared": (Declared(parameter=Y),), "budget": Budget(), "search": Search(sampler="grid")}
     tried: list[Any] = []
-    for _ in range(4):
-        one = tune.place()
-        tried.append(one.params[identity(Y)])
-        tune.complete(one, 0.5)
-    one = tune.place()
-    assert one.params[identity(Y)] == 5
-    tune = make(slots=1, **grid)
-    while isinstance(answer := tune.suggest(), Assignment):
-        tried.append(answer.params[identity(Y)])
-        tune.complete(answer, 0.5)
+    for trials in (4, 9):
+        tune = make(slots=1, **grid)
+        while len(tried) < trials:
+            one = tune.place()
+            tried.append(one.params[identity(Y)])
+            train(tune, one, Y)
     assert tried == list(range(1, 10))
+    tune = make(slots=1, **grid)
+    assert tune.suggest() == "FINISHED"
     ended = tune.history().ended
     assert ended is not None
     assert (ended.why, ended.exit_code) == ("the grid is exhausted", 0)

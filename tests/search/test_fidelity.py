@@ -10,7 +10,7 @@ from kerasweep.search.sampler import OptunaSampler
 from kerasweep.spaces.trial import OutcomeKind
 from kerasweep.trackers.events import TrialAsked
 
-from ..contracts.samplers import BRANCHES, DECLARED, LiveSweep, Proposal, space_of
+from ..contracts.samplers import BRANCHES, DECLARED, LiveSweep, space_of
 
 RATE = DECLARED[0]
 
@@ -95,7 +95,6 @@ def test_the_model_is_shown_what_is_running() -> None:
     live = LiveSweep(
         OptunaSampler(sampler="random", seed=1, objective=Objective.parse("max acc"), space=space_of(BRANCHES))
     )
-    live.journal(TrialAsked(trial=0, seed=0, params=live.sampler.propose(0).params, history_seq=0))
-    live.use(0, Proposal(params=live.sampler.propose(1).params))
+    live.use(0, live.ask(0))
     study = live.sampler.study
     assert [one.state.name for one in as_completed(study.get_trials(), study.directions)] == ["RUNNING"]
