@@ -42,7 +42,7 @@ def class_named(reference: str, base: str) -> type[Any]:
         raise BadInput(f"{shown(reference)} names no class; {expected}")
     module = _module(match["module"], expected)
     kind = _attribute(base)
-    near = [name for name, one in vars(module).items() if _is_made_of(one, kind)]
+    near = [name for name, one in cast(dict[str, object], vars(module)).items() if _is_made_of(one, kind)]
     found = getattr(module, match["name"], None)
     if found is None:
         have = did_you_mean(match["name"], near)

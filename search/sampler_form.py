@@ -83,7 +83,9 @@ def chosen(
         taken, reason = automatic(declared, trials=trials, stops=stops, objectives=objectives)
         return {**fields, "taken": taken, "reason": reason}
     if objectives > 1 and CLASSES.get(name, name) == CLASSES["cmaes"]:
-        raise BadForm(f"'search.sampler' is {name!r}, which has one objective, not {objectives}; expected tpe or nsga2", PATH)
+        raise BadForm(
+            f"'search.sampler' is {name!r}, which has one objective, not {objectives}; expected tpe or nsga2", PATH
+        )
     if name == "grid":
         _check_grid(declared, duplicates=duplicates)
     return fields

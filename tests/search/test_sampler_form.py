@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import pytest
@@ -21,19 +22,26 @@ UNDER = Declared(
 )
 
 
-@pytest.mark.parametrize(
-    ("value", "expected"),
-    [
-        ("tpe", ("tpe", {})),
-        ({"name": "random"}, ("random", {})),
-        ({"name": "nsga2", "population_size": 10}, ("nsga2", {"population_size": 10})),
-        ({"name": TPE, "n_startup_trials": 5}, (TPE, {"n_startup_trials": 5})),
-        (
-            {"name": NSGA2, "crossover": {"name": "optuna.samplers.nsgaii:BLXAlphaCrossover", "alpha": 1}},
-            (NSGA2, {"crossover": {"name": "optuna.samplers.nsgaii:BLXAlphaCrossover", "alpha": 1}}),
-        ),
-    ],
-)
+def _all_but(*lacking: str) -> Callable[[str], bool]:
+    def is_installed(library: str) -> bool:
+        return library not in lacking
+
+    return is_installed
+
+
+NAMED: Sequence[tuple[Any, tuple[str, Mapping[str, Any]]]] = [
+    ("tpe", ("tpe", {})),
+    ({"name": "random"}, ("random", {})),
+    ({"name": "nsga2", "population_size": 10}, ("nsga2", {"population_size": 10})),
+    ({"name": TPE, "n_startup_trials": 5}, (TPE, {"n_startup_trials": 5})),
+    (
+        {"name": NSGA2, "crossover": {"name": "optuna.samplers.nsgaii:BLXAlphaCrossover", "alpha": 1}},
+        (NSGA2, {"crossover": {"name": "optuna.samplers.nsgaii:BLXAlphaCrossover", "alpha": 1}}),
+    ),
+]
+
+
+@pytest.mark.parametrize(("value", "expected"), NAMED)
 def test_a_name_or_a_mapping_with_arguments_names_a_sampler(value: Any, expected: object) -> None:
     """Of ours, or of anybody's for Optuna; an argument may be an object itself."""
     assert sampler_form(value) == expected
@@ -105,7 +113,7 @@ def test_a_library_that_is_not_there_is_named_with_the_command(
     monkeypatch: pytest.MonkeyPatch, name: str, lacking: set[str], words: str
 ) -> None:
     """Before anything runs."""
-    monkeypatch.setattr(forms, "is_installed", lambda library: library not in lacking)
+    monkeypatch.setattr(forms, "is_installed", _all_but(*lacking))
     with pytest.raises(BadForm) as caught:
         sampler_form(name)
     assert words in str(caught.value)
@@ -123,42 +131,29 @@ def test_a_grid_needs_no_budget_and_nothing_continuous() -> None:
         chosen("grid", [N], trials=3, stops=False, duplicates=True)
 
 
-def _anything(library: str) -> bool:
-    del library
-    return True
+AUTOMATIC: Sequence[tuple[Sequence[Declared], int | None, Mapping[str, Any], str]] = [
+    ([], 100, {}, "tpe"),
+    ([X, B], 100, {}, "tpe"),
+    ([B, UNDER], 100, {}, "tpe"),
+    ([X, N], 100, {}, "gp"),
+    ([X, N], 200, {}, "gp"),
+    ([X, N], 201, {}, "tpe"),
+    ([X, N], 100, {"stops": True}, "tpe"),
+    ([X, N], 100, {"installed": _all_but("torch")}, "tpe"),
+    ([X, N], None, {}, "tpe"),
+    ([X, Y], 1000, {"stops": True}, "cmaes"),
+    ([X], 1000, {}, "tpe"),
+    ([X, B], 2000, {"objectives": 2}, "nsga2"),
+    ([X, Y], 999, {"objectives": 2}, "tpe"),
+]
 
 
-def test_cmaes_has_one_objective(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Whichever way it is named."""
-    monkeypatch.setattr(forms, "is_installed", lambda library: True)
-    monkeypatch.setattr(forms, "check_arguments", lambda *given: None)
-    for name in ("cmaes", "optuna.samplers:CmaEsSampler"):
-        with pytest.raises(BadForm, match="has one objective, not 2; expected tpe or nsga2"):
-            chosen(name, [X], trials=3, stops=False, duplicates=False, objectives=2)
-
-
-@pytest.mark.parametrize(
-    ("declared", "trials", "more", "taken"),
-    [
-        ([], 100, {}, "tpe"),
-        ([X, B], 100, {}, "tpe"),
-        ([B, UNDER], 100, {}, "tpe"),
-        ([X, N], 100, {}, "gp"),
-        ([X, N], 200, {}, "gp"),
-        ([X, N], 201, {}, "tpe"),
-        ([X, N], 100, {"stops": True}, "tpe"),
-        ([X, N], 100, {"installed": lambda _: False}, "tpe"),
-        ([X, N], None, {}, "tpe"),
-        ([X, Y], 1000, {"stops": True}, "cmaes"),
-        ([X], 1000, {}, "tpe"),
-        ([X, B], 2000, {"objectives": 2}, "nsga2"),
-        ([X, Y], 999, {"objectives": 2}, "tpe"),
-    ],
-)
+@pytest.mark.parametrize(("declared", "trials", "more", "taken"), AUTOMATIC)
 def test_auto_goes_by_space_budget_and_objectives(
-    declared: list[Declared], trials: int | None, more: dict[str, Any], taken: str
+    declared: Sequence[Declared], trials: int | None, more: Mapping[str, Any], taken: str
 ) -> None:
     """The rule of the README, and a reason in words."""
-    name, reason = automatic(declared, trials=trials, **({"stops": False, "installed": _anything} | more))
+    arguments: dict[str, Any] = {"stops": False, "installed": _all_but(), **more}
+    name, reason = automatic(declared, trials=trials, **arguments)
     assert name == taken
     assert reason

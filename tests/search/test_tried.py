@@ -61,7 +61,9 @@ def test_a_trial_is_no_repetition_of_itself() -> None:
 def test_once_a_trial_has_reported_it_counts_with_what_its_model_has_read() -> None:
     """Before, its `fit` may read more."""
     found = tried({B: True, D: 1})
-    found.apply(Entry(seq=2, at=0.0, event=ParametersUsed(trial=0, attempt=1, params={"b": True}, specs=(B.to_json(),))))
+    found.apply(
+        Entry(seq=2, at=0.0, event=ParametersUsed(trial=0, attempt=1, params={"b": True}, specs=(B.to_json(),)))
+    )
     other = by_identity({B: True, D: 1.0})
     assert found.holder(other) is None
     (event,) = reported(0, 0.5)
