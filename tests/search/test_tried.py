@@ -6,10 +6,10 @@ from collections.abc import Mapping, Sequence
 
 from kerasweep.search.tried import Tried
 from kerasweep.spaces.parameter import Boolean, Choice, Fixed, Number, Parameter, identity
-from kerasweep.spaces.trial import Scalar
+from kerasweep.spaces.trial import OutcomeKind, Scalar
 from kerasweep.trackers.events import Entry, ParametersUsed, Reported, TrialAsked
 
-from .specs import reported
+from .specs import ended, reported
 
 B = Boolean(name="b")
 D = Choice(name="d", values=(1, 1.0, True))
@@ -56,6 +56,17 @@ def test_a_trial_is_no_repetition_of_itself() -> None:
     found = tried({B: True}, {B: False})
     assert found.holder(by_identity({B: True, D: 1}), besides=0) is None
     assert found.holder(by_identity({B: True, D: 1}), besides=1) == 0
+
+
+def test_a_failure_stands_for_itself_alone() -> None:
+    """What it had read when it failed may be the beginning of others; what is infeasible is so whatever would follow."""
+    for kind, held in ((OutcomeKind.FAILED, False), (OutcomeKind.LOST, False), (OutcomeKind.INFEASIBLE, True)):
+        found = tried({B: True, D: 1})
+        read = ParametersUsed(trial=0, attempt=1, params={"b": True}, specs=(B.to_json(),))
+        found.apply(Entry(seq=2, at=0.0, event=read))
+        found.apply(Entry(seq=3, at=0.0, event=ended(0, kind)))
+        assert found.holder(by_identity({B: True, D: 1})) == 0
+        assert (found.holder(by_identity({B: True, D: 1.0})) is not None) == held
 
 
 def test_once_a_trial_has_reported_it_counts_with_what_its_model_has_read() -> None:
