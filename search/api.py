@@ -129,7 +129,7 @@ def sweep(
             `divergence`, a mapping such as `{"rule": "asha", "min_epochs": 2, "factor": 3}`, or a list of these.
         seed: Seed of the search and, by trial, of Keras; a random one if None.
         parallel: Trials at a time; as many as fit if None.
-        resources: `{"cpu": 1, "gpu": 0}` for each trial; also `memory_gb`, `custom` and `labels`, as in the sweep file.
+        resources: `{"cpu": 1, "gpu": 0}` for each trial (`"gpu": "auto"` packs them); also `memory_gb`, `custom`, `labels`.
         address: The Ray cluster to run on, of which this machine is a node: HOST:PORT or `auto`; this machine alone if
             None.
         insecure_cluster: Join a cluster over the network without a token all the same.

@@ -25,7 +25,7 @@ from ..trackers.journal import Journal, Reader
 from ..trackers.redaction import mask
 from ..trackers.status import delivery_status
 from ..trackers.tracker_db import forget
-from .core import Close, Command, End, step
+from .core import Close, Command, End, Pack, step
 from .sampler import OptunaSampler
 from .spec import SweepSpec
 from .state import State
@@ -97,7 +97,7 @@ class Ledger:
             if isinstance(command, End):
                 attempt = self.state.live[command.number].attempt
                 events.append(TrialEnded(trial=command.number, attempt=attempt, outcome=command.outcome))
-            elif isinstance(command, Close):
+            elif isinstance(command, Close | Pack):
                 events.append(command.event)
         return events
 

@@ -171,7 +171,7 @@ def _resume(spec: SweepSpec, seen: Survey) -> tuple[str, str]:
 def promise_of(spec: SweepSpec, seen: Survey) -> str:
     """Return what a trial that loses its process goes on with."""
     kind = str(seen.data.get("training", {}).get("kind", ""))
-    return resume_promise(spec, kind, own_fit=seen.own_fit)
+    return resume_promise(spec, kind, own_fit=seen.own_fit, unsaved=seen.unsaved)
 
 
 def _rows(name: str, part: Mapping[str, Any]) -> str:

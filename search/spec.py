@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
-from typing import Any, final
+from typing import Any, Literal, final
 
 from ..cluster.backend import KerasSettings
 from ..cluster.placement import Shape
@@ -59,21 +59,34 @@ class Budget:
 class Resources:
     """What one trial gets: processors and graphics processors, fractions of one allowed for the latter.
 
-    `memory_gb` and `custom` only count what nodes have; `labels` are those of the nodes that it may run on.
+    `gpu` is `auto` where the share of one is found out by the memory that the first trials take. `memory_gb` and `custom` only count what nodes have; `labels` are those of the nodes that it may run on.
     """
 
     cpu: int = 1
-    gpu: float = 0
+    gpu: float | Literal["auto"] = 0
     memory_gb: float = 0
     custom: Mapping[str, float] = field(default_factory=dict[str, float])
     labels: Mapping[str, str] = field(default_factory=dict[str, str])
 
     @property
+    def packs(self) -> bool:
+        """Whether trials share graphics processors as their memory allows."""
+        return self.gpu == "auto"
+
+    @property
+    def gpus(self) -> float:
+        """The graphics processors of a trial; a whole one while its share is not found out."""
+        return 1.0 if self.gpu == "auto" else self.gpu
+
+    @property
     def shape(self) -> Shape:
-        """What a slot takes."""
-        return Shape(
-            cpu=self.cpu, gpu=self.gpu, memory_bytes=self.memory_gb * 1e9, custom=self.custom, labels=self.labels
-        )
+        """What a slot takes at first."""
+        return self.shape_at(1.0)
+
+    def shape_at(self, share: float) -> Shape:
+        """Return what a slot takes where `gpu: auto` has come out as this share."""
+        gpu = share if self.packs else self.gpus
+        return Shape(cpu=self.cpu, gpu=gpu, memory_bytes=self.memory_gb * 1e9, custom=self.custom, labels=self.labels)
 
 
 @final
@@ -216,6 +229,7 @@ class SweepSpec:
             smaller_batch=self.retry.smaller_batch,
             folds=folds,
             keep=self.keep.best,
+            packs=self.resources.packs,
         )
 
     def to_json(self) -> dict[str, Any]:

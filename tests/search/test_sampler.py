@@ -23,7 +23,7 @@ from kerasweep.spaces.space import Space
 from kerasweep.spaces.trial import Json, OutcomeKind, Scalar
 from kerasweep.trackers.events import TrialAsked
 
-from ..contracts.samplers import BRANCHES, DECLARED, STEPS, LiveSweep, SamplerContract, check_values
+from ..contracts.samplers import BRANCHES, DECLARED, FOUND, STEPS, LiveSweep, SamplerContract, check_values
 from ..strategies import declared_spaces, spaces
 
 
@@ -101,6 +101,23 @@ class TestTpe(SamplerContract):
             live.end(number, kind, None if fails else values[identity(y)])
         assert sum(failing[:10]) >= 10 * share - 3
         assert sum(failing[40:]) <= (8 if share == 0.5 else 28)  # of 40; at random, 20 and 36 would
+
+    def test_a_resumed_sampler_keeps_away_from_what_runs_as_the_live_one_did(self) -> None:
+        """With trials on several slots the next proposals are the live run's; without those trials they would not be."""
+        live = self.sweep([OutcomeKind.COMPLETED] * 14)
+        for number in range(14, 18):
+            live.ask(number)
+        live.round(18, live.ask(18).params, FOUND[:1])
+        resumed, forgetful = self.make(), self.make()
+        for entry in live.entries:
+            resumed.apply(entry)
+            if entry.trial is None or entry.trial < 14:
+                forgetful.apply(entry)
+        ours, theirs, without = (
+            [one.propose(number).params for number in range(20, 26)] for one in (live.sampler, resumed, forgetful)
+        )
+        assert theirs == ours
+        assert without != ours
 
     def test_it_goes_where_the_values_are_within_the_constraints(self) -> None:
         """Where the best is forbidden, it proposes what is nearest to it, not just anything that is allowed."""

@@ -509,7 +509,8 @@ MISTAKES = [
     ("parallel: 2", "---", "17:1", "a second document begins here"),
     ("cpu: 1", "cpu: 0", "17:18", f"'resources.cpu' is 0; {AT_ONCE}"),
     ("cpu: 1", "cpu: 1.5", "17:18", f"'resources.cpu' is 1.5; {AT_ONCE}"),
-    ("gpu: 0.5", "gpu: -1", "17:26", "expected a fraction of one, or a whole number up to 1000"),
+    ("gpu: 0.5", "gpu: aut", "17:26", "or auto (did you mean 'auto'?)"),
+    ("gpu: 0.5", "gpu: -1", "17:26", "expected a fraction of one, a whole number up to 1000, or auto"),
     (
         "lost: 3",
         "lots: 3",
