@@ -158,8 +158,10 @@ class OptunaSampler:
 
     def apply(self, entry: Entry) -> None:
         """Take in one journaled event, live or in a replay."""
+        before = self.space
         self._study.apply(entry)
-        self._tried.learn(self.space.parameters)
+        if self.space is not before:
+            self._tried.learn(self.space.parameters)
         self._tried.apply(entry)
 
     def refusal(self, values: Mapping[str, Scalar]) -> str:
