@@ -154,7 +154,9 @@ def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--spaces", choices=[*SPACES], default="held-out")
-    parser.add_argument("--samplers", nargs="+", choices=SAMPLERS, default=["kerasweep", "default", "group", "univariate", "random"])
+    parser.add_argument(
+        "--samplers", nargs="+", choices=SAMPLERS, default=["kerasweep", "default", "group", "univariate", "random"]
+    )
     parser.add_argument("--seeds", type=int, default=20)
     parser.add_argument("--trials", type=int, default=200)
     parser.add_argument("--cache", type=Path, default=Path("conditional.jsonl"))
@@ -168,7 +170,13 @@ def main() -> None:
     for kind in args.samplers:
         for space in spaces:
             found[kind].append([cache.cell(space, kind, seed, args.trials) for seed in range(args.seeds)])
-    print(report(spaces, {kind: np.array(cells) for kind, cells in found.items()}, [at for at in CHECKPOINTS if at <= args.trials]))
+    print(
+        report(
+            spaces,
+            {kind: np.array(cells) for kind, cells in found.items()},
+            [at for at in CHECKPOINTS if at <= args.trials],
+        )
+    )
 
 
 if __name__ == "__main__":

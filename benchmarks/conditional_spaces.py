@@ -122,12 +122,19 @@ def architecture_by_optimizer(trial: Trial) -> float:
     elif arch == "cnn":
         depth = trial.suggest_int("cnn/blocks", 1, 5)
         size = log2(trial, "cnn/filters", 8, 256) + math.log2(depth)
-        floor, ideal = 0.008 * abs(trial.suggest_categorical("cnn/kernel", [1, 3, 5, 7]) - 3) + 0.006 * abs(depth - 3), 7.5
+        floor, ideal = (
+            0.008 * abs(trial.suggest_categorical("cnn/kernel", [1, 3, 5, 7]) - 3) + 0.006 * abs(depth - 3),
+            7.5,
+        )
         floor += 0.0 if trial.suggest_categorical("cnn/norm", [False, True]) else 0.02
     else:
         cell = trial.suggest_categorical("rnn/cell", ["simple", "gru", "lstm"])
         size, ideal = log2(trial, "rnn/units", 8, 512), 7.0
-        floor = 0.08 + {"simple": 0.05, "gru": 0.0, "lstm": 0.01}[cell] + 0.05 * trial.suggest_float("rnn/recurrent", 0, 0.5)
+        floor = (
+            0.08
+            + {"simple": 0.05, "gru": 0.0, "lstm": 0.01}[cell]
+            + 0.05 * trial.suggest_float("rnn/recurrent", 0, 0.5)
+        )
     fit = 0.012 * (size - ideal) ** 2 + 0.12 * (drop - min(0.6, max(0.0, 0.2 + 0.08 * (size - ideal)))) ** 2
     if optimizer == "adam":
         best = -3.0 + 0.15 * (batch - 6)
@@ -266,7 +273,12 @@ def mixed(trial: Trial) -> float:
     return value + [0.03, 0.0, 0.06][trial.suggest_categorical("optimizer", [0, 1, 2])]
 
 
-HARTMANN_A = [[10, 3, 17, 3.5, 1.7, 8], [0.05, 10, 17, 0.1, 8, 14], [3, 3.5, 1.7, 10, 17, 8], [17, 8, 0.05, 10, 0.1, 14]]
+HARTMANN_A = [
+    [10, 3, 17, 3.5, 1.7, 8],
+    [0.05, 10, 17, 0.1, 8, 14],
+    [3, 3.5, 1.7, 10, 17, 8],
+    [17, 8, 0.05, 10, 0.1, 14],
+]
 HARTMANN_P = [
     [0.1312, 0.1696, 0.5569, 0.0124, 0.8283, 0.5886],
     [0.2329, 0.4135, 0.8307, 0.3736, 0.1004, 0.9991],
@@ -295,7 +307,10 @@ def network(trial: Trial) -> float:
     units, depth = log2(trial, "units", 8, 1024), trial.suggest_int("depth", 1, 8)
     value = 0.05 * (rate + 2.5 - 0.2 * (batch - 5)) ** 2 + 0.01 * (units + math.log2(depth) - 9) ** 2
     value += 0.005 * (depth - 3) ** 2 + 0.01 * (batch - 5) ** 2 + 0.004 * (log10(trial, "decay", 1e-7, 1e-1) + 4) ** 2
-    value += 0.2 * (trial.suggest_float("dropout", 0, 0.8) - 0.25) ** 2 + 0.3 * (trial.suggest_float("momentum", 0, 1) - 0.9) ** 2
+    value += (
+        0.2 * (trial.suggest_float("dropout", 0, 0.8) - 0.25) ** 2
+        + 0.3 * (trial.suggest_float("momentum", 0, 1) - 0.9) ** 2
+    )
     value += [0.0, 0.01, 0.03, 0.05, 0.08][trial.suggest_categorical("activation", [0, 1, 2, 3, 4])]
     value += [0.02, 0.0, 0.05][trial.suggest_categorical("optimizer", [0, 1, 2])]
     return value + (0.0 if trial.suggest_categorical("norm", [False, True]) else 0.02)

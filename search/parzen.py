@@ -13,7 +13,7 @@ on the one that was seen; and one broad kernel for the prior.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, final
@@ -57,10 +57,14 @@ class Axis:
             case _:
                 raise TypeError(f"no axis for {distribution}")
 
+    def holds(self, x: Array) -> NDArray[np.bool_]:
+        """Say which of these internal values are in the range; NaN is not."""
+        slack = self.step / 2  # 0.1 + 3 * 0.2 is above 0.7
+        return (x >= self.low - slack) & (x <= self.high + slack)
+
     def unit(self, x: Array) -> Array:
         """Return where internal values lie; NaN for those outside of the range. A category stays as it is."""
-        slack = self.step / 2  # 0.1 + 3 * 0.2 is above 0.7
-        inside = np.where((x >= self.low - slack) & (x <= self.high + slack), x, np.nan)
+        inside = np.where(self.holds(x), x, np.nan)
         return inside if self.categorical else self._scaled(inside)
 
     def value(self, u: Array) -> Array:
@@ -96,7 +100,10 @@ class Parzen:
     A NaN is a parameter that the configuration lacks: its kernel says there what the prior says.
     """
 
-    def __init__(self, axes: Sequence[Axis], points: Array, weights: Array, prior: float = 1.0) -> None:
+    def __init__(
+        self, axes: Sequence[Axis], points: Array, weights: Array, prior: float = 1.0, narrow: float = 1.0
+    ) -> None:
+        self._narrow = narrow
         self._axes = axes
         self._points = np.vstack([points, np.full((1, len(axes)), np.nan)])
         self._counts = np.isfinite(points).sum(axis=0)
@@ -109,7 +116,7 @@ class Parzen:
         from scipy.special import ndtr
 
         points = self._points
-        widths = bandwidths(points, self._counts)
+        widths = bandwidths(points, self._counts, self._narrow)
         centres = np.where(np.isfinite(points), points, 0.5)
         below = ndtr(-centres / widths)
         return centres, widths, below, ndtr((1 - centres) / widths) - below
@@ -169,7 +176,7 @@ class Parzen:
         return axis.unit(axis.value(x)) if axis.step else x
 
 
-def bandwidths(points: Array, counts: NDArray[np.intp]) -> Array:
+def bandwidths(points: Array, counts: NDArray[np.intp], narrow: float = 1.0) -> Array:
     """Return the width of each kernel: the distance to the farther neighbour, within bounds; 1 without a value."""
     filled = np.where(np.isfinite(points), points, np.inf)
     order = np.argsort(filled, axis=0, kind="stable")
@@ -181,7 +188,7 @@ def bandwidths(points: Array, counts: NDArray[np.intp]) -> Array:
     widths = np.empty_like(points)
     np.put_along_axis(widths, order, np.maximum(np.vstack([edge, gaps]), np.vstack([gaps, edge])), axis=0)
     widths = np.where(counts == 1, np.maximum(points, 1 - points), widths)
-    widths = np.clip(widths, 1.0 / np.minimum(100, 2 + counts), 1.0)
+    widths = np.clip(widths, 1.0 / np.minimum(100, 2 + counts * narrow), 1.0)
     return np.where(np.isfinite(points), widths, 1.0)
 
 

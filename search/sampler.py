@@ -23,6 +23,8 @@ from ..spaces.trial import OutcomeKind, Scalar
 from ..trackers.events import Entry, ParametersUsed, Reported, RoundEnded, TrialAsked, TrialEnded
 from .codec import decode, distribution, encode
 from .objective import Objective
+from .tpe_history import History
+from .tree_tpe import tree_tpe
 
 if TYPE_CHECKING:
     import optuna
@@ -88,6 +90,7 @@ class OptunaSampler:
         self._proposed: tuple[int, int] | None = None
         self._failures: list[optuna.trial.FrozenTrial] = []
         self._room = 0
+        self._history = History()
         direction = "maximize" if objective.direction == "max" else "minimize"
         self._study: optuna.Study = optuna.create_study(direction=direction)
 
@@ -193,7 +196,7 @@ class OptunaSampler:
         base = (
             optuna.samplers.RandomSampler(seed=seed)
             if self._kind == "random"
-            else optuna.samplers.TPESampler(seed=seed, n_ei_candidates=candidates)
+            else tree_tpe(seed, candidates=candidates, history=self._history)
         )
         fixed = {
             self._key(key, self.space.parameters[key]): encode(self.space.parameters[key], value)

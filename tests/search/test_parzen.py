@@ -22,7 +22,9 @@ INT = Axis(low=1, high=7, step=1, values=7)
 LOG_INT = Axis(low=8, high=64, step=1, values=57, log=True)
 STEPS = Axis(low=0.1, high=0.7, step=0.2, values=4)
 CHOICE = Axis(low=0, high=3, step=1, values=4, categorical=True)
-AXES = pytest.mark.parametrize("axis", [FLOAT, LOG, INT, LOG_INT, STEPS, CHOICE], ids=["float", "log", "int", "log int", "steps", "choice"])
+AXES = pytest.mark.parametrize(
+    "axis", [FLOAT, LOG, INT, LOG_INT, STEPS, CHOICE], ids=["float", "log", "int", "log int", "steps", "choice"]
+)
 
 
 def points_of(axis: Axis, count: int, seed: int = 0) -> Array:
@@ -167,7 +169,9 @@ def test_the_density_is_that_of_optuna() -> None:
     names = [str(place) for place in range(len(axes))]
     random = np.random.default_rng(0)
     unit = np.column_stack([random.permutation(support(axis)[0])[:4] for axis in axes])
-    values: dict[str, Any] = {name: axis.value(unit[:, place]) for place, (name, axis) in enumerate(zip(names, axes, strict=True))}
+    values: dict[str, Any] = {
+        name: axis.value(unit[:, place]) for place, (name, axis) in enumerate(zip(names, axes, strict=True))
+    }
     settings = _ParzenEstimatorParameters(
         prior_weight=1.0, consider_magic_clip=True, consider_endpoints=False, weights=default_weights, multivariate=True
     )
@@ -175,7 +179,9 @@ def test_the_density_is_that_of_optuna() -> None:
     ours = Parzen(axes, unit, np.ones(4))
     samples = np.hstack([points_of(axis, 50, seed + 10) for seed, axis in enumerate(axes)])
     columns = range(len(axes))
-    drawn: dict[str, Any] = {name: axis.value(samples[:, place]) for place, (name, axis) in enumerate(zip(names, axes, strict=True))}
+    drawn: dict[str, Any] = {
+        name: axis.value(samples[:, place]) for place, (name, axis) in enumerate(zip(names, axes, strict=True))
+    }
     volume = np.zeros(50)
     for place, axis in enumerate(axes):
         if axis.categorical:
