@@ -7,6 +7,7 @@ reaches 0 in the best branch alone.
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -262,7 +263,7 @@ def schedule_and_regularizer(trial: Trial) -> float:
 def valley(trial: Trial) -> float:
     """Rosenbrock's function of four parameters."""
     x = [trial.suggest_float(f"x{i}", -2, 2) for i in range(4)]
-    return sum(100 * (b - a * a) ** 2 + (1 - a) ** 2 for a, b in zip(x[:-1], x[1:], strict=True)) / 100
+    return sum(100 * (b - a * a) ** 2 + (1 - a) ** 2 for a, b in itertools.pairwise(x)) / 100
 
 
 def mixed(trial: Trial) -> float:

@@ -97,18 +97,17 @@ class Axis:
 class Parzen:
     """A density over some parameters: `points` (configurations, parameters) with weights, and the prior's weight of 1.
 
-    A NaN is a parameter that the configuration lacks: its kernel says there what the prior says.
+    A NaN is a parameter that the configuration lacks: its kernel says there what the prior says. With a `sharpness` of
+    n, kernels may be as narrow as if there were n times as many.
     """
 
-    def __init__(
-        self, axes: Sequence[Axis], points: Array, weights: Array, prior: float = 1.0, narrow: float = 1.0
-    ) -> None:
-        self._narrow = narrow
+    def __init__(self, axes: Sequence[Axis], points: Array, weights: Array, sharpness: float = 1.0) -> None:
+        self._sharpness = sharpness
         self._axes = axes
         self._points = np.vstack([points, np.full((1, len(axes)), np.nan)])
         self._counts = np.isfinite(points).sum(axis=0)
         with np.errstate(divide="ignore"):
-            self.log_weights = np.log(np.append(weights, prior) / (weights.sum() + prior))
+            self.log_weights = np.log(np.append(weights, 1.0) / (weights.sum() + 1.0))
 
     @cached_property
     def _numeric(self) -> tuple[Array, Array, Array, Array]:
@@ -116,7 +115,7 @@ class Parzen:
         from scipy.special import ndtr
 
         points = self._points
-        widths = bandwidths(points, self._counts, self._narrow)
+        widths = bandwidths(points, self._counts, self._sharpness)
         centres = np.where(np.isfinite(points), points, 0.5)
         below = ndtr(-centres / widths)
         return centres, widths, below, ndtr((1 - centres) / widths) - below
@@ -176,7 +175,7 @@ class Parzen:
         return axis.unit(axis.value(x)) if axis.step else x
 
 
-def bandwidths(points: Array, counts: NDArray[np.intp], narrow: float = 1.0) -> Array:
+def bandwidths(points: Array, counts: NDArray[np.intp], sharpness: float = 1.0) -> Array:
     """Return the width of each kernel: the distance to the farther neighbour, within bounds; 1 without a value."""
     filled = np.where(np.isfinite(points), points, np.inf)
     order = np.argsort(filled, axis=0, kind="stable")
@@ -188,7 +187,7 @@ def bandwidths(points: Array, counts: NDArray[np.intp], narrow: float = 1.0) -> 
     widths = np.empty_like(points)
     np.put_along_axis(widths, order, np.maximum(np.vstack([edge, gaps]), np.vstack([gaps, edge])), axis=0)
     widths = np.where(counts == 1, np.maximum(points, 1 - points), widths)
-    widths = np.clip(widths, 1.0 / np.minimum(100, 2 + counts * narrow), 1.0)
+    widths = np.clip(widths, 1.0 / np.minimum(100, 2 + counts * sharpness), 1.0)
     return np.where(np.isfinite(points), widths, 1.0)
 
 

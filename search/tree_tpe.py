@@ -36,17 +36,15 @@ if TYPE_CHECKING:
     from optuna.trial import FrozenTrial
 
 STARTUP = 10
-"""So many trials are drawn at random before there is a model."""
-BRANCH_STARTUP = 1
-"""So many of them have to have taken a branch."""
-SHARE = 0.1
-LEAST_GOOD = 1
+"""So many trials are drawn at random before there is a model, as in Optuna."""
+GOOD = 0.1
+"""This share of the trials is good, as in Optuna,"""
 MOST_GOOD = 25
+"""and so many at most."""
+SHARPNESS = 3.0
+"""So many times narrower than in Optuna the kernels of few good trials may become, which makes up for there being few."""
 KERNELS = 250
 CANDIDATES = 24
-TEMPER = 1.0
-NARROW = 1.0
-PRIOR = 1.0
 
 
 @final
@@ -76,7 +74,7 @@ class TreeModel:
         axes = {one: Axis.of(it) for one, it in (before | block).items()}
         rows = history.ranked
         has = axes[name].holds(history.column(name, rows))
-        if len(rows) < STARTUP or np.count_nonzero(has) < BRANCH_STARTUP:
+        if len(rows) < STARTUP or not has.any():
             return {one: self._anything(axes[one]) for one in block}
         good, bad = self._split(rows, has)
         bad, weights = thinned(bad, self._kernels)
@@ -85,7 +83,7 @@ class TreeModel:
         return self._most_promising(
             axes,
             decided,
-            Parzen([*axes.values()], self._points(axes, good), np.ones(len(good)), prior=PRIOR, narrow=NARROW),
+            Parzen([*axes.values()], self._points(axes, good), np.ones(len(good)), SHARPNESS),
             Parzen(
                 [*axes.values()],
                 np.vstack([self._points(axes, bad), running]),
@@ -96,11 +94,11 @@ class TreeModel:
     def _split(self, rows: Rows, has: Any) -> tuple[Rows, Rows]:
         """Return the good and the bad rows of a block, the oldest first."""
         history = self.history
-        best, _ = history.split(rows, min(math.ceil(SHARE * len(rows)), MOST_GOOD))
+        best, _ = history.split(rows, min(math.ceil(GOOD * len(rows)), MOST_GOOD))
         own = rows[has]
         took = np.zeros(len(rows), dtype=np.bool_)
         took[own] = True
-        count = min(max(math.ceil(SHARE * len(own)), LEAST_GOOD), MOST_GOOD)
+        count = min(math.ceil(GOOD * len(own)), MOST_GOOD)
         good, bad = history.split(own, max(count, np.count_nonzero(took[best])))
         return history.by_number(good), history.by_number(bad)
 
@@ -143,7 +141,7 @@ class TreeModel:
 
 def conditioned(parzen: Parzen, before: Array) -> Array:
     """Return the logarithms of the kernels' weights, given the values (1, parameters) of the first parameters."""
-    weights = parzen.log_weights + TEMPER * parzen.log_kernels(before, range(before.shape[1]))[0]
+    weights = parzen.log_weights + parzen.log_kernels(before, range(before.shape[1]))[0]
     return weights - log_sum(weights)
 
 

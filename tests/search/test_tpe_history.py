@@ -40,7 +40,7 @@ def trial_of(
     return optuna.trial.create_trial(
         state=optuna.trial.TrialState[state],
         value=value,
-        params={name: (value or 0.5) % 1 for name in names},
+        params=dict.fromkeys(names, (value or 0.5) % 1),
         distributions=dict.fromkeys(names, one),
         **more,
     )
