@@ -44,7 +44,9 @@ MOST_GOOD = 25
 SHARPNESS = 3.0
 """So many times narrower than in Optuna the kernels of few good trials may become, which makes up for there being few."""
 KERNELS = 250
+"""So many bad trials make a model at most."""
 CANDIDATES = 24
+"""So many draws from the model of good trials compete, as in Optuna."""
 
 
 @final
