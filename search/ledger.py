@@ -28,6 +28,7 @@ from ..trackers.redaction import mask
 from ..trackers.status import delivery_status
 from ..trackers.tracker_db import forget
 from .core import Close, Command, End, Pack, step
+from .number_order import NumberOrder
 from .sampler import OptunaSampler
 from .spec import SweepSpec
 from .start import Starting, journaled
@@ -55,15 +56,7 @@ class Ledger:
         self.state = State(rules=spec.rules())
         self.history = History()
         self.starting = Starting()
-        self.sampler = OptunaSampler(
-            sampler=spec.search.taken or spec.search.sampler,
-            arguments=spec.search.arguments,
-            duplicates=spec.search.duplicates,
-            seed=spec.search.seed,
-            objective=spec.objective,
-            space=Known.of(spec.declared),
-            constraints=spec.constraints,
-        )
+        self.sampler = sampler_of(spec)
         for entry in past:
             self._fold(entry)
         self.spec, self.state = spec, replace(self.state, rules=spec.rules())  # past amendments were of earlier ones
@@ -121,6 +114,24 @@ class Ledger:
         events = self._consequences(commands)
         if events:
             self.record(*events)
+
+
+def sampler_of(spec: SweepSpec) -> OptunaSampler | NumberOrder:
+    """Return what proposes the sweep's trials, from no history yet."""
+
+    def make() -> OptunaSampler:
+        return OptunaSampler(
+            sampler=spec.search.taken or spec.search.sampler,
+            arguments=spec.search.arguments,
+            duplicates=spec.search.duplicates,
+            seed=spec.search.seed,
+            objective=spec.objective,
+            space=Known.of(spec.declared),
+            constraints=spec.constraints,
+        )
+
+    window = spec.search.window
+    return make() if window is None else NumberOrder(make, window)
 
 
 def begin(

@@ -162,8 +162,9 @@ def last_words(history: History) -> RenderableType:
     """Return what stays on the screen when a sweep is over: the best trial, and what became of the others."""
     summary = Summary.of(history)
     best = summary.best()
-    why = f"; {history.ended.why}" if history.ended is not None and history.ended.exit_code == 0 else ""
-    lines: list[Text] = [Text(f"{summary.spec.name}: {summary.counts()}{why}")]
+    lines: list[Text] = [Text(f"{summary.spec.name}: {summary.counts()}")]
+    if history.ended is not None and not history.ended.exit_code:
+        lines[0].append(f"; {history.ended.why}")
     if best is not None and best.outcome is not None:
         head = Text("best ", style="green")
         head.append(f"{summary.objective.metric} {number(best.outcome.value)}", style="bold green")

@@ -103,6 +103,10 @@ def again(state: State, numbers: Sequence[int] = ()) -> list[TrialRetried]:
     Raises:
         BadInput: there is no such trial, or it has not ended so that it could be otherwise another time.
     """
+    if state.rules.window is not None:
+        raise BadInput(
+            "a deterministic search keeps its failures: later trials were proposed from them; begin a new sweep"
+        )
     for number in numbers:
         if number not in state.retryable:
             raise BadInput(_why_not(state, number))

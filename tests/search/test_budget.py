@@ -369,7 +369,7 @@ def test_failures_that_are_taken_back_were_none() -> None:
         search.end(number, failed("boom"))
     assert len(search.state.account.row) == 2
     retried(search, 1)
-    assert (search.state.account.row, search.state.first_failures) == ((0,), ())
+    assert (search.state.account.row, search.state.prospects.failures) == ((0,), ())
 
 
 def test_only_what_could_be_otherwise_is_kept_for_a_retry() -> None:
