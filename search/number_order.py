@@ -12,7 +12,7 @@ from typing import final
 from ..spaces.known import Known
 from ..spaces.parameter import Parameter, parameter_from_json
 from ..spaces.trial import Scalar
-from ..trackers.events import Entry, ParametersUsed, RoundEnded, TrialAsked
+from ..trackers.events import Entry, ParametersUsed, RoundEnded, StartingPoints, TrialAsked
 from .sampler import OptunaSampler, Proposal
 
 
@@ -71,6 +71,8 @@ class NumberOrder:
             case RoundEnded(specs=specs) | ParametersUsed(specs=specs):
                 self.learn([parameter_from_json(spec) for spec in specs])
                 self._hold(entry)
+            case StartingPoints():  # what is given before the first trial is no outcome
+                self._tell(entry)
             case _:
                 self._hold(entry)
 
