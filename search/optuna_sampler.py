@@ -55,9 +55,12 @@ class Tpe:
 
     def __init__(self) -> None:
         self._history = History()
+        self._of: optuna.Study | None = None
 
     def propose(self, ask: Ask, study: Study) -> Proposal:
-        """Return promising parameters; `study` is the same each time."""
+        """Return promising parameters; `study` is the same each time, but for one that was made anew."""
+        if study.optuna is not self._of:
+            self._history, self._of = History(), study.optuna
         sampler = tree_tpe(ask.derived, candidates=max(1, CANDIDATES >> ask.attempt), history=self._history)
         params, attrs = study.ask(ask.number, ask.round, sampler, ask.pinned)
         return Proposal(params=params, attrs=attrs)

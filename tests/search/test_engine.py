@@ -320,7 +320,7 @@ def test_a_storage_that_hangs_holds_up_neither_the_driver_nor_the_end_for_long(
             write(place, f"{one.number}/epochs/a")
             tune.complete(one, value)
         assert tune.suggest() == "FINISHED"
-        assert tune.history().ended == SweepEnded(why="budget", exit_code=0)
+        assert tune.history().ended == SweepEnded(why="the budget of 2 trials is spent", exit_code=0)
         assert "`kerasweep gc small` removes it" in tune.history().notices[-1]
         assert numbers(place) == {0, 1}
 
