@@ -170,6 +170,14 @@ def best(
     best_command(sweep, export, home, as_json=as_json)
 
 
+@app.command(rich_help_panel="Understand")
+def simulate(sweep: Sweep, settings: Settings = None, as_json: AsJson = False, home: Home = None) -> None:
+    """Say what a sweep that ran would have come to with another search, budget or number of slots (--set …)."""
+    from .simulate import simulate_command
+
+    simulate_command(sweep, settings or [], home, as_json=as_json)
+
+
 @app.command(rich_help_panel="Steer")
 def stop(sweep: Sweep, home: Home = None) -> None:
     """Stop a running sweep; `resume` goes on with it."""

@@ -11,6 +11,7 @@ from typing import Any, final
 from ..spaces.errors import one_line
 from ..spaces.trial import Scalar
 from ..trackers.history import History, TrialRecord
+from .forecast import seconds_left
 from .objective import Objective
 from .spec import SweepSpec
 
@@ -79,15 +80,8 @@ class Summary:
         return max(0.0, min(1.0, fit / max(1e-9, slots * (end - start))))
 
     def seconds_left(self, now: float) -> float | None:
-        """Return an estimate of the time to the end of the budget."""
-        budget, done = self.spec.budget, self.counted()
-        estimates: list[float] = []
-        if budget.trials is not None and done:
-            elapsed = max(1e-9, now - self.history.session_at)
-            estimates.append(elapsed / done * max(0, budget.trials - done))
-        if budget.hours is not None:
-            estimates.append(max(0.0, self.history.session_at + budget.hours * 3600 - now))
-        return min(estimates) if estimates else None
+        """Return an estimate of the time to the end of the budget; None before anything was reported."""
+        return seconds_left(self.history, self.spec, now)
 
 
 def _open_since(trial: TrialRecord, start: float) -> float:

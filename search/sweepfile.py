@@ -93,13 +93,13 @@ def _spec(form: SweepForm, keys: set[object], path: Path, home: Path) -> SweepSp
         train=form.train or "",
         data=form.data,
         objective=_objective(form.objective),
-        budget=_budget(form.budget),
+        budget=budget_of(form.budget),
         keras=keras_settings(form.keras),
         fit=fit,
         declared=(*searched, *searched_space(form.space)),
         undeclared=form.undeclared,
         where=checked_where(form.where),
-        search=_search(form.search, fit, form.budget),
+        search=search_of(form.search, fit, form.budget),
         parallel=form.parallel,
         resources=Resources(**form.resources.model_dump()),
         cluster=cluster_of(form.cluster),
@@ -216,13 +216,23 @@ def _objective(value: object) -> Objective:
     return Objective(direction=named[0][0], metric=named[0][1], at=At(form.at))
 
 
-def _budget(form: BudgetForm) -> Budget:
+def budget_of(form: BudgetForm) -> Budget:
+    """Return when the sweep ends.
+
+    Raises:
+        BadForm: it never does.
+    """
     if form.trials is None and form.hours is None:
         raise BadForm("the sweep has no end; expected `budget: {trials: 50}`, `{hours: 2}` or both", ("budget",))
     return Budget(trials=form.trials, hours=form.hours)
 
 
-def _search(form: SearchForm, fit: Mapping[str, Json], budget: BudgetForm) -> Search:
+def search_of(form: SearchForm, fit: Mapping[str, Json], budget: BudgetForm) -> Search:
+    """Return how it is searched; a seed that is not given is drawn.
+
+    Raises:
+        BadForm: a stop rule is none, or has numbers that are not its own.
+    """
     seed = random.SystemRandom().randrange(2**32) if form.seed is None else form.seed
     stop = stop_forms(form.stop, max_epochs=max_epochs(fit), trials=budget.trials)
     return Search(sampler=form.sampler, stop=stop, seed=seed)
