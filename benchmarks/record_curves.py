@@ -211,7 +211,9 @@ def main() -> None:
     sets = {name: data(name) for name in DATASETS} if missing else {}
     for index, (name, number) in enumerate(missing, 1):
         params = drawn.setdefault(number, whole.sample(seed=number))
-        rows.append({"dataset": name, "number": number, "params": json.dumps(params)} | curves(params, number, *sets[name]))
+        rows.append(
+            {"dataset": name, "number": number, "params": json.dumps(params)} | curves(params, number, *sets[name])
+        )
         if index % SAVE_EVERY == 0 or index == len(missing):
             save(rows, arguments.out)
             print(f"{len(rows)} recorded, {time.process_time() / index:.2f} s each", flush=True)

@@ -85,7 +85,8 @@ def forecast(spec: SweepSpec, *, slots: int, epoch_s: float, trial_s: float) -> 
         trials=round(run.trials * times),
         epochs=round(sum(run.last.values()) * times),
         rungs={
-            epoch: round(sum(last >= epoch for last in run.last.values()) * times) for epoch in (*rungs, spec.max_epochs)
+            epoch: round(sum(last >= epoch for last in run.last.values()) * times)
+            for epoch in (*rungs, spec.max_epochs)
         },
         slots=slots,
         epoch_s=epoch_s,

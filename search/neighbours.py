@@ -28,7 +28,9 @@ class Neighbours:
         self._columns: dict[str, list[Parameter]] = {}
         for parameter in parameters:
             self._columns.setdefault(parameter.name, []).append(parameter)
-        self._ordered = np.array([not isinstance(one[0].domain, Categories) for one in self._columns.values()], dtype=bool)
+        self._ordered = np.array(
+            [not isinstance(one[0].domain, Categories) for one in self._columns.values()], dtype=bool
+        )
         rows = [self._row(point) for point in points]
         self._points: NDArray[Any] = np.array(rows, dtype=float).reshape(len(points), len(self._columns))
         self._active: NDArray[Any] = ~np.isnan(self._points)
@@ -52,9 +54,7 @@ class Neighbours:
         return [int(place) for place in np.argsort(self.distances(point), kind="stable")[:count]]
 
     def _row(self, point: Mapping[str, Scalar]) -> list[float]:
-        return [
-            _place(forms, point[name]) if name in point else math.nan for name, forms in self._columns.items()
-        ]
+        return [_place(forms, point[name]) if name in point else math.nan for name, forms in self._columns.items()]
 
 
 def _place(forms: Sequence[Parameter], value: Scalar) -> float:

@@ -52,7 +52,11 @@ def show(
     facts.add_column()
     where = (("where", clause) for clause in spec.where)
     space = ("space", _space(seen.parameters, most=seen.partly_read or bool(spec.where)))
-    looked = (*_models(spec, seen), *_data(seen), *_time(expected), _resume(spec, seen)) if code else (("code", _named(spec)),)
+    looked = (
+        (*_models(spec, seen), *_data(seen), *_time(expected), _resume(spec, seen))
+        if code
+        else (("code", _named(spec)),)
+    )
     for name, text in (space, *where, *looked):
         if console.is_terminal:
             facts.add_row(name, text)

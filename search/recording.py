@@ -112,9 +112,7 @@ class Recording:
         """The trials that say something of training: with an epoch, or that ended otherwise than by accident."""
         by_accident = (None, OutcomeKind.INTERRUPTED, OutcomeKind.LOST)
         return [
-            one
-            for one in self.trials.values()
-            if one.length or (one.outcome and one.outcome.kind not in by_accident)
+            one for one in self.trials.values() if one.length or (one.outcome and one.outcome.kind not in by_accident)
         ]
 
     @property
@@ -236,9 +234,7 @@ def _overheads(trials: Iterable[RecordedTrial]) -> dict[int, tuple[float, float]
         free[slot] = (one.number, times["end"])
     gap = median(gaps) if gaps else 0.0
     usual = (median(before.values()), median(after.values())) if timed else (0.0, 0.0)
-    return {
-        one.number: (before.get(one.number, usual[0]), after.get(one.number, usual[1]) + gap) for one in trials
-    }
+    return {one.number: (before.get(one.number, usual[0]), after.get(one.number, usual[1]) + gap) for one in trials}
 
 
 def slots_of(recording: Recording) -> int:

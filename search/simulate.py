@@ -141,9 +141,7 @@ def compared(
     }
 
 
-def _simulate(
-    recording: Recording, spec: SweepSpec, slots: int, *, replayed: bool
-) -> tuple[History, RecordedCurves]:
+def _simulate(recording: Recording, spec: SweepSpec, slots: int, *, replayed: bool) -> tuple[History, RecordedCurves]:
     proposed = recording.proposed if replayed else {}
     curves = RecordedCurves(recording, max_epochs=spec.max_epochs, replayed=proposed)
     known = recording.known.values()

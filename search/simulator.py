@@ -147,9 +147,7 @@ class Simulator:
 
     def _cancel(self, why: str) -> None:
         for live in self.ledger.state.placed:
-            self.ledger.record(
-                AttemptEnded(trial=live.number, attempt=live.attempt, cause=Cause.INTERRUPTED, why=why)
-            )
+            self.ledger.record(AttemptEnded(trial=live.number, attempt=live.attempt, cause=Cause.INTERRUPTED, why=why))
             self._leave(live.number)
 
     def _retry_idle(self) -> None:
