@@ -13,16 +13,10 @@ Survives: a kill -9 loses the configurations since the last write; the same comm
 
 from __future__ import annotations
 
-import os
-
-for _name in ("OMP_NUM_THREADS", "TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS"):
-    os.environ[_name] = "1"
-os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
-os.environ["CUDA_VISIBLE_DEVICES"] = "-1"
-
 import argparse
 import json
 import math
+import os
 import resource
 import sys
 import time
@@ -43,6 +37,13 @@ MOST_BYTES = 2_000_000_000
 """TensorFlow keeps some megabytes of every model; a process that has grown so large begins anew."""
 METRICS = ("val_accuracy", "val_loss", "loss", "seconds")
 DATASETS = ("digits", "mnist5k")
+ONE_THREAD = {
+    "OMP_NUM_THREADS": "1",
+    "TF_NUM_INTRAOP_THREADS": "1",
+    "TF_NUM_INTEROP_THREADS": "1",
+    "TF_CPP_MIN_LOG_LEVEL": "3",
+    "CUDA_VISIBLE_DEVICES": "-1",
+}
 
 SPACE_YAML = """
 space:
@@ -203,6 +204,7 @@ def main() -> None:
     parser.add_argument("--count", type=int, default=COUNT, help="so many configurations of each data set")
     parser.add_argument("--out", type=Path, default=OUT)
     arguments = parser.parse_args()
+    os.environ |= ONE_THREAD  # before TensorFlow is imported
     rows = load(arguments.out)
     done = {(str(row["dataset"]), int(row["number"])) for row in rows}
     missing = [(name, number) for number in range(arguments.count) for name in DATASETS if (name, number) not in done]

@@ -24,9 +24,12 @@ from ..trackers.events import (
 )
 from .neighbours import Neighbours
 from .simulator import Curve, Epoch
+from .spec import SweepSpec
 
 SHAPES = 3
 """So many of the nearest longer curves give a stopped one its continuation."""
+MOST_DRIFT = 1.5
+"""Epochs are stretched to a rung's time by at most so much."""
 
 
 @final
@@ -39,6 +42,7 @@ class RecordedTrial:
     read: Mapping[str, Scalar] = field(default_factory=dict[str, Scalar])
     used: Mapping[str, Scalar] = field(default_factory=dict[str, Scalar])
     epochs: dict[int, Epoch] = field(default_factory=dict[int, Epoch])
+    reported_at: dict[int, float] = field(default_factory=dict[int, float])
     passes: list[tuple[str, Mapping[str, float]]] = field(default_factory=list[tuple[str, Mapping[str, float]]])
     started_at: float = math.inf
     outcome: Outcome | None = None
@@ -49,6 +53,25 @@ class RecordedTrial:
     def length(self) -> int:
         """How many epochs it has, without a gap, from the first."""
         return next(count for count in range(len(self.epochs) + 1) if count + 1 not in self.epochs)
+
+    def paced(self, rungs: Iterable[int]) -> list[Epoch]:
+        """Return its epochs, their seconds such that it comes to each rung when it did.
+
+        Rungs are journaled at once, and an epoch's own seconds do not hold what passes between two: which of two trials
+        is first at a rung may hang on it.
+        """
+        times = self.timing
+        found = [self.epochs[epoch] for epoch in range(1, self.length + 1)]
+        if times is None:
+            return found
+        before, at = 0, times["fit_start"]
+        for rung in sorted(one for one in rungs if one <= self.length):
+            known = sum(seconds for _, seconds in found[before:rung])
+            share = (self.reported_at[rung] - at) / known if known > 0 else 0.0
+            if 1 / MOST_DRIFT < share < MOST_DRIFT:
+                found[before:rung] = [(metrics, seconds * share) for metrics, seconds in found[before:rung]]
+            before, at = rung, self.reported_at[rung]
+        return found
 
     @property
     def timing(self) -> Mapping[str, float] | None:
@@ -66,6 +89,7 @@ class Recording:
     known: dict[str, Parameter] = field(default_factory=dict[str, Parameter])
     sessions: list[tuple[float, float]] = field(default_factory=list[tuple[float, float]])
     """When each driver's first attempt started, and its last event came."""
+    spec: SweepSpec | None = None
 
     @classmethod
     def of(cls, entries: Iterable[Entry]) -> Recording:
@@ -82,6 +106,7 @@ class Recording:
         match event:
             case SweepStarted() | SweepResumed():
                 self.sessions.append((math.inf, entry.at))
+                self.spec = SweepSpec.from_json(event.spec)
             case TrialAsked():
                 self.trials[event.trial] = RecordedTrial(number=event.trial, asked=event.params)
             case RoundEnded():
@@ -99,13 +124,18 @@ class Recording:
                 self.trials[event.trial].read = {key: event.params[one.name] for key, one in specs.items()}
             case Reported(report=report):
                 self.trials[event.trial].epochs.setdefault(report.epoch, (report.metrics, report.seconds))
+                self.trials[event.trial].reported_at.setdefault(report.epoch, entry.at)
             case Timed():
-                self.trials[event.trial].passes.append((f"{event.slot}/{event.pid}", event.times))
+                self.trials[event.trial].passes.append((event.slot, event.times))
             case TrialEnded():
                 self.trials[event.trial].outcome = event.outcome
                 self.trials[event.trial].ended_at = entry.at
             case _:
                 pass
+
+    def paced(self, number: int) -> list[Epoch]:
+        """Return the epochs of a trial, with the seconds that they took in all."""
+        return self.trials[number].paced(() if self.spec is None else self.spec.rungs(number))
 
     @property
     def usable(self) -> list[RecordedTrial]:
@@ -146,12 +176,13 @@ class RecordedCurves:
             max_epochs: The epochs of a full trial.
             replayed: The trials, by number, that are given their recorded parameters.
         """
+        self._recording = recording
         self._max_epochs = max_epochs
         self._replayed = set(replayed)
         self._trials = [one for one in recording.usable if one.used]
         self._at = {one.number: place for place, one in enumerate(self._trials)}
         self._neighbours = Neighbours(recording.known.values(), [one.used for one in self._trials])
-        self._overheads = _overheads(list(recording.trials.values()))
+        self._overheads = _overheads(recording)
         self._dead = {one.number: one for one in recording.usable if not one.used}
         self._curves: dict[int, Curve] = {}
         self.real: dict[int, int] = {}
@@ -173,7 +204,7 @@ class RecordedCurves:
         return self._curves[place]
 
     def _curve(self, trial: RecordedTrial) -> Curve:
-        own = [trial.epochs[epoch] for epoch in range(1, trial.length + 1)]
+        own = self._recording.paced(trial.number)
         before_s, after_s = self._overheads[trial.number]
         kind = None if trial.outcome is None else trial.outcome.kind
         if kind in (OutcomeKind.FAILED, OutcomeKind.INFEASIBLE):
@@ -212,29 +243,34 @@ def _guess(name: str, value: float, shapes: Sequence[RecordedTrial], there: int,
     return min(max(guess, min(value, *seen)), max(value, *seen))
 
 
-def _overheads(trials: Iterable[RecordedTrial]) -> dict[int, tuple[float, float]]:
+def _overheads(recording: Recording) -> dict[int, tuple[float, float]]:
     """Return, by trial, the seconds before its first epoch and those after its last one until its slot is free again.
 
-    Those of a trial that was not timed are the medians. A slot's first trial begins when the sweep does.
+    Those of a trial that was not timed are the medians. A slot's first trial begins when its driver's first one does.
     """
-    timed = sorted((one for one in trials if one.timing is not None), key=lambda one: one.started_at)
-    begin = min((one.started_at for one in timed), default=0.0)
-    free: dict[str, tuple[int, float]] = {}
+    timed = sorted(
+        (one for one in recording.trials.values() if one.timing is not None), key=lambda one: one.started_at
+    )
+    free: dict[str, float] = {}
     before: dict[int, float] = {}
     after: dict[int, float] = {}
     gaps: list[float] = []
     for one in timed:
         slot, times = one.passes[-1][0], one.timing
         assert times is not None  # noqa: S101
-        trained_s = sum(one.epochs[epoch][1] for epoch in range(1, one.length + 1))
+        trained_s = sum(seconds for _, seconds in recording.paced(one.number))
         after[one.number] = max(0.0, times["end"] - times["fit_start"] - trained_s)
-        if slot in free:
-            gaps.append(max(0.0, one.started_at - free[slot][1]))
-        before[one.number] = max(0.0, times["fit_start"] - (one.started_at if slot in free else begin))
-        free[slot] = (one.number, times["end"])
+        begin = max((at for at, _ in recording.sessions if at <= one.started_at), default=one.started_at)
+        if free.get(slot, -math.inf) >= begin:
+            gaps.append(max(0.0, one.started_at - free[slot]))
+            begin = max(one.started_at, free[slot])
+        before[one.number] = max(0.0, times["fit_start"] - begin)
+        free[slot] = times["end"]
     gap = median(gaps) if gaps else 0.0
     usual = (median(before.values()), median(after.values())) if timed else (0.0, 0.0)
-    return {one.number: (before.get(one.number, usual[0]), after.get(one.number, usual[1]) + gap) for one in trials}
+    return {
+        number: (before.get(number, usual[0]) + gap, after.get(number, usual[1])) for number in recording.trials
+    }
 
 
 def slots_of(recording: Recording) -> int:

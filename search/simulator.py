@@ -42,7 +42,8 @@ class Curve:
     """What training with some parameters does.
 
     `before_s` is the time from a free slot to the beginning of the first epoch, `after_s` from the last epoch that
-    counts to a free slot again. A trial that does not come to its last epoch in good order has `end`, after what there
+    counts until nothing of it runs any more: a slot is given the next trial as soon as one is stopped, as in a live run,
+    but that begins only then. A trial that does not come to its last epoch in good order has `end`, after what there
     is of epochs.
     """
 
@@ -116,12 +117,12 @@ class Simulator:
         self._heap: list[tuple[float, int, int, int]] = []
         self._pushed = 0
         self._idle: list[int] = []
-        self._slots = slots
+        self._busy_until: dict[int, float] = dict.fromkeys(range(slots), 0.0)
 
     def run(self) -> None:
         """Run to the end of the sweep."""
         self.ledger.record(SweepStarted(spec=self.ledger.spec.to_json()))
-        for slot in range(self._slots):
+        for slot in self._busy_until:
             self._push(0.0, slot, -1)
         while self._heap and not self.ledger.state.finished:
             self.journal.at, _, slot, number = heapq.heappop(self._heap)
@@ -209,7 +210,8 @@ class Simulator:
         training = _Training(slot, attempt, self._curves.of(number, named))
         self._training[number] = training
         self.ledger.record_soon(ParametersUsed(trial=number, attempt=attempt, params=named, specs=specs))
-        self._next(number, training, self.journal.at + training.curve.before_s)
+        begin = max(self.journal.at, self._busy_until[slot])
+        self._next(number, training, begin + training.curve.before_s)
 
     # A trial ----------------------------------------------------------------------------------------------------------
 
@@ -233,17 +235,17 @@ class Simulator:
         if number in self.ledger.state.live:
             self._next(number, training, self.journal.at)
         else:
-            self._leave(number, training.curve.after_s)
+            self._busy_until[training.slot] = self.journal.at + training.curve.after_s
+            self._leave(number)
 
     def _finish(self, number: int, training: _Training) -> None:
         outcome = training.curve.end or completed(self.ledger.state, number, _logged(training.curve))
         self.ledger.record(TrialEnded(trial=number, attempt=training.attempt, outcome=outcome))
         self._leave(number)
 
-    def _leave(self, number: int, after_s: float = 0.0) -> None:
+    def _leave(self, number: int) -> None:
         """Free the trial's slot."""
-        training = self._training.pop(number)
-        self._push(self.journal.at + after_s, training.slot, -1)
+        self._push(self.journal.at, self._training.pop(number).slot, -1)
 
 
 def _logged(curve: Curve) -> Iterable[str]:

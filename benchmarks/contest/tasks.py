@@ -7,8 +7,10 @@ from __future__ import annotations
 
 import json
 import math
+import os
 import random
 import statistics
+import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from functools import cache, lru_cache
 from pathlib import Path
@@ -206,8 +208,16 @@ class MixedInteger:
         return self._seen[point]
 
     def _optimum(self) -> float:
-        """Return the optimum that COCO knows."""
-        return float(self._problem.best_value())
+        """Return the optimum that COCO knows, which it only writes to a file in the current folder."""
+        here = Path.cwd()
+        with tempfile.TemporaryDirectory() as folder:
+            os.chdir(folder)
+            try:
+                self._problem._best_parameter("print")
+                text = Path("._bbob_problem_best_parameter.txt").read_text()
+            finally:
+                os.chdir(here)
+        return float(self._problem([float(one) for one in text.split()]))
 
 
 # All of them -------------------------------------------------------------------------------------------------------------
