@@ -119,7 +119,7 @@ def build(params: Mapping[str, Any], side: int) -> Any:
         pool = layers.MaxPooling2D if params["arch/cnn/pooling"] == "max" else layers.AveragePooling2D
         for block in range(params["arch/cnn/blocks"]):
             filters, kernel = params["arch/cnn/filters"] * 2**block, params["arch/cnn/kernel"]
-            stack += [layers.Conv2D(filters, kernel, padding="same", activation=activation), pool()]
+            stack += [layers.Conv2D(filters, kernel, padding="same", activation=activation), pool(2)]
         stack += [layers.Flatten(), layers.Dropout(dropout)]
     model: Any = keras.Sequential([*stack, layers.Dense(10, activation="softmax")])
     model.compile(optimizer(params), "sparse_categorical_crossentropy", metrics=["accuracy"], jit_compile=False)

@@ -18,9 +18,9 @@ from .core import Ask, Close, End, SlotFree, Tick, completed, step
 from .spec import SweepSpec
 from .state import Rules, State
 
-MOST_TRIALS = 2_000
+MOST_TRIALS = 300
 """Of a larger budget so many trials are simulated, and the rest is taken to be alike."""
-MOST_EPOCHS = 200
+MOST_EPOCHS = 60
 """Of longer trials the epochs are simulated in so many steps."""
 NOISE = 0.3
 """How much epochs of one trial differ in rank, as a share of how much trials do."""

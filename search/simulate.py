@@ -174,7 +174,7 @@ def _show(name: str, spec: SweepSpec, result: Mapping[str, Any], *, changed: boo
     columns = [("was", result["was"]), ("simulated again", result["simulated_as_it_was"])]
     columns += [("would have been", result["would_have_been"])] if changed else []
     table = Table(box=None, pad_edge=False)
-    table.add_column("")
+    table.add_column("", no_wrap=True)
     for head, _ in columns:
         table.add_column(head, justify="right")
 
@@ -194,7 +194,7 @@ def _show(name: str, spec: SweepSpec, result: Mapping[str, Any], *, changed: boo
     for epoch in result["was"]["rungs"]:
         row(f"trials at epoch {epoch}", (one["rungs"][epoch] for one in accounts))
     for place, at_s in enumerate(result["at_s"]):
-        row(f"best after {duration(at_s)}", (number(one["best_after"][place]) for one in accounts))
+        row(f"after {duration(at_s)}", (number(one["best_after"][place]) for one in accounts))
     console.print(Text(f"{name}: {result['objective']}"))
     console.print(table)
     for text in _notes(result, changed=changed):
@@ -216,5 +216,6 @@ def _notes(result: Mapping[str, Any], *, changed: bool) -> Iterable[str]:
     )
     guessed, known = result["epochs_guessed"], result["epochs_recorded"]
     yield (
-        f"{guessed} of {guessed + known} epochs were never trained: they follow the nearest trials that went further"
+        f"{guessed} of {guessed + known} epochs were never trained with their parameters; past a trial's last epoch a "
+        "curve follows the nearest trials that went further"
     )
