@@ -248,9 +248,7 @@ def _overheads(recording: Recording) -> dict[int, tuple[float, float]]:
 
     Those of a trial that was not timed are the medians. A slot's first trial begins when its driver's first one does.
     """
-    timed = sorted(
-        (one for one in recording.trials.values() if one.timing is not None), key=lambda one: one.started_at
-    )
+    timed = sorted((one for one in recording.trials.values() if one.timing is not None), key=lambda one: one.started_at)
     free: dict[str, float] = {}
     before: dict[int, float] = {}
     after: dict[int, float] = {}
@@ -268,9 +266,7 @@ def _overheads(recording: Recording) -> dict[int, tuple[float, float]]:
         free[slot] = times["end"]
     gap = median(gaps) if gaps else 0.0
     usual = (median(before.values()), median(after.values())) if timed else (0.0, 0.0)
-    return {
-        number: (before.get(number, usual[0]) + gap, after.get(number, usual[1])) for number in recording.trials
-    }
+    return {number: (before.get(number, usual[0]) + gap, after.get(number, usual[1])) for number in recording.trials}
 
 
 def slots_of(recording: Recording) -> int:

@@ -21,7 +21,9 @@ class Clock:
         return self.now
 
 
-def run(pace: Pace, clock: Clock, *, steps: int, step_s: float, tests: int, test_s: float, first_s: float = 5.0) -> None:
+def run(
+    pace: Pace, clock: Clock, *, steps: int, step_s: float, tests: int, test_s: float, first_s: float = 5.0
+) -> None:
     """Fit as Keras does: epochs until something ends it."""
     try:
         for epoch in range(2):

@@ -48,7 +48,9 @@ def test_a_budget_of_hours_says_how_many_trials_it_holds() -> None:
     assert found.trials == pytest.approx(240, rel=0.03)
     both = forecast(sweep(4, search=Search(), budget=Budget(trials=4, hours=1.0)), slots=2, epoch_s=1.0, trial_s=3.0)
     assert both.seconds == pytest.approx(60)
-    less = forecast(sweep(400, search=Search(), budget=Budget(trials=400, hours=0.1)), slots=2, epoch_s=1.0, trial_s=3.0)
+    less = forecast(
+        sweep(400, search=Search(), budget=Budget(trials=400, hours=0.1)), slots=2, epoch_s=1.0, trial_s=3.0
+    )
     assert less.seconds == pytest.approx(360, abs=2)
     assert less.trials < 40
 
@@ -135,4 +137,3 @@ def test_the_hours_come_first_if_they_do() -> None:
     assert seconds_left(what, hours, START_AT + 100) == pytest.approx(80)
     assert seconds_left(history(), spec(budget=Budget(trials=4)), START_AT) is None
     assert seconds_left(history(), spec(budget=Budget(hours=1.0)), START_AT) == pytest.approx(3600)
-

@@ -108,9 +108,7 @@ def test_parameters_never_tried_have_the_curve_of_the_nearest_trial() -> None:
 
 def test_a_rung_is_reached_when_it_was() -> None:
     """What passes between epochs is in no epoch's seconds: they are stretched to the rung, but not without bound."""
-    late = [
-        (at + 0.75 if isinstance(event, Reported) and event.report.epoch == 3 else at, event) for at, event in CUT
-    ]
+    late = [(at + 0.75 if isinstance(event, Reported) and event.report.epoch == 3 else at, event) for at, event in CUT]
     paced = Recording.of(journal(late)).paced(1)
     assert sum(seconds for _, seconds in paced) == pytest.approx(6.75)
     stuck = [(at + 60 if isinstance(event, Reported) and event.report.epoch == 3 else at, event) for at, event in CUT]
