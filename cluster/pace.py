@@ -43,7 +43,8 @@ class Pace:
 
             def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
                 if pace.trained(batch):
-                    self.model.stop_training = True
+                    model: Any = self.model
+                    model.stop_training = True
 
             def on_test_batch_end(self, batch: int, logs: Any = None) -> None:
                 pace.tested(batch)
@@ -114,7 +115,11 @@ def measured(fit: Callable[[dict[str, Any]], object], arguments: Mapping[str, An
     if data.train.kind not in REPEATABLE:
         return None
     pace = Pace()
-    given = {**arguments, "epochs": EPOCHS, "callbacks": [*(arguments.get("callbacks") or []), pace.callback()]}
+    given: dict[str, Any] = {
+        **arguments,
+        "epochs": EPOCHS,
+        "callbacks": [*(arguments.get("callbacks") or []), pace.callback()],
+    }
     try:
         fit(given)
     except StopTraining:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from functools import lru_cache
 from typing import Any, final
 
 from . import ours
@@ -53,7 +52,6 @@ def regrets(what: Task, seen: Sequence[Seen], limit_s: float) -> list[float]:
     It is that of the configuration and epoch that a search has seen the lowest loss of so far, by its truth; before there
     is one, that of the median.
     """
-    worth = lru_cache(maxsize=None)(lambda place: what.truth(seen[place].params, seen[place].epoch))
     found: list[float] = []
     best, place = -1, 0
     for point in range(1, POINTS + 1):
@@ -62,6 +60,6 @@ def regrets(what: Task, seen: Sequence[Seen], limit_s: float) -> list[float]:
             if best < 0 or seen[place].loss < seen[best].loss:
                 best = place
             place += 1
-        value = what.usual if best < 0 else worth(best)
+        value = what.usual if best < 0 else what.truth(seen[best].params, seen[best].epoch)
         found.append((value - what.best) / ((what.usual - what.best) or 1.0))
     return found

@@ -6,6 +6,7 @@ the test is Wilcoxon's signed-rank over tasks, of the share of seeds that were w
 
 from __future__ import annotations
 
+import math
 import random
 import statistics
 from collections.abc import Callable, Mapping, Sequence
@@ -57,12 +58,16 @@ def _cells(rows: Sequence[Mapping[str, Any]]) -> Cells:
 
 
 def _common(cells: Cells) -> list[str]:
-    return sorted(set.intersection(*(set(by) for by in cells.values()))) if cells else []
+    names = [set(by) for by in cells.values()]
+    return sorted(names[0].intersection(*names[1:])) if names else []
 
 
 def _paired(cells: Cells, searches: Sequence[str]) -> dict[str, list[int]]:
     """Return, by task, the seeds that every search has played."""
-    found = {task: sorted(set.intersection(*(set(by[name]) for name in searches))) for task, by in cells.items()}
+    found: dict[str, list[int]] = {}
+    for task, by in cells.items():
+        first, *others = (set(by[name]) for name in searches)
+        found[task] = sorted(first.intersection(*others))
     return {task: seeds for task, seeds in found.items() if seeds}
 
 
@@ -125,8 +130,6 @@ def _interval(
 
 
 def _regret(cells: Cells, seeds: Mapping[str, list[int]], name: str, share: float) -> str:
-    import math
-
     return _interval(
         seeds,
         lambda task, seed: math.log(max(1e-4, _at(cells[task][name][seed], share))),
@@ -148,7 +151,7 @@ def _time(cells: Cells, seeds: Mapping[str, list[int]], name: str) -> str:
 
 
 def _test(cells: Cells, seeds: Mapping[str, list[int]], rival: str) -> str:
-    from scipy.stats import wilcoxon
+    import scipy.stats
 
     shares: list[float] = []
     for task, of in seeds.items():
@@ -158,5 +161,6 @@ def _test(cells: Cells, seeds: Mapping[str, list[int]], rival: str) -> str:
     lost = sum(one < 0 for one in shares)
     if not any(shares):
         return "no difference"
-    p = float(wilcoxon(shares).pvalue)
+    stats: Any = scipy.stats
+    p = float(stats.wilcoxon(shares).pvalue)
     return f"better on {won} tasks, worse on {lost}, won {statistics.fmean(shares):+.2f} of the seeds net, p = {p:.2g}"

