@@ -85,6 +85,15 @@ def key(row: Mapping[str, Any]) -> tuple[Any, ...]:
     return tuple(row[name] for name in ("task", "search", "workers", "seed", "rounds"))
 
 
+def forget(cells: Iterable[Cell], path: Path) -> None:
+    """Remove cells from what was played."""
+    gone = {key(asdict(cell)) for cell in cells}
+    kept = [row for row in load(path) if key(row) not in gone]
+    new = path.with_suffix(".new")
+    new.write_text("".join(json.dumps(row, separators=(",", ":")) + "\n" for row in kept))
+    new.replace(path)
+
+
 def play(cells: Iterable[Cell], path: Path, jobs: int) -> None:
     """Play what is missing, and write each cell down as it ends."""
     done = {key(row) for row in load(path)}
@@ -109,6 +118,7 @@ def main() -> None:
     parser.add_argument("--tasks", nargs="+", default=NAMES, metavar="TASK", choices=NAMES)
     parser.add_argument("--searches", nargs="+", default=("kerasweep", *RIVALS), metavar="SEARCH")
     parser.add_argument("--workers", nargs="+", type=int, default=tuple(ROUNDS), choices=tuple(ROUNDS))
+    parser.add_argument("--again", action="store_true", help="play what was played once more: the searches have changed")
     parser.add_argument("--seeds", type=int, default=SEEDS)
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1)
     parser.add_argument("--out", type=Path, default=OUT)
@@ -120,6 +130,8 @@ def main() -> None:
     if given.quick:
         fast = tuple(name for name in ("kerasweep", *RIVALS) if name not in SLOW)
         plan = Plan(tasks=QUICK_TASKS, searches=fast, workers=(1, 8), seeds=2)
+    if given.again:
+        forget(plan.cells(), given.out)
     if not given.report:
         play(plan.cells(), given.out, given.jobs)
     wanted = {key(asdict(cell)) for cell in plan.cells()}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Mapping
-from typing import Any, final
+from typing import Any, cast, final
 
 from .facts import DataFacts, Kind, PartFacts
 from .training import StopTraining
@@ -43,8 +43,7 @@ class Pace:
 
             def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
                 if pace.trained(batch):
-                    model: Any = self.model
-                    model.stop_training = True
+                    cast(Any, self).model.stop_training = True
 
             def on_test_batch_end(self, batch: int, logs: Any = None) -> None:
                 pace.tested(batch)

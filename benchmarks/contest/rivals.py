@@ -32,7 +32,7 @@ def _suggested(trial: Any, parameter: Parameter) -> Scalar:
         case Interval(low=low, high=high, log=log):
             return trial.suggest_float(name, low, high, log=log)
         case Steps(values=values):
-            return values[trial.suggest_int(name, 0, len(values) - 1)]
+            return values[int(trial.suggest_int(name, 0, len(values) - 1))]
         case other:
             return trial.suggest_categorical(name, list(other.values))
 

@@ -143,7 +143,7 @@ def test_it_is_shown_in_words_and_as_data(tmp_path: Path) -> None:
 def test_an_epoch_that_was_measured_makes_a_forecast() -> None:
     """Hours and trials at each rung, in the terminal and in JSON; without a measure nothing is said."""
     stop = Search(sampler="random", stop=({"rule": "asha", "min_epochs": 1, "factor": 3},))
-    what = {"search": stop, "budget": Budget(trials=9), "fit": {"epochs": 9}, "parallel": 2}
+    what: dict[str, Any] = {"search": stop, "budget": Budget(trials=9), "fit": {"epochs": 9}, "parallel": 2}
     result = seen(Fake(lambda _: {"epoch_s": 2.0, "build_s": 0.5, "batch_s": 1.5}), **what)
     hours = as_data(_spec(**what), result)["forecast"]
     assert (hours["trials"], hours["slots"], hours["epoch_s"], hours["trial_s"]) == (9, 2, 2.0, 2.0)
