@@ -118,7 +118,9 @@ def main() -> None:
     parser.add_argument("--tasks", nargs="+", default=NAMES, metavar="TASK", choices=NAMES)
     parser.add_argument("--searches", nargs="+", default=("kerasweep", *RIVALS), metavar="SEARCH")
     parser.add_argument("--workers", nargs="+", type=int, default=tuple(ROUNDS), choices=tuple(ROUNDS))
-    parser.add_argument("--again", action="store_true", help="play what was played once more: the searches have changed")
+    parser.add_argument(
+        "--again", action="store_true", help="play what was played once more: the searches have changed"
+    )
     parser.add_argument("--seeds", type=int, default=SEEDS)
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1)
     parser.add_argument("--out", type=Path, default=OUT)

@@ -141,9 +141,7 @@ def test_a_real_sweep_of_fifty_trials_is_simulated_as_it_was() -> None:
     assert recording.spec is not None
     assert (len(recording.trials), slots_of(recording)) == (50, 2)
     curves = RecordedCurves(recording, max_epochs=recording.spec.max_epochs, replayed=recording.proposed)
-    again = simulated(
-        recording.spec, curves, slots=2, known=recording.known.values(), proposed=recording.proposed
-    )
+    again = simulated(recording.spec, curves, slots=2, known=recording.known.values(), proposed=recording.proposed)
     stopped = {number for number, one in was.trials.items() if one.state == "stopped"}
     assert len(stopped) == 36
     assert {number for number, one in again.trials.items() if one.state == "stopped"} == stopped
