@@ -19,8 +19,10 @@ from ..trackers.events import (
     AttemptStarted,
     Entry,
     Event,
+    GraphicsMeasured,
     Reported,
     RoundEnded,
+    SlotsPacked,
     SweepClosing,
     SweepEnded,
     SweepResumed,
@@ -30,8 +32,9 @@ from ..trackers.events import (
     TrialEnded,
 )
 from .objective import At, Objective
+from .packing import Packing, measured, ran_out
 from .state import Live, Ranked, Rules, State
-from .stop import Standing
+from .stop import Ending, Standing, ended
 
 ALIKE = 3
 """So many first trials that fail with one error end the sweep."""
@@ -106,7 +109,15 @@ class Close:
     event: SweepClosing
 
 
-Command = Ask | Start | Wait | Finish | End | Close
+@final
+@dataclass(frozen=True, slots=True)
+class Pack:
+    """Let slots take another share of a graphics processor: journal this."""
+
+    event: SlotsPacked
+
+
+Command = Ask | Start | Wait | Finish | End | Close | Pack
 Step = tuple[State, tuple[Command, ...]]
 
 
@@ -144,6 +155,12 @@ def step(state: State, event: Event | SlotFree | Tick, at: float = 0.0) -> Step:
             return _on_trial_end(state, event)
         case Timed(slot=slot):
             return _on_losses(state, slot, lost=False), ()
+        case GraphicsMeasured():
+            packing, packed = measured(state.packing, event)
+            return replace(state, packing=packing), () if packed is None else (Pack(packed),)
+        case SlotsPacked(share=share):
+            packing = Packing(share=share, decided=True, needs=state.packing.needs)
+            return replace(state, packing=packing), ()
         case SweepClosing():
             return replace(state, closing=event), ()
         case SweepEnded():
@@ -246,7 +263,8 @@ def _on_resume(state: State, at: float) -> State:
 
 def _on_start(state: State, event: AttemptStarted) -> State:
     state = replace(state, queue=tuple(one for one in state.queue if one != event.trial))
-    return _changed(state, event.trial, attempt=event.attempt, round=event.round, placed=True)
+    share = state.packing.share
+    return _changed(state, event.trial, attempt=event.attempt, round=event.round, share=share, placed=True)
 
 
 def _on_report(state: State, number: int, report: Report, *, awaits_result: bool) -> Step:
@@ -333,15 +351,17 @@ def _not_logged(objective: Objective, logged: Iterable[str]) -> str:
 def _on_attempt_end(state: State, event: AttemptEnded) -> Step:
     state = _on_losses(state, event.slot, lost=event.cause is Cause.LOST)
     live = state.live[event.trial]
+    packed = ran_out(state.packing, live.share) if event.cause is Cause.OOM and event.traceback else None
+    pack = () if packed is None else (Pack(packed),)  # one without a traceback was killed for the machine's own memory
     times = live.spent.get(event.cause, 0) + 1
     spent = {**live.spent, event.cause: times}
     state = _changed(state, event.trial, placed=False, spent=spent, next_attempt=event.attempt + 1, round=0)
     if state.rules.forgives(event.cause, times):
-        return replace(state, queue=(*state.queue, event.trial)), ()
+        return replace(state, queue=(*state.queue, event.trial)), pack
     kind = OutcomeKind.LOST if event.cause is Cause.LOST else OutcomeKind.FAILED
     reason = event.why if times == 1 else f"{event.why} ({times} times)"
     outcome = Outcome(kind=kind, reason=reason, traceback=event.traceback)
-    return state, (End(event.trial, outcome),)
+    return state, (*pack, End(event.trial, outcome))
 
 
 def _on_losses(state: State, slot: str, *, lost: bool) -> State:
@@ -354,9 +374,10 @@ def _on_losses(state: State, slot: str, *, lost: bool) -> State:
 
 
 def _on_trial_end(state: State, event: TrialEnded) -> Step:
-    outcome = event.outcome
+    outcome, live = event.outcome, state.live[event.trial]
     state = replace(
         state,
+        rungs=ended(state.rules.stop, state.rungs, _ending(live, outcome, state.rules.objective)),
         live={number: live for number, live in state.live.items() if number != event.trial},
         queue=tuple(number for number in state.queue if number != event.trial),
         counted=state.counted + outcome.counts,
@@ -369,6 +390,16 @@ def _on_trial_end(state: State, event: TrialEnded) -> Step:
         state = replace(state, first_failures=(*state.first_failures, outcome.reason)[: ALIKE + 1])
     why = "" if state.closing else _hopeless(state)
     return state, (Close(SweepClosing(why=why, cancel=True, exit_code=1)),) if why else ()
+
+
+def _ending(live: Live, outcome: Outcome, objective: Objective) -> Ending:
+    return Ending(
+        number=live.number,
+        kind=outcome.kind,
+        score=None if outcome.value is None else objective.score(outcome.value),
+        epoch=live.last_epoch,
+        last=None if live.last is None else objective.score(live.last),
+    )
 
 
 def _ranked(state: State, event: TrialEnded) -> tuple[Ranked, ...]:

@@ -116,4 +116,4 @@ def _ignore(text: str) -> None:
 
 def _memory_of_a_trial(spec: SweepSpec) -> float:
     """Return the bytes that one of the trials that run at a time may take, on this machine."""
-    return psutil.virtual_memory().total / _slots(spec) if not spec.resources.gpu else float("inf")
+    return psutil.virtual_memory().total / _slots(spec) if not spec.resources.gpus else float("inf")

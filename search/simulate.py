@@ -22,6 +22,7 @@ from . import sweeps
 from .objective import Direction
 from .override import override
 from .recording import RecordedCurves, Recording, slots_of
+from .sampler_form import is_endless
 from .simulator import best_over_time, makespan_s, simulated, survivors
 from .spec import Budget, SweepSpec
 from .stop_rules import in_words
@@ -30,6 +31,8 @@ from .sweepfile import budget_of, search_of
 from .sweepform import MOST_AT_ONCE, BudgetForm, Form, OneOrMore, SearchForm, read_form
 from .terminal import Terminal, echo_json
 
+PROPOSES = ("sampler", "arguments", "duplicates", "seed")
+"""What of a search decides the proposals, the history being the same."""
 SHARES = (0.1, 0.25, 0.5, 0.75, 1.0)
 """Of the real sweep's time: when the best value so far is compared."""
 
@@ -91,17 +94,23 @@ def altered(spec: SweepSpec, slots: int, settings: Iterable[str]) -> tuple[Sweep
     Raises:
         BadInput: a key cannot be otherwise in a simulation, or its value does not fit.
     """
-    search = {**asdict(spec.search), "stop": [dict(one) for one in spec.search.stop] or "none"}
-    if len(spec.search.stop) == 1:
-        search["stop"] = dict(spec.search.stop[0])
+    now = spec.search
+    sampler = {"name": now.sampler, **now.arguments} if now.arguments else now.sampler
+    stop = [dict(one) for one in now.stop] or "none"
+    stop = stop[0] if len(now.stop) == 1 else stop
+    search = {"sampler": sampler, "duplicates": now.duplicates, "stop": stop, "seed": now.seed}
     budget = {key: value for key, value in asdict(spec.budget).items() if value is not None}
     root = parse(json.dumps({"search": search, "budget": budget, "parallel": slots}), "")
     for setting in settings:
         root = override(root, setting)
     try:
         form = read_form(SimulatedForm, root.plain())
-        search_after = search_of(form.search, spec.fit, form.budget)
-        after = replace(spec, search=search_after, budget=budget_of(form.budget), parallel=form.parallel)
+        after = replace(
+            spec,
+            search=search_of(form.search, spec.fit, form.budget, spec.declared),
+            budget=budget_of(form.budget, endless=is_endless(form.search.sampler)),
+            parallel=form.parallel,
+        )
     except BadForm as fault:
         node = root.at(fault.path)
         raise (node.key if fault.at_key else node.place).fault(str(fault)) from fault
@@ -118,7 +127,7 @@ def compared(
     infeasible = sum(one.state == "infeasible" for one in history.trials.values())
     as_recorded = replace(spec, budget=Budget(trials=max(1, len(recording.trials) - infeasible)))
     again, _ = _simulate(recording, as_recorded, slots, replayed=True)
-    same = (spec.search.sampler, spec.search.seed) == (changed.search.sampler, changed.search.seed)
+    same = all(getattr(spec.search, name) == getattr(changed.search, name) for name in PROPOSES)
     then, curves = _simulate(recording, changed, wanted, replayed=same)
     times = [share * recording.makespan_s for share in SHARES]
     past = [max(one.metrics, default=0) for one in then.trials.values()]

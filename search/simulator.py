@@ -18,8 +18,10 @@ from ..spaces.trial import Cause, Json, Outcome, OutcomeKind, Report, Scalar
 from ..trackers.events import (
     AttemptEnded,
     AttemptStarted,
+    Event,
     ParametersUsed,
     Reported,
+    SweepClosing,
     SweepEnded,
     SweepStarted,
     TrialAsked,
@@ -167,7 +169,12 @@ class Simulator:
                 case End():
                     self.ledger.decide([command])
                 case Ask(number=number):
-                    if self._ask(number):
+                    events = self._ask(number)
+                    if not events:
+                        self._idle.append(slot)
+                        return
+                    self.ledger.record(*events)
+                    if isinstance(events[-1], AttemptStarted):
                         self._start(slot, number, 1)
                         return
                 case Start(number=number):
@@ -183,10 +190,13 @@ class Simulator:
                     self._idle.append(slot)
                     return
 
-    def _ask(self, number: int) -> bool:
-        """Propose a trial; return False for one that must not run."""
+    def _ask(self, number: int) -> list[Event]:
+        """Return what a proposal comes to; nothing while there is none, but trials run that may make for one."""
         given = self._proposed.get(number)
-        proposal = self.ledger.sampler.propose(number) if given is None else Proposal(params=given, attrs={})
+        proposal = self.ledger.sampler.propose(number) if given is None else Proposal(params=given)
+        if proposal.end:
+            over = SweepClosing(why=proposal.end, exit_code=proposal.exit_code)
+            return [] if self.ledger.state.live else [over]
         asked = TrialAsked(
             trial=number,
             seed=derived_seed(self.ledger.spec.search.seed, number, "trial"),
@@ -196,10 +206,8 @@ class Simulator:
         )
         if proposal.refusal:
             refused = Outcome(kind=OutcomeKind.INFEASIBLE, reason=proposal.refusal)
-            self.ledger.record(asked, TrialEnded(trial=number, attempt=0, outcome=refused))
-            return False
-        self.ledger.record(asked, AttemptStarted(trial=number, attempt=1))
-        return True
+            return [asked, TrialEnded(trial=number, attempt=0, outcome=refused)]
+        return [asked, AttemptStarted(trial=number, attempt=1)]
 
     def _start(self, slot: int, number: int, attempt: int) -> None:
         params = self.ledger.state.live[number].params

@@ -9,6 +9,7 @@ from typing import final
 from ..spaces.trial import Cause, OutcomeKind, Report, Scalar
 from ..trackers.events import SweepClosing
 from .objective import Objective
+from .packing import Packing
 from .stop import NeverStop, Rungs, StopRule
 
 LOSSES = 3
@@ -21,7 +22,7 @@ class Rules:
     """All that the decisions depend on besides what happened; `retry` says how often a cause is forgiven.
 
     `smaller_batch`: a trial that ran out of memory is tried again with half the batch size, else alone. The weights of
-    the `keep` best trials are kept.
+    the `keep` best trials are kept. `packs`: trials share graphics processors as their memory allows.
     """
 
     objective: Objective
@@ -34,6 +35,7 @@ class Rules:
     smaller_batch: bool = False
     folds: bool = False
     keep: int = 3
+    packs: bool = False
 
     def rank(self, value: float, epoch: int, number: int) -> tuple[float, ...]:
         """Return what sorts trials, best first; over folds, those that did more of them: the others may be harder."""
@@ -64,6 +66,7 @@ class Live:
     values: int = 0
     first_loss: float | None = None
     epoch: int = 0
+    share: float = 1.0
     spent: Mapping[Cause, int] = field(default_factory=dict[Cause, int])
 
     @property
@@ -99,6 +102,7 @@ class State:
     first_failures: tuple[str, ...] = ()
     infeasible_in_a_row: int = 0
     losses: Mapping[str, int] = field(default_factory=dict[str, int])
+    packing: Packing = field(default_factory=Packing)
     closing: SweepClosing | None = None
     finished: bool = False
     spent_s: float = 0.0
@@ -122,6 +126,11 @@ class State:
         """Return those of the nodes on which no trial is to be placed: they keep losing them, and there are others."""
         bad = {node for node in nodes if self.losses.get(node, 0) >= LOSSES}
         return bad if bad < set(nodes) else set()
+
+    @property
+    def measures(self) -> bool:
+        """Whether the memory that trials take of graphics processors is still to be found out."""
+        return self.rules.packs and not self.packing.decided
 
     def needs_all(self, number: int) -> bool:
         """Say whether a trial must run alone: the memory did not suffice while others ran."""

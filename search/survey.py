@@ -73,6 +73,8 @@ class Survey:
     own_fit: bool = False
     epoch_s: float | None = None
     trial_s: float = 0.0
+    unsaved: Sequence[str] = ()
+    """What callbacks hold, and no checkpoint would, as `Class.attribute`."""
     cut: bool = False
     limit_s: float = 0.0
     seconds: float = 0.0
@@ -140,6 +142,7 @@ def survey(
         own_fit=first is not None and bool(first.get("own_fit")),
         epoch_s=None if first is None else first.get("epoch_s"),
         trial_s=0.0 if first is None else first.get("build_s", 0.0) + first.get("batch_s", 0.0),
+        unsaved=[] if first is None else first.get("unsaved", []),
         cut=cut,
         limit_s=limit_s,
         seconds=spent_s,

@@ -24,6 +24,7 @@ from .objective import At, Direction, Objective
 from .override import override
 from .place import absolute_place
 from .reference import locate
+from .sampler_form import chosen, is_endless
 from .spec import Budget, Checkpointing, Cluster, Keep, Limits, Resources, Retry, Search, SweepSpec, Track, max_epochs
 from .stop_form import stop_forms
 from .sweepform import (
@@ -85,6 +86,7 @@ def _spec(form: SweepForm, keys: set[object], path: Path, home: Path) -> SweepSp
             _check_code(key, code, path.parent)
     name = form.name or _default_name(path)
     fit, searched = fit_arguments(form.fit)
+    searched = [*searched, *searched_space(form.space)]
     check_smaller_batch(form.retry.smaller_batch, form.fit)
     spec = SweepSpec(
         name=name,
@@ -93,13 +95,13 @@ def _spec(form: SweepForm, keys: set[object], path: Path, home: Path) -> SweepSp
         train=form.train or "",
         data=form.data,
         objective=_objective(form.objective),
-        budget=budget_of(form.budget),
+        budget=budget_of(form.budget, endless=is_endless(form.search.sampler)),
         keras=keras_settings(form.keras),
         fit=fit,
-        declared=(*searched, *searched_space(form.space)),
+        declared=tuple(searched),
         undeclared=form.undeclared,
         where=checked_where(form.where),
-        search=search_of(form.search, fit, form.budget),
+        search=search_of(form.search, fit, form.budget, searched),
         parallel=form.parallel,
         resources=Resources(**form.resources.model_dump()),
         cluster=cluster_of(form.cluster),
@@ -216,26 +218,29 @@ def _objective(value: object) -> Objective:
     return Objective(direction=named[0][0], metric=named[0][1], at=At(form.at))
 
 
-def budget_of(form: BudgetForm) -> Budget:
-    """Return when the sweep ends.
+def budget_of(form: BudgetForm, *, endless: bool) -> Budget:
+    """Return when the sweep ends; `endless`: its sampler would go on for ever.
 
     Raises:
         BadForm: it never does.
     """
-    if form.trials is None and form.hours is None:
+    if endless and form.trials is None and form.hours is None:
         raise BadForm("the sweep has no end; expected `budget: {trials: 50}`, `{hours: 2}` or both", ("budget",))
     return Budget(trials=form.trials, hours=form.hours)
 
 
-def search_of(form: SearchForm, fit: Mapping[str, Json], budget: BudgetForm) -> Search:
+def search_of(
+    form: SearchForm, fit: Mapping[str, Json], budget: BudgetForm, declared: Iterable[Declared]
+) -> Search:
     """Return how it is searched; a seed that is not given is drawn.
 
     Raises:
-        BadForm: a stop rule is none, or has numbers that are not its own.
+        BadForm: a sampler or a stop rule is none, or has numbers that are not its own.
     """
     seed = random.SystemRandom().randrange(2**32) if form.seed is None else form.seed
     stop = stop_forms(form.stop, max_epochs=max_epochs(fit), trials=budget.trials)
-    return Search(sampler=form.sampler, stop=stop, seed=seed)
+    sampler = chosen(form.sampler, declared, trials=budget.trials, stops=bool(stop), duplicates=form.duplicates)
+    return Search(**sampler, stop=stop, seed=seed)
 
 
 # Parameters ---------------------------------------------------------------------------------------------------------------
