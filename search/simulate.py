@@ -99,6 +99,7 @@ def altered(spec: SweepSpec, slots: int, settings: Iterable[str]) -> tuple[Sweep
     stop = [dict(one) for one in now.stop] or "none"
     stop = stop[0] if len(now.stop) == 1 else stop
     search = {"sampler": sampler, "duplicates": now.duplicates, "stop": stop, "seed": now.seed}
+    search["deterministic"] = now.window is not None
     budget = {key: value for key, value in asdict(spec.budget).items() if value is not None}
     root = parse(json.dumps({"search": search, "budget": budget, "parallel": slots}), "")
     for setting in settings:
@@ -107,7 +108,7 @@ def altered(spec: SweepSpec, slots: int, settings: Iterable[str]) -> tuple[Sweep
         form = read_form(SimulatedForm, root.plain())
         after = replace(
             spec,
-            search=search_of(form.search, spec.fit, form.budget, spec.declared),
+            search=search_of(form.search, spec.fit, form.budget, spec.declared, form.parallel),
             budget=budget_of(form.budget, endless=is_endless(form.search.sampler)),
             parallel=form.parallel,
         )

@@ -133,6 +133,8 @@ class Simulator:
                 self._fill(slot)
             else:
                 self._advance(number)
+            for ended in sorted(self._training.keys() - self.ledger.state.live.keys()):
+                self._leave(ended)
             self._retry_idle()
 
     def _push(self, at: float, slot: int, number: int) -> None:
@@ -244,12 +246,10 @@ class Simulator:
             self._next(number, training, self.journal.at)
         else:
             self._busy_until[training.slot] = self.journal.at + training.curve.after_s
-            self._leave(number)
 
     def _finish(self, number: int, training: _Training) -> None:
         outcome = training.curve.end or completed(self.ledger.state, number, _logged(training.curve))
         self.ledger.record(TrialEnded(trial=number, attempt=training.attempt, outcome=outcome))
-        self._leave(number)
 
     def _leave(self, number: int) -> None:
         """Free the trial's slot."""
