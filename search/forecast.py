@@ -122,13 +122,16 @@ class _Run:
         free = [(0.0, -1, slot) for slot in range(self._slots)]
         heapq.heapify(free)
         scores: dict[int, tuple[Random, float]] = {}
+        idle = 0
         while free:
             self.seconds, number, place = heapq.heappop(free)
             _, commands = step(self._state, Tick(at=self.seconds))
             self._follow(commands)
             if number < 0:
                 number = self._begin()
-                if number >= 0:
+                if number < 0:
+                    idle += 1
+                else:
                     random = Random(number)
                     scores[number] = (random, random.gauss(0.0, 1.0))
                     heapq.heappush(free, (self.seconds + self._trial_s + self._marks[0] * self._epoch_s, number, 0))
@@ -140,7 +143,9 @@ class _Run:
                 later = (self._marks[place + 1] - epoch) * self._epoch_s
                 heapq.heappush(free, (self.seconds + later, number, place + 1))
             else:
-                heapq.heappush(free, (self.seconds, -1, 0))
+                for _ in range(1 + idle):
+                    heapq.heappush(free, (self.seconds, -1, 0))
+                idle = 0
 
     def _begin(self) -> int:
         """Return the trial that a free slot starts with; -1 where there is none any more."""

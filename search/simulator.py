@@ -29,7 +29,7 @@ from ..trackers.events import (
 )
 from ..trackers.history import History
 from ..trackers.memory_journal import MemoryJournal
-from .core import Ask, End, Finish, SlotFree, Start, Tick, completed, step
+from .core import Ask, Close, End, Finish, SlotFree, Start, Tick, completed, step
 from .ledger import Ledger
 from .sampler import Proposal, derived_seed
 from .spec import SweepSpec
@@ -168,7 +168,7 @@ class Simulator:
         while True:
             _, (command, *_) = step(self.ledger.state, SlotFree())
             match command:
-                case End():
+                case End() | Close():
                     self.ledger.decide([command])
                 case Ask(number=number):
                     events = self._ask(number)
