@@ -171,6 +171,14 @@ def best(
 
 
 @app.command(rich_help_panel="Understand")
+def simulate(sweep: Sweep, settings: Settings = None, as_json: AsJson = False, home: Home = None) -> None:
+    """Say what a sweep that ran would have come to with another search, budget or number of slots (--set …)."""
+    from .simulate import simulate_command
+
+    simulate_command(sweep, settings or [], home, as_json=as_json)
+
+
+@app.command(rich_help_panel="Understand")
 def replay(
     sweep: Sweep,
     trial: Annotated[int, typer.Argument(help="A trial's number.")],

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
-from typing import final
+from typing import Protocol, final
 
 from ..spaces.known import Known
 from ..spaces.trial import Cause
@@ -35,12 +35,37 @@ from .start import Starting, journaled
 from .state import State
 
 
+class Book(Protocol):
+    """What a ledger needs of a journal's writing end: `Journal`, or `MemoryJournal` for a simulated sweep."""
+
+    @property
+    def seq(self) -> int:
+        """The number of the last event."""
+        ...
+
+    def now(self) -> float:
+        """Return the time that an event would have now."""
+        ...
+
+    def append(self, *events: Event) -> list[Entry]:
+        """Write events, with all that is pending."""
+        ...
+
+    def append_soon(self, event: Event) -> Entry:
+        """Write an event, before long."""
+        ...
+
+    def tick(self) -> None:
+        """Write what has been pending for long."""
+        ...
+
+
 @final
 class Ledger:
     """The journal's writing end together with all that is folded from it."""
 
     def __init__(
-        self, journal: Journal, spec: SweepSpec, past: Iterable[Entry] = (), *, secrets: Sequence[str] = ()
+        self, journal: Book, spec: SweepSpec, past: Iterable[Entry] = (), *, secrets: Sequence[str] = ()
     ) -> None:
         """Fold the past; the same entries give the same state, sampler and history as the live run had.
 

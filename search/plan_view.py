@@ -15,18 +15,27 @@ from ..cluster.memory import FORMULA, size_in_words
 from ..spaces.bad_form import shown
 from ..spaces.parameter import Boolean, Choice, Fixed, Number, Parameter
 from . import stop_rules
+from .forecast import Forecast
 from .points import combinations, size
 from .promise import resume_promise
 from .spec import SweepSpec
 from .start import in_words as in_words_of
-from .summary import scalar
+from .summary import duration, scalar
 from .survey import Seen, Survey
 
 STYLES = {Severity.ERROR: "bold red", Severity.WARNING: "yellow", Severity.NOTE: "cyan"}
 
 
-def show(spec: SweepSpec, seen: Survey, console: Console, file: Path, *, code: bool = True) -> None:
-    """Print the plan of a sweep; `code`: whether its code was looked at."""
+def show(
+    spec: SweepSpec,
+    seen: Survey,
+    console: Console,
+    file: Path,
+    *,
+    code: bool = True,
+    expected: Forecast | None = None,
+) -> None:
+    """Print the plan of a sweep; `code`: whether its code was looked at, `expected`: what it is to come to."""
     head = Text(spec.name, style="bold")
     head.append(
         f": {spec.objective}, {spec.budget}, sampler {_sampler(spec)}, stop {stop_rules.in_words(spec.search.stop)}",
@@ -46,7 +55,11 @@ def show(spec: SweepSpec, seen: Survey, console: Console, file: Path, *, code: b
     where = (("where", clause) for clause in spec.where)
     space = ("space", _space(seen.parameters, most=seen.partly_read or bool(spec.where)))
     start = (("start", in_words_of(spec.start)),) if spec.start else ()
-    looked = (*_models(spec, seen), *_data(seen), _resume(spec, seen)) if code else (("code", _named(spec)),)
+    looked = (
+        (*_models(spec, seen), *_data(seen), *_time(expected), _resume(spec, seen))
+        if code
+        else (("code", _named(spec)),)
+    )
     for name, text in (space, *where, *start, *looked):
         if console.is_terminal:
             facts.add_row(name, text)
@@ -158,6 +171,19 @@ def _data(seen: Survey) -> list[tuple[str, str]]:
     if seen.logged:
         rows.append(("logs", ", ".join(seen.logged)))
     return rows
+
+
+def _time(expected: Forecast | None) -> list[tuple[str, str]]:
+    """Return how long it will take, where an epoch was measured."""
+    if expected is None:
+        return []
+    slots = _several(expected.slots, "slot")
+    first = (
+        f"about {duration(expected.seconds)} for {_several(expected.trials, 'trial')} on {slots}, "
+        f"if an epoch takes {expected.epoch_s:.2g} s as at the defaults"
+    )
+    rungs = ", ".join(f"{count:,} at epoch {epoch}" for epoch, count in expected.rungs.items())
+    return [("time", first), ("", f"{expected.epochs:,} epochs; trials: {rungs}")]
 
 
 def _resume(spec: SweepSpec, seen: Survey) -> tuple[str, str]:

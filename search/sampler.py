@@ -119,7 +119,7 @@ class OptunaSampler:
         from .sampler_choice import sampler_of
 
         self._seed = seed
-        self._mends = sampler != "random"
+        self._learns = sampler != "random"
         self._constraints = constraints or Constraints()
         self._duplicates = duplicates
         self._sampler: Sampler = sampler_of(sampler, arguments or {})
@@ -136,7 +136,7 @@ class OptunaSampler:
     @property
     def study(self) -> optuna.Study:
         """Optuna's form of the history, not to be changed."""
-        return self._study.optuna
+        return self._study.told
 
     def propose(self, number: int) -> Proposal:
         """Return parameters for a new trial."""
@@ -163,7 +163,10 @@ class OptunaSampler:
     def apply(self, entry: Entry) -> None:
         """Take in one journaled event, live or in a replay."""
         before = self.space
-        self._study.apply(entry)
+        if self._learns:
+            self._study.apply(entry)
+        else:
+            self._study.apply_late(entry)
         if self.space is not before:
             self._tried.learn(self.space.parameters)
         self._tried.apply(entry)
@@ -225,7 +228,7 @@ class OptunaSampler:
 
     def _mended(self, ask: Ask, params: Mapping[str, Scalar], random: Random) -> dict[str, Scalar] | None:
         """Return the parameters with only what broken clauses mention drawn anew."""
-        if not self._mends or not self._broken(params):
+        if not self._learns or not self._broken(params):
             return None
         found = self._constraints.mend(self.space, params, ask.pinned, random, MENDING_TRIES)
         return None if found is None or ask.refusal(found) else found

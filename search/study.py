@@ -69,7 +69,8 @@ class Study:
         self._stale = False
         self._retryable: dict[int, dict[int, float]] = {}
         direction = "maximize" if objective.direction == "max" else "minimize"
-        self.optuna: optuna.Study = optuna.create_study(
+        self._behind: list[Entry] = []
+        self._optuna: optuna.Study = optuna.create_study(
             direction=direction, sampler=optuna.samplers.RandomSampler(seed=0)
         )
 
@@ -89,19 +90,41 @@ class Study:
 
     def trials(self) -> list[optuna.trial.FrozenTrial]:
         """Return Optuna's trials, not to be changed."""
-        return self.optuna.get_trials(deepcopy=False)
+        return self.told.get_trials(deepcopy=False)
 
     def apply(self, entry: Entry) -> None:
         """Take in one journaled event, live or in a replay."""
+        self._apply_to_space(entry)
+        self._fold(entry)
+
+    def apply_late(self, entry: Entry) -> None:
+        """Take in one journaled event: of the space now, of the trials when somebody looks at them."""
+        self._apply_to_space(entry)
+        if isinstance(entry.event, Reported | StartingPoints):
+            self._fold(entry)
+        else:
+            self._behind.append(entry)
+
+    @property
+    def told(self) -> optuna.Study:
+        """Optuna's study, with all that was journaled."""
+        behind, self._behind = self._behind, []
+        for entry in behind:
+            self._fold(entry)
+        return self._optuna
+
+    def _apply_to_space(self, entry: Entry) -> None:
+        if isinstance(entry.event, RoundEnded | ParametersUsed):
+            self.learn([parameter_from_json(spec) for spec in entry.event.specs])
+
+    def _fold(self, entry: Entry) -> None:
         match entry.event:
             case TrialAsked() as event:
                 self._ask(event, 0)
             case RoundEnded() as event:
-                self.learn([parameter_from_json(spec) for spec in event.specs])
                 self._ask(event, event.round + 1)
             case ParametersUsed() as event:
                 self._used[event.trial] = event
-                self.learn([parameter_from_json(spec) for spec in event.specs])
             case Reported(trial=trial, report=report):
                 value = report.metrics.get(self._objective.metric)
                 if value is not None and math.isfinite(value):
@@ -118,10 +141,10 @@ class Study:
     def ask(self, number: int, round: int, sampler: optuna.samplers.BaseSampler, pinned: Mapping[str, Scalar]) -> Asked:
         """Ask Optuna once for a trial, which runs from now on; its sampler is told of pinned values, which are not its own."""
         self.withdraw(number)
-        self.optuna.sampler = self.fixed(sampler, pinned)
+        self.told.sampler = self.fixed(sampler, pinned)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            trial = self.optuna.ask()
+            trial = self.told.ask()
             params = self.suggested(trial, pinned)
         self._running[number], self._proposed = trial.number, (number, round)
         return params, dict(self.trials()[trial.number].system_attrs)
@@ -154,10 +177,11 @@ class Study:
         """Take a trial that runs out of the study."""
         import optuna
 
+        study = self.told
         self._proposed = None
         asked = self._running.pop(number, None)
         if asked is not None:
-            self.optuna.tell(asked, state=optuna.trial.TrialState.FAIL)
+            study.tell(asked, state=optuna.trial.TrialState.FAIL)
 
     def _suggest(self, trial: optuna.Trial, key: str, parameter: Parameter) -> Scalar:
         from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
@@ -210,7 +234,7 @@ class Study:
         values, distributions = self._internal(params)
         state = optuna.trial.TrialState.RUNNING
         self._running[number] = len(self.trials())
-        self.optuna.add_trial(
+        self.told.add_trial(
             optuna.trial.create_trial(state=state, params=values, distributions=distributions, system_attrs=dict(attrs))
         )
 
@@ -260,20 +284,18 @@ class Study:
         """Make the study anew, since Optuna takes nothing back: first what earlier sweeps found, then this one's."""
         import optuna
 
-        before, self.optuna = (
-            self.optuna,
-            optuna.create_study(direction=self.optuna.direction, sampler=self.optuna.sampler),
-        )
+        before = self.told
+        self._optuna = optuna.create_study(direction=before.direction, sampler=before.sampler)
         past = self._starting.history(self.space, self._scale)
         for params, score in past:
             prior = self._finished("COMPLETE", params, {}, self._objective.score(score))
             prior.set_user_attr(PRIOR, True)
-            self.optuna.add_trial(prior)
+            self._optuna.add_trial(prior)
         places: dict[int, int] = {}
         for trial in before.get_trials(deepcopy=False):
             if PRIOR not in trial.user_attrs and (without is None or trial.user_attrs.get(FAILED) != without):
                 places[trial.number] = len(past) + len(places)
-                self.optuna.add_trial(trial)
+                self._optuna.add_trial(trial)
         self._running = {number: places[place] for number, place in self._running.items()}
         self._stale = False
 
@@ -299,11 +321,11 @@ class Study:
 
     def _tell(self, trial: optuna.trial.FrozenTrial) -> None:
         """Tell Optuna of a trial that has a value, and of failures, so few that none is among the best tenth."""
-        self.optuna.add_trial(trial)
+        self.told.add_trial(trial)
         self._room += FAILURES
         self._tell_failures()
 
     def _tell_failures(self) -> None:
         told, self._failures = self._failures[: self._room], self._failures[self._room :]
         self._room -= len(told)
-        self.optuna.add_trials(told)
+        self.told.add_trials(told)

@@ -12,6 +12,7 @@ from ..spaces.errors import one_line
 from ..spaces.trial import Scalar
 from ..trackers.history import History, TrialRecord
 from .budget import Used, used
+from .forecast import seconds_left
 from .objective import Objective
 from .spec import SweepSpec
 
@@ -110,10 +111,15 @@ class Summary:
         return row
 
     def seconds_left(self, now: float) -> float | None:
-        """Return an estimate of the time to the end of the budget: it goes on being used as it was until now."""
+        """Return an estimate of the time to the end of the budget; None before anything was reported.
+
+        The trials that are left are forecast; any other limit goes on being used as it was until now.
+        """
         seconds = self.seconds(now)
-        shares = [one.share for one in self.used(now) if one.used and one.name != "no_improvement"]
-        return min(seconds * max(0.0, 1 / share - 1) for share in shares) if shares else None
+        others = [one.share for one in self.used(now) if one.used and one.name not in ("trials", "no_improvement")]
+        left = [seconds * max(0.0, 1 / share - 1) for share in others]
+        forecast = seconds_left(self.history, self.spec, now)
+        return min([*left, *([] if forecast is None else [forecast])], default=None)
 
 
 def _open_since(trial: TrialRecord, start: float) -> float:

@@ -106,7 +106,7 @@ def _spec(form: SweepForm, keys: set[object], path: Path, home: Path) -> SweepSp
         declared=tuple(searched),
         undeclared=form.undeclared,
         where=checked_where(form.where),
-        search=_search(form.search, fit, form.budget, searched, form.parallel),
+        search=search_of(form.search, fit, form.budget, searched, form.parallel),
         parallel=form.parallel,
         resources=resources,
         cluster=cluster_of(form.cluster),
@@ -249,9 +249,14 @@ def window_of(deterministic: bool, parallel: int | None) -> int | None:
     return parallel if deterministic else None
 
 
-def _search(
+def search_of(
     form: SearchForm, fit: Mapping[str, Json], budget: BudgetForm, declared: Iterable[Declared], parallel: int | None
 ) -> Search:
+    """Return how it is searched; a seed that is not given is drawn.
+
+    Raises:
+        BadForm: a sampler or a stop rule is none, or has numbers that are not its own.
+    """
     given = 0 if form.seed is None and form.deterministic else form.seed
     seed = random.SystemRandom().randrange(2**32) if given is None else given
     stop = stop_forms(form.stop, max_epochs=max_epochs(fit), trials=budget.trials)
