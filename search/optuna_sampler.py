@@ -16,9 +16,11 @@ from typing import TYPE_CHECKING, cast, final
 
 from ..spaces.prior import configuration
 from ..spaces.trial import Json
+from .cma_es import refolding
 from .fidelity import as_completed
-from .named_class import made
+from .named_class import constructed, made
 from .sampler import Ask, Proposal
+from .sampler_choice import CLASSES
 from .study import Study
 from .tpe_history import History
 from .tree_tpe import CANDIDATES, tree_tpe
@@ -81,13 +83,18 @@ class FromOptuna:
 
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            sampler = cast("optuna.samplers.BaseSampler", made(self._name, self._arguments, seed=ask.derived))
+            sampler = self._made(ask.derived)
             storage = optuna.storages.InMemoryStorage()
             shown = _shown(storage, study.told, study.fixed(sampler, ask.pinned))
             trial_id = storage.create_new_trial(storage.get_study_id_from_name(shown.study_name))
             storage.get_trial(trial_id).number = FIRST_NUMBER + ask.number
             params = study.suggested(optuna.Trial(shown, trial_id), ask.pinned)
         return Proposal(params=params, attrs=dict(storage.get_trial(trial_id).system_attrs))
+
+    def _made(self, seed: int) -> optuna.samplers.BaseSampler:
+        cma_es = self._name == CLASSES["cmaes"]
+        fresh = constructed(refolding(), self._arguments, seed=seed) if cma_es else None
+        return cast("optuna.samplers.BaseSampler", fresh or made(self._name, self._arguments, seed=seed))
 
 
 def _shown(
