@@ -109,6 +109,7 @@ class Engine:
         self.cleaner = Cleaner(self._checkpoints)
         """Removes what ended trials leave."""
         self._slots = slots
+        self._parallel = ledger.spec.parallel
         self._share = ledger.state.packing.share
         self._members = members or _Fixed(slots)
         self._interrupted = interrupted
