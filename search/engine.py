@@ -109,6 +109,7 @@ class Engine:
         self.cleaner = Cleaner(self._checkpoints)
         """Removes what ended trials leave."""
         self._slots = slots
+        self._parallel = ledger.spec.parallel
         self._share = ledger.state.packing.share
         self._members = members or _Fixed(slots)
         self._interrupted = interrupted
@@ -130,7 +131,8 @@ class Engine:
             return None if self._placed else "FINISHED"
         if self._members.surplus(len(self._placed)):
             return {ASSIGNMENT: GIVE_UP}
-        parallel = self._ledger.spec.parallel or self._slots  # may be less than at the start
+        wanted = self._ledger.spec.parallel
+        parallel = self._slots if wanted is None or wanted == self._parallel else wanted  # set to less since the start
         if len(self._placed) >= min(self._slots, parallel, self._members.room()):
             return None
         while True:
