@@ -154,9 +154,7 @@ def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--spaces", choices=[*SPACES], default="held-out")
-    parser.add_argument(
-        "--samplers", nargs="+", choices=SAMPLERS, default=["kerasweep", "default", "group", "random"]
-    )
+    parser.add_argument("--samplers", nargs="+", choices=SAMPLERS, default=["kerasweep", "default", "group", "random"])
     parser.add_argument("--seeds", type=int, default=20)
     parser.add_argument("--trials", type=int, default=100)
     parser.add_argument("--cache", type=Path, default=Path("conditional.jsonl"))
