@@ -325,7 +325,7 @@ def test_a_resumed_search_proposes_what_it_would_have(tmp_path: Path, kind: str)
 
 def test_history_is_learned_from(tmp_path: Path) -> None:
     """The first trials of its own are near the best of the earlier sweep, where they would be anywhere."""
-    folder = earlier(tmp_path, count=60)
+    folder = earlier(tmp_path, count=13)
 
     def rates(event: Any) -> list[float]:
         life = Life()
