@@ -49,9 +49,9 @@ class Tried:
             ):
                 self._hold(number, params)
             case ParametersUsed(trial=number) as event:
-                specs = [parameter_from_json(spec) for spec in event.specs]
-                self._parameters.update({identity(one): one for one in specs})
-                self._used[number] = {identity(one): event.params[one.name] for one in specs}
+                specs = {identity(one): one for one in map(parameter_from_json, event.specs)}
+                self._parameters.update(specs)
+                self._used[number] = {key: event.params[one.name] for key, one in specs.items()}
                 if number in self._reported:
                     self._hold(number, self._used[number])
             case Reported(trial=number):
