@@ -18,6 +18,7 @@ from ..cluster.addresses import LOCAL
 from ..cluster.backend import KerasSettings
 from ..cluster.program import pickled_program
 from ..cluster.tuner import asked_of, is_tuner
+from ..spaces.bounds import checked_bounds
 from ..spaces.constraints import check_where
 from ..spaces.errors import BadInput, did_you_mean
 from ..spaces.hp import declared_by
@@ -32,7 +33,7 @@ from .commands import check_machine, check_tracker, placed
 from .driver import Driver
 from .job import Job
 from .launcher import wait_for_delivery
-from .objective import Objective
+from .objectives import objectives_of
 from .origin import origin_of
 from .place import absolute_place
 from .results import Result
@@ -65,7 +66,7 @@ def sweep(
     data: Any = None,
     *,
     train: Any = None,
-    objective: str | keras_tuner.Objective | None = None,
+    objective: str | keras_tuner.Objective | Sequence[str | keras_tuner.Objective] | None = None,
     trials: int | None = None,
     hours: float | None = None,
     name: str | None = None,
@@ -73,6 +74,7 @@ def sweep(
     fit: Mapping[str, Any] | None = None,
     space: Space | Mapping[str, Any] | None = None,
     where: Sequence[str] = (),
+    constraints: Sequence[str] = (),
     hyperparameters: keras_tuner.HyperParameters | None = None,
     undeclared: str | None = None,
     keras: Mapping[str, Any] | None = None,
@@ -108,6 +110,8 @@ def sweep(
         train: Instead of `model`, a training loop: `train(hp, report)` or `train(hp, report, data)`.
         objective: `max val_accuracy`; a name alone where Keras's own tells the direction; or a
             `keras_tuner.Objective`. Without one, the number that the `fit` of a `HyperModel` returns is minimised.
+            Several in a list give a Pareto front, `Result.front`: `["max val_accuracy", "min params"]`. Besides metrics
+            `params`, `flops`, `model_mb`, `latency_ms` and `seconds_per_epoch` can be named.
         trials: Budget of trials.
         hours: Budget of hours; the first of the two that is reached ends the sweep.
         name: The sweep's name; its folder is `sweeps/<name>`.
@@ -116,6 +120,7 @@ def sweep(
         space: A `kerasweep.spaces.Space`, or parameters as in the sweep file; they narrow or add to those that
             `model` names.
         where: Clauses that every trial keeps to, as in the sweep file: `["units <= 256 or activation == 'relu'"]`.
+        constraints: Clauses on what trials come to, as in the sweep file: `["params <= 1e6", "val_recall >= 0.9"]`.
         hyperparameters: Parameters in KerasTuner's form; they stand in the place of those that `model` names.
         undeclared: What becomes of parameters that `model` names and neither of the two: `search`, `default` (KerasTuner's
             `tune_new_entries=False`) or `refuse` (its `allow_new_entries=False`); `search` if None.
@@ -160,6 +165,7 @@ def sweep(
             "a sweep needs either model=build or train=loop, got " + ("neither" if model is None else "both")
         )
     settings = _keras(keras or {}, fit or {}, loop=train is not None)
+    first, *further = objectives = objectives_of(objective)
     home = sweeps.home_folder(None if directory is None else Path(directory))
     plain, declared = _fit(fit or {})
     chosen = _checked_name(name or f"sweep-{len(sweeps.names(home)) + 1}")
@@ -168,7 +174,9 @@ def sweep(
         folder=str(Path.cwd()),
         model="",
         data=None,
-        objective=Objective.of(objective),
+        objective=first,
+        further=tuple(further),
+        bounds=_bounds(constraints),
         budget=_budget(trials, hours),
         keras=settings,
         fit=plain,
@@ -181,7 +189,7 @@ def sweep(
         where=_where(space, where),
         search=Search(
             sampler=_one_of("sampler", sampler, SAMPLERS),
-            stop=_stop(stop, plain, trials),
+            stop=_stop(stop, plain, trials, [one.metric for one in objectives]),
             seed=random.randrange(2**31) if seed is None else seed,
         ),
         parallel=_section(ParallelForm, "parallel", {"parallel": parallel}).parallel,
@@ -300,10 +308,12 @@ def _fit(values: Mapping[str, Any]) -> tuple[dict[str, Json], list[Declared]]:
     return plain if "epochs" in values else {name: one for name, one in plain.items() if name != "epochs"}, declared
 
 
-def _stop(rules: object, fit: Mapping[str, Json], trials: int | None) -> tuple[Mapping[str, Any], ...]:
+def _stop(
+    rules: object, fit: Mapping[str, Json], trials: int | None, metrics: Sequence[str]
+) -> tuple[Mapping[str, Any], ...]:
     given = list(cast(Sequence[object], rules)) if isinstance(rules, tuple) else rules
     try:
-        return stop_forms(given, max_epochs=max_epochs(fit), trials=trials)
+        return stop_forms(given, max_epochs=max_epochs(fit), trials=trials, metrics=metrics)
     except BadForm as fault:
         raise BadInput(str(fault).replace("search.stop", "stop")) from None
 
@@ -324,6 +334,13 @@ def _declared(space: Space | Mapping[str, Any] | None) -> Sequence[Declared]:
 
 def _where(space: Space | Mapping[str, Any] | None, where: Sequence[str]) -> tuple[str, ...]:
     return (*(space.where if isinstance(space, Space) else ()), *checked_where(where))
+
+
+def _bounds(constraints: Sequence[str]) -> tuple[str, ...]:
+    try:
+        return checked_bounds(constraints)
+    except BadForm as fault:
+        raise BadInput(str(fault)) from None
 
 
 def _one_of(word: str, value: str, valid: Sequence[str]) -> str:

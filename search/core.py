@@ -12,13 +12,13 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import final
 
-from ..spaces.errors import did_you_mean
 from ..spaces.trial import Cause, Outcome, OutcomeKind, Report
 from ..trackers.events import (
     AttemptEnded,
     AttemptStarted,
     Entry,
     Event,
+    ParametersUsed,
     Reported,
     RoundEnded,
     SweepClosing,
@@ -29,7 +29,8 @@ from ..trackers.events import (
     TrialAsked,
     TrialEnded,
 )
-from .objective import At, Objective
+from .goals import standing_order, without_value
+from .objective import At
 from .state import Live, Ranked, Rules, State
 from .stop import Standing
 
@@ -136,6 +137,8 @@ def step(state: State, event: Event | SlotFree | Tick, at: float = 0.0) -> Step:
             changes = {"params": event.params, "round": event.round + 1, "next_attempt": event.attempt}
             state = _changed(state, number, placed=False, **changes)
             return replace(state, queue=(number, *state.queue)), ()
+        case ParametersUsed():
+            return _on_used(state, event)
         case Reported(trial=number, report=report):
             return _on_report(state, number, report, awaits_result=event.awaits_result)
         case AttemptEnded():
@@ -162,25 +165,25 @@ def replay(rules: Rules, entries: Iterable[Entry]) -> State:
 
 def completed(state: State, number: int, logged: Iterable[str] = (), value: float | None = None) -> Outcome:
     """Return the outcome of a trial whose training ran to its end; `value`: as a `fit` of its own gave it."""
-    live, objective = state.live[number], state.rules.objective
+    live, rules = state.live[number], state.rules
     if live.best is None:
-        return Outcome(kind=OutcomeKind.FAILED, reason=_not_logged(objective, logged))
-    if value is not None:
-        if not math.isfinite(value):
-            return Outcome(
-                kind=OutcomeKind.FAILED, reason=f"NonFiniteObjective: {objective.metric} was {value} in the end"
-            )
-        return Outcome(kind=OutcomeKind.COMPLETED, value=value, epoch=live.last_epoch)
-    if objective.at is At.LAST:
-        return Outcome(kind=OutcomeKind.COMPLETED, value=live.last, epoch=live.last_epoch)
-    return Outcome(kind=OutcomeKind.COMPLETED, value=live.best, epoch=live.best_epoch)
+        return Outcome(kind=OutcomeKind.FAILED, reason=without_value(rules.goals, logged, live.seen))
+    if value is not None and not math.isfinite(value):
+        why = f"NonFiniteObjective: {rules.objective.metric} was {value} in the end"
+        return Outcome(kind=OutcomeKind.FAILED, reason=why)
+    return _valued(OutcomeKind.COMPLETED, live, rules, value=value)
 
 
-def stopped(live: Live, objective: Objective, why: str) -> Outcome:
+def stopped(live: Live, rules: Rules, why: str) -> Outcome:
     """Return the outcome of a trial that was stopped early."""
-    last = objective.at is At.LAST
-    value, epoch = (live.last, live.last_epoch) if last else (live.best, live.best_epoch)
-    return Outcome(kind=OutcomeKind.STOPPED, value=value, epoch=epoch, reason=why)
+    return _valued(OutcomeKind.STOPPED, live, rules, why=why)
+
+
+def _valued(kind: OutcomeKind, live: Live, rules: Rules, *, why: str = "", value: float | None = None) -> Outcome:
+    last = rules.objective.at is At.LAST or value is not None
+    found, epoch = (live.last, live.last_epoch) if last else (live.best, live.best_epoch)
+    outcome = Outcome(kind=kind, value=found if value is None else value, epoch=epoch, reason=why)
+    return rules.goals.outcome(live.seen, outcome, last=last, value=value)
 
 
 # Its parts ----------------------------------------------------------------------------------------------------------------
@@ -205,7 +208,7 @@ def _while_closing(state: State, closing: SweepClosing) -> Command:
     if state.queue and not closing.cancel:
         live = state.live[state.queue[0]]
         if live.best is not None:
-            return End(live.number, stopped(live, state.rules.objective, closing.why))
+            return End(live.number, stopped(live, state.rules, closing.why))
         return End(live.number, Outcome(kind=OutcomeKind.INTERRUPTED, reason=closing.why))
     if state.placed:
         return Wait()
@@ -249,38 +252,44 @@ def _on_start(state: State, event: AttemptStarted) -> State:
     return _changed(state, event.trial, attempt=event.attempt, round=event.round, placed=True)
 
 
+def _on_used(state: State, event: ParametersUsed) -> Step:
+    """Take in what was measured of the model; end a trial whose model breaks a constraint whatever it learns."""
+    live = state.live.get(event.trial)
+    if live is None or not event.facts:
+        return state, ()
+    goals = state.rules.goals
+    state = _changed(state, event.trial, seen=goals.built(live.seen, event.facts))
+    refused = goals.refused(state.live[event.trial].seen)
+    return state, () if refused is None else (End(event.trial, refused),)
+
+
 def _on_report(state: State, number: int, report: Report, *, awaits_result: bool) -> Step:
     if not state.accepts(number, report):
         return state, ()
-    objective = state.rules.objective
-    value = report.metrics.get(objective.metric)
-    if value is None:
-        state = _changed(state, number, epoch=report.epoch)
+    objective, goals = state.rules.objective, state.rules.goals
+    state = _changed(
+        state, number, epoch=report.epoch, seen=goals.timed(state.live[number].seen, report.seconds)
+    )
+    live = state.live[number]
+    values = goals.values(live.seen, report.metrics)
+    if goals.missing(values):
         return (state, ()) if awaits_result else _on_missing_objective(state, number, report)
     state = replace(state, objective_seen=True)
-    live = state.live[number]
-    if not math.isfinite(value):
-        state = _changed(state, number, epoch=report.epoch)
-        why = f"NonFiniteObjective: {objective.metric} was {value} at epoch {report.epoch}"
+    wrong = goals.non_finite(values)
+    if wrong:
+        why = f"NonFiniteObjective: {wrong} was {values[wrong]} at epoch {report.epoch}"
         return state, (End(number, Outcome(kind=OutcomeKind.FAILED, reason=why)),)
-    better = objective.better(value, live.best)
+    value = values[objective.metric]
+    seen, better = goals.reported(live.seen, report.epoch, report.metrics)
     best, best_epoch = (value, report.epoch) if better else (live.best, live.best_epoch)
     loss = report.metrics.get("loss")
     changes = {
         "mean": live.mean + (value - live.mean) / (live.values + 1),
         "values": live.values + 1,
         "first_loss": live.first_loss if live.values else loss,
+        "seen": seen,
     }
-    state = _changed(
-        state,
-        number,
-        epoch=report.epoch,
-        last=value,
-        last_epoch=report.epoch,
-        best=best,
-        best_epoch=best_epoch,
-        **changes,
-    )
+    state = _changed(state, number, last=value, last_epoch=report.epoch, best=best, best_epoch=best_epoch, **changes)
     return _judge(state, number, since=live.last_epoch or 0, loss=loss)
 
 
@@ -293,14 +302,15 @@ def _judge(state: State, number: int, *, since: int, loss: float | None) -> Step
         state = replace(state, rungs=rungs)
     if not why:
         return state, ()
-    return state, (End(number, stopped(state.live[number], state.rules.objective, why)),)
+    return state, (End(number, stopped(state.live[number], state.rules, why)),)
 
 
 def _standing(live: Live, rules: Rules, *, since: int, loss: float | None) -> Standing:
     assert live.last is not None  # noqa: S101
     assert live.best is not None  # noqa: S101
     assert live.best_epoch is not None  # noqa: S101
-    score = rules.objective.score
+    score, goals = rules.objective.score, rules.goals
+    values = goals.values(live.seen, live.seen.last)
     return Standing(
         number=live.number,
         max_epochs=rules.max_epochs,
@@ -312,22 +322,17 @@ def _standing(live: Live, rules: Rules, *, since: int, loss: float | None) -> St
         mean=score(live.mean),
         first_loss=live.first_loss,
         loss=loss,
+        each=() if goals.plain else goals.each(live.seen),
+        violation=goals.violation(values),
     )
 
 
 def _on_missing_objective(state: State, number: int, report: Report) -> Step:
     if state.objective_seen or report.epoch < state.rules.first_value_epoch:
         return state, ()
-    why = _not_logged(state.rules.objective, report.metrics)
+    why = without_value(state.rules.goals, report.metrics, state.live[number].seen)
     end = End(number, Outcome(kind=OutcomeKind.FAILED, reason=why))
     return state, (end, Close(SweepClosing(why=why, cancel=True, exit_code=1)))
-
-
-def _not_logged(objective: Objective, logged: Iterable[str]) -> str:
-    names = sorted(set(logged) - {"learning_rate"})
-    hint = did_you_mean(objective.metric, names)
-    have = f"it logs {', '.join(names)}" if names else "it logged nothing"
-    return f"the objective {objective.metric!r} is not among the model's metrics{hint}: {have}"
 
 
 def _on_attempt_end(state: State, event: AttemptEnded) -> Step:
@@ -372,16 +377,21 @@ def _on_trial_end(state: State, event: TrialEnded) -> Step:
 
 
 def _ranked(state: State, event: TrialEnded) -> tuple[Ranked, ...]:
-    outcome, rank = event.outcome, state.rules.rank
+    """Return the best trials with one more; a trial that falls out is gone, as its weights are."""
+    outcome, rules = event.outcome, state.rules
     if outcome.value is None or outcome.epoch is None or not math.isfinite(outcome.value):
         return state.best
-    ranked = [*state.best, Ranked(value=outcome.value, number=event.trial, epoch=outcome.epoch)]
-    return tuple(sorted(ranked, key=lambda one: rank(one.value, one.epoch, one.number))[: state.rules.keep])
+    point = rules.goals.point(outcome)
+    ranked = [*state.best, Ranked(value=outcome.value, number=event.trial, epoch=outcome.epoch, point=point)]
+    if not rules.goals.plain:
+        order = standing_order([(one.point, one.epoch) for one in ranked], folds=rules.folds)
+        return tuple(ranked[place] for place in order[: rules.keep])
+    return tuple(sorted(ranked, key=lambda one: rules.rank(one.value, one.epoch, one.number))[: rules.keep])
 
 
 def _hopeless(state: State) -> str:
     if state.infeasible_in_a_row >= INFEASIBLE_IN_A_ROW:
-        mend = "widen the space, or relax `where` or the model"
+        mend = "widen the space, or relax `where`, `constraints` or the model"
         return f"{INFEASIBLE_IN_A_ROW} configurations in a row were infeasible; {mend}"
     failures = state.first_failures
     alike = {re.sub(r"\d+", "#", reason) for reason in failures}

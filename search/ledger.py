@@ -57,6 +57,8 @@ class Ledger:
             objective=spec.objective,
             space=Known.of(spec.declared),
             constraints=spec.constraints,
+            further=spec.further,
+            bounds=spec.bounds,
         )
         for entry in past:
             self._fold(entry)

@@ -14,6 +14,7 @@ from ..cluster.finding import Finding, Severity, errors
 from ..cluster.memory import FORMULA, size_in_words
 from ..spaces.parameter import Boolean, Choice, Fixed, Number, Parameter
 from . import stop_rules
+from .objectives import in_words
 from .points import combinations, size
 from .promise import resume_promise
 from .spec import SweepSpec
@@ -27,7 +28,7 @@ def show(spec: SweepSpec, seen: Survey, console: Console, file: Path, *, code: b
     """Print the plan of a sweep; `code`: whether its code was looked at."""
     head = Text(spec.name, style="bold")
     head.append(
-        f": {spec.objective}, {_budget(spec)}, sampler {spec.search.sampler}, stop {stop_rules.in_words(spec.search.stop)}",
+        f": {in_words(spec.objectives)}, {_budget(spec)}, sampler {spec.search.sampler}, stop {stop_rules.in_words(spec.search.stop)}",
         style="not bold",
     )
     console.print(head)

@@ -3,7 +3,12 @@
 The study lives in memory and holds what the journal says: replaying the same entries builds the same study. Optuna
 numbers its trials by itself, so a map keeps ours. A trial that runs is a RUNNING one with all that was proposed; when
 it ends that one is withdrawn and a finished one with only what the model used takes its place. One that failed is a
-PRUNED one without a value, which Optuna ranks below all that have one: a region that keeps failing is left.
+PRUNED one without a value, which Optuna ranks below all that have one: a region that keeps failing is left. So is one
+whose model broke a constraint before it was trained; it says by how much, as all do where there are constraints.
+
+With several objectives Optuna learns nothing from PRUNED trials, whose values it does not look at. There a stopped trial
+is told as COMPLETE, with its values where it was stopped: what stopped it is a trial that was better in every respect at
+the same epoch and stays so, so that among complete ones it stands where it stood.
 """
 
 from __future__ import annotations
@@ -11,7 +16,7 @@ from __future__ import annotations
 import hashlib
 import math
 import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from random import Random
 from typing import TYPE_CHECKING, Any, final
@@ -19,7 +24,7 @@ from typing import TYPE_CHECKING, Any, final
 from ..spaces.constraints import Constraints
 from ..spaces.known import Known
 from ..spaces.parameter import Fixed, Parameter, identity, parameter_from_json
-from ..spaces.trial import OutcomeKind, Scalar
+from ..spaces.trial import Outcome, OutcomeKind, Scalar
 from ..trackers.events import Entry, ParametersUsed, Reported, RoundEnded, TrialAsked, TrialEnded
 from .codec import decode, distribution, encode
 from .objective import Objective
@@ -71,6 +76,8 @@ class OptunaSampler:
         objective: Objective,
         space: Known,
         constraints: Constraints | None = None,
+        further: Sequence[Objective] = (),
+        bounds: Sequence[str] = (),
     ) -> None:
         import optuna
 
@@ -88,8 +95,9 @@ class OptunaSampler:
         self._proposed: tuple[int, int] | None = None
         self._failures: list[optuna.trial.FrozenTrial] = []
         self._room = 0
-        direction = "maximize" if objective.direction == "max" else "minimize"
-        self._study: optuna.Study = optuna.create_study(direction=direction)
+        self._bounds = tuple(bounds)
+        directions = ["maximize" if one.direction == "max" else "minimize" for one in (objective, *further)]
+        self._study: optuna.Study = optuna.create_study(directions=directions)
 
     def propose(self, number: int) -> Proposal:
         """Return parameters for a new trial."""
@@ -269,27 +277,38 @@ class OptunaSampler:
         if outcome.kind is OutcomeKind.FAILED:  # where it died before it could say what it used: all that was proposed
             self._failures.append(self._finished("PRUNED", proposed))
             self._tell_failures()
+        elif used is not None and outcome.kind is OutcomeKind.INFEASIBLE and outcome.violations:
+            self._failures.append(self._finished("PRUNED", proposed, outcome))
+            self._tell_failures()
         elif used is not None and outcome.kind is OutcomeKind.COMPLETED:
-            self._tell(self._finished("COMPLETE", proposed, outcome.value, curve))
+            self._tell(self._finished("COMPLETE", proposed, outcome, curve))
+        elif used is not None and outcome.kind is OutcomeKind.STOPPED and len(self._study.directions) > 1:
+            self._tell(self._finished("COMPLETE", proposed, outcome))
         elif used is not None and outcome.kind is OutcomeKind.STOPPED and curve:
-            self._tell(self._finished("PRUNED", proposed, None, curve))
+            self._tell(self._finished("PRUNED", proposed, outcome, curve))
 
     def _finished(
         self,
         state: str,
         params: Mapping[str, Scalar],
-        value: float | None = None,
+        outcome: Outcome | None = None,
         curve: Mapping[int, float] | None = None,
     ) -> optuna.trial.FrozenTrial:
         import optuna
 
         values, distributions = self._internal(params)
+        several = len(self._study.directions) > 1
+        reached: list[float] = []
+        if outcome is not None and outcome.value is not None:
+            reached = list(outcome.values) if several else [outcome.value]
+        broken = () if outcome is None else outcome.violations
         return optuna.trial.create_trial(
             state=optuna.trial.TrialState[state],
-            value=value,
+            values=reached if state == "COMPLETE" else None,
             params=values,
             distributions=distributions,
-            intermediate_values=dict(curve or {}),
+            intermediate_values={} if several else dict(curve or {}),
+            constraints=dict(zip(self._bounds, broken, strict=False)) or None,
         )
 
     def _tell(self, trial: optuna.trial.FrozenTrial) -> None:

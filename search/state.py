@@ -6,8 +6,11 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import final
 
+from ..spaces.bounds import Bounds
+from ..spaces.pareto import Point
 from ..spaces.trial import Cause, OutcomeKind, Report, Scalar
 from ..trackers.events import SweepClosing
+from .goals import Goals, Seen
 from .objective import Objective
 from .stop import NeverStop, Rungs, StopRule
 
@@ -21,10 +24,12 @@ class Rules:
     """All that the decisions depend on besides what happened; `retry` says how often a cause is forgiven.
 
     `smaller_batch`: a trial that ran out of memory is tried again with half the batch size, else alone. The weights of
-    the `keep` best trials are kept.
+    the `keep` best trials are kept. `further` objectives stand beside the first, `bounds` are constraints on outcomes.
     """
 
     objective: Objective
+    further: tuple[Objective, ...] = ()
+    bounds: Bounds = field(default_factory=Bounds)
     trials: int | None = None
     hours: float | None = None
     max_epochs: int = 1
@@ -34,6 +39,11 @@ class Rules:
     smaller_batch: bool = False
     folds: bool = False
     keep: int = 3
+
+    @property
+    def goals(self) -> Goals:
+        """What is looked for."""
+        return Goals(objectives=(self.objective, *self.further), bounds=self.bounds)
 
     def rank(self, value: float, epoch: int, number: int) -> tuple[float, ...]:
         """Return what sorts trials, best first; over folds, those that did more of them: the others may be harder."""
@@ -64,6 +74,7 @@ class Live:
     values: int = 0
     first_loss: float | None = None
     epoch: int = 0
+    seen: Seen = field(default_factory=Seen)
     spent: Mapping[Cause, int] = field(default_factory=dict[Cause, int])
 
     @property
@@ -75,11 +86,12 @@ class Live:
 @final
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ranked:
-    """A trial that has a value."""
+    """A trial that has a value; `point`: where it stands by all objectives and constraints."""
 
     value: float
     number: int
     epoch: int
+    point: Point = Point(())
 
 
 @final

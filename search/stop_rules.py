@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from .curve_rules import Divergence, Median, Patience, Threshold
+from .each_rule import ByEach
 from .halving import Hyperband, SuccessiveHalving
 from .objective import Objective
 from .stop import AnyOf, NeverStop, StopRule
@@ -13,13 +14,13 @@ from .stop import AnyOf, NeverStop, StopRule
 NAMES = ("asha", "hyperband", "median", "patience", "threshold", "divergence")
 
 
-def rule_of(forms: Sequence[Mapping[str, Any]], objective: Objective) -> StopRule:
-    """Return the rule that `{rule: name, …}` stand for, none, one or several of them.
+def rule_of(forms: Sequence[Mapping[str, Any]], *objectives: Objective) -> StopRule:
+    """Return the rule that `{rule: name, …}` stand for, none, one or several of them; the first objective comes first.
 
     Raises:
         BadInput: a number of one of them makes no sense.
     """
-    rules = tuple(_one(form, objective) for form in forms)
+    rules = tuple(_one(form, objectives) for form in forms)
     return rules[0] if len(rules) == 1 else AnyOf(rules) if rules else NeverStop()
 
 
@@ -29,11 +30,12 @@ def in_words(forms: Sequence[Mapping[str, Any]]) -> str:
 
 
 def _words(form: Mapping[str, Any]) -> str:
-    numbers = " ".join(f"{name} {value:g}" for name, value in form.items() if name != "rule")
+    given = {name: value for name, value in form.items() if name != "rule" and value is not None}
+    numbers = " ".join(f"{name} {value if isinstance(value, str) else f'{value:g}'}" for name, value in given.items())
     return f"{form['rule']} ({numbers})" if numbers else str(form["rule"])
 
 
-def _one(form: Mapping[str, Any], objective: Objective) -> StopRule:
+def _one(form: Mapping[str, Any], objectives: Sequence[Objective]) -> StopRule:
     given = {name: value for name, value in form.items() if name != "rule"}
     match form["rule"]:
         case "asha":
@@ -41,11 +43,16 @@ def _one(form: Mapping[str, Any], objective: Objective) -> StopRule:
         case "hyperband":
             return Hyperband(**given)
         case "median":
-            return Median(**given)
+            return ByEach(rule=Median(**given), name="median", compares=True)
         case "patience":
-            return Patience(**given)
+            return ByEach(rule=Patience(**given), name="patience", compares=False)
         case "threshold":
-            return Threshold(**given, score=objective.score(given["value"]))
+            metric = given.get("metric") or objectives[0].metric
+            objective = next(one for one in objectives if one.metric == metric)
+            named = {"metric": metric} if len(objectives) > 1 else {}
+            return Threshold(
+                epoch=given["epoch"], value=given["value"], score=objective.score(given["value"]), **named
+            )
         case "divergence":
             return Divergence(**given)
         case name:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import random
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, cast
 
 from ..cluster.addresses import LOCAL
 from ..cluster.backend import BACKENDS, VARIABLE, KerasSettings, default_backend, missing
 from ..cluster.program import snapshot
+from ..spaces.bounds import checked_bounds
 from ..spaces.constraints import check_where
 from ..spaces.errors import BadInput
 from ..spaces.known import Declared, Known
@@ -20,7 +21,7 @@ from ..spaces.trial import Json, Scalar
 from ..spaces.yaml_form import BadForm, declare, declare_all
 from ..spaces.yaml_text import read
 from .mentions import mentions
-from .objective import At, Direction, Objective
+from .objectives import read_objectives
 from .override import override
 from .place import absolute_place
 from .reference import locate
@@ -32,7 +33,6 @@ from .sweepform import (
     ClusterForm,
     FitForm,
     KerasForm,
-    ObjectiveForm,
     SearchForm,
     SweepForm,
     TrackForm,
@@ -86,20 +86,23 @@ def _spec(form: SweepForm, keys: set[object], path: Path, home: Path) -> SweepSp
     name = form.name or _default_name(path)
     fit, searched = fit_arguments(form.fit)
     check_smaller_batch(form.retry.smaller_batch, form.fit)
+    objective, *further = objectives = read_objectives(form.objective)
     spec = SweepSpec(
         name=name,
         folder=str(path.parent),
         model=form.model or "",
         train=form.train or "",
         data=form.data,
-        objective=_objective(form.objective),
+        objective=objective,
+        further=tuple(further),
+        bounds=checked_bounds(form.constraints),
         budget=_budget(form.budget),
         keras=keras_settings(form.keras),
         fit=fit,
         declared=(*searched, *searched_space(form.space)),
         undeclared=form.undeclared,
         where=checked_where(form.where),
-        search=_search(form.search, fit, form.budget),
+        search=_search(form.search, fit, form.budget, [one.metric for one in objectives]),
         parallel=form.parallel,
         resources=Resources(**form.resources.model_dump()),
         cluster=cluster_of(form.cluster),
@@ -201,30 +204,15 @@ def cluster_of(form: ClusterForm) -> Cluster:
     return Cluster(address=None if form.address == LOCAL else form.address, insecure=form.insecure)
 
 
-def _objective(value: object) -> Objective:
-    path = ("objective",)
-    if isinstance(value, str):
-        try:
-            return Objective.parse(value)
-        except BadInput as error:
-            raise BadForm(str(error), path) from error
-    form = read_form(ObjectiveForm, value, path)
-    given = [(Direction.MAX, form.maximize), (Direction.MIN, form.minimize)]
-    named = [(direction, metric) for direction, metric in given if metric is not None]
-    if len(named) != 1:
-        raise BadForm("the objective needs one of 'maximize' and 'minimize'; expected `{maximize: val_accuracy}`", path)
-    return Objective(direction=named[0][0], metric=named[0][1], at=At(form.at))
-
-
 def _budget(form: BudgetForm) -> Budget:
     if form.trials is None and form.hours is None:
         raise BadForm("the sweep has no end; expected `budget: {trials: 50}`, `{hours: 2}` or both", ("budget",))
     return Budget(trials=form.trials, hours=form.hours)
 
 
-def _search(form: SearchForm, fit: Mapping[str, Json], budget: BudgetForm) -> Search:
+def _search(form: SearchForm, fit: Mapping[str, Json], budget: BudgetForm, metrics: Sequence[str]) -> Search:
     seed = random.SystemRandom().randrange(2**32) if form.seed is None else form.seed
-    stop = stop_forms(form.stop, max_epochs=max_epochs(fit), trials=budget.trials)
+    stop = stop_forms(form.stop, max_epochs=max_epochs(fit), trials=budget.trials, metrics=metrics)
     return Search(sampler=form.sampler, stop=stop, seed=seed)
 
 

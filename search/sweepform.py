@@ -31,7 +31,7 @@ _TIMES = f"a whole number from 0 to {MOST_TIMES}"
 _ABOVE_0 = "a number above 0"
 _SECONDS = f"{_ABOVE_0} and at most {MOST_HOURS * 3600}, in seconds"
 _CODE = "`file.py:name` or `package.module:name`"
-_OBJECTIVE = "`max val_accuracy`, `min val_loss` or `{maximize: val_accuracy, at: last}`"
+_OBJECTIVE = "`max val_accuracy`, `{maximize: val_accuracy, at: last}`, or a list, as `[max val_accuracy, min params]`"
 
 
 def _no_own_key(value: dict[str, float]) -> dict[str, float]:
@@ -218,6 +218,7 @@ class SweepForm(Form):
         default="search", description="search, default or refuse"
     )
     where: Any = Field(default=None, description='a list of clauses, such as ["units <= 256"]')
+    constraints: Any = Field(default=None, description='a list of clauses, such as ["params <= 1e6"]')
     search: SearchForm = Field(default=SearchForm(), description="a mapping, such as {sampler: tpe, stop: asha}")
     budget: BudgetForm = Field(default=BudgetForm(), description="a mapping, such as {trials: 50} or {hours: 2}")
     parallel: AtOnce | None = Field(default=None, description=_AT_ONCE)

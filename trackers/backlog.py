@@ -118,5 +118,5 @@ class Backlog:
 
 
 def _slim(record: TrialRecord) -> None:
-    record.metrics, record.reported_at, record.facts = {}, {}, {}
+    record.metrics, record.reported_at, record.seconds, record.facts = {}, {}, {}, {}
     record.causes, record.timings = [], []

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, final
 
+from ..spaces.bounds import MEASURES, median_seconds
 from ..spaces.trial import Cause, Outcome, Scalar
 from .events import (
     AttemptEnded,
@@ -30,7 +31,9 @@ from .events import (
 @final
 @dataclass(slots=True, kw_only=True)
 class TrialRecord:
-    """One trial: `params` are those that its model read, by plain name; `metrics` is by epoch, `at` in seconds."""
+    """One trial: `params` are those that its model read, by plain name; `metrics`, `reported_at` (a time, in seconds)
+    and `seconds`, its length, are by epoch.
+    """
 
     number: int
     seed: int
@@ -39,6 +42,7 @@ class TrialRecord:
     facts: Mapping[str, Any] = field(default_factory=dict[str, Any])
     metrics: dict[int, Mapping[str, float]] = field(default_factory=dict[int, Mapping[str, float]])
     reported_at: dict[int, float] = field(default_factory=dict[int, float])
+    seconds: dict[int, float] = field(default_factory=dict[int, float])
     attempt: int = 0
     running: bool = False
     started_at: float | None = None
@@ -48,6 +52,13 @@ class TrialRecord:
     timings: list[Mapping[str, Any]] = field(default_factory=list[Mapping[str, Any]])
     reproduced: bool = True
     batch_divisor: int = 1
+
+    @property
+    def measured(self) -> dict[str, float]:
+        """Return what was measured of the trial, by name."""
+        pace = median_seconds([seconds for _, seconds in sorted(self.seconds.items())])
+        facts = {"params": self.facts.get("parameters"), **self.facts, "seconds_per_epoch": pace}
+        return {name: float(facts[name]) for name in MEASURES if isinstance(facts.get(name), int | float)}
 
     @property
     def state(self) -> str:
@@ -131,6 +142,7 @@ def _apply_to_trial(
             if report.epoch not in record.metrics:
                 record.metrics[report.epoch] = report.metrics
                 record.reported_at[report.epoch] = at
+                record.seconds[report.epoch] = report.seconds
         case AttemptEnded():
             record.running = False
             record.causes.append(event.cause)

@@ -129,17 +129,22 @@ def params(record: TrialRecord) -> Iterator[Param]:
 def points(record: TrialRecord, epochs: Iterable[int], goal: Goal) -> Iterator[Point]:
     """Yield the metrics of `epochs`, and the objective at those of them where it is news."""
     wanted = sorted(epochs)
-    for epoch in wanted:
-        row, at_ms = record.metrics[epoch], milliseconds(record.reported_at[epoch])
-        names = cleaned_names(row, taken=(OBJECTIVE,))
-        for name, value in row.items():
-            yield Point(names[name], value if math.isfinite(value) else math.nan, epoch, at_ms)
+    yield from logged(record, wanted, taken=(OBJECTIVE,))
     news = dict(_objective(record, goal))
     for epoch in wanted:
         if epoch in news:
             yield Point(OBJECTIVE, news[epoch], epoch, milliseconds(record.reported_at[epoch]))
     if news and record.outcome is not None and record.outcome.value is None:  # else the table would rank it
         yield Point(OBJECTIVE, math.nan, max(record.metrics), milliseconds(record.ended_at or record.asked_at))
+
+
+def logged(record: TrialRecord, epochs: Iterable[int], taken: Sequence[str]) -> Iterator[Point]:
+    """Yield the metrics that the model logged at `epochs`, under other names than those `taken`."""
+    for epoch in epochs:
+        row, at_ms = record.metrics[epoch], milliseconds(record.reported_at[epoch])
+        names = cleaned_names(row, taken=taken)
+        for name, value in row.items():
+            yield Point(names[name], value if math.isfinite(value) else math.nan, epoch, at_ms)
 
 
 def _objective(record: TrialRecord, goal: Goal) -> Iterator[tuple[int, float]]:
