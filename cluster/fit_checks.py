@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+from ..spaces.bounds import MEASURES
 from ..spaces.errors import did_you_mean
 from .facts import ArrayFacts, DataFacts, FitFacts, Kind, ModelFacts, PartFacts
 from .finding import Finding, error, note, warning
@@ -33,16 +34,18 @@ def check_fit(model: ModelFacts, data: DataFacts, fit: FitFacts) -> Iterator[Fin
 
 
 def check_logged(fit: FitFacts, logged: Sequence[str]) -> Iterator[Finding]:
-    """Yield the objective that a fit of one batch did not log."""
+    """Yield each objective, and each name in a constraint, that a fit of one batch did not log and nobody measures."""
     names = [name for name in logged if name != "learning_rate"]
-    if not names or fit.metric in names:
-        return
-    yield error(
-        "objective-not-logged",
-        fit.objective_where,
-        f"objective {fit.metric!r} is not logged by the model{did_you_mean(fit.metric, names)}: it logs "
-        f"{', '.join(names)}; name one of these, or add the metric to compile",
-    )
+    for name in dict.fromkeys((fit.metric, *fit.names)) if names else ():
+        if name in names or name in MEASURES:
+            continue
+        measures = MEASURES if len(fit.names) > 1 else ()
+        yield error(
+            "objective-not-logged",
+            fit.objective_where,
+            f"objective {name!r} is not logged by the model{did_you_mean(name, [*names, *measures])}: it logs "
+            f"{', '.join(names)}; name one of these, or add the metric to compile",
+        )
 
 
 # The parts of the data ------------------------------------------------------------------------------------------------

@@ -267,9 +267,7 @@ def _on_report(state: State, number: int, report: Report, *, awaits_result: bool
     if not state.accepts(number, report):
         return state, ()
     objective, goals = state.rules.objective, state.rules.goals
-    state = _changed(
-        state, number, epoch=report.epoch, seen=goals.timed(state.live[number].seen, report.seconds)
-    )
+    state = _changed(state, number, epoch=report.epoch, seen=goals.timed(state.live[number].seen, report.seconds))
     live = state.live[number]
     values = goals.values(live.seen, report.metrics)
     if goals.missing(values):

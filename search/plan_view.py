@@ -13,8 +13,7 @@ from rich.text import Text
 from ..cluster.finding import Finding, Severity, errors
 from ..cluster.memory import FORMULA, size_in_words
 from ..spaces.parameter import Boolean, Choice, Fixed, Number, Parameter
-from . import stop_rules
-from .objectives import in_words
+from . import objectives, stop_rules
 from .points import combinations, size
 from .promise import resume_promise
 from .spec import SweepSpec
@@ -28,7 +27,7 @@ def show(spec: SweepSpec, seen: Survey, console: Console, file: Path, *, code: b
     """Print the plan of a sweep; `code`: whether its code was looked at."""
     head = Text(spec.name, style="bold")
     head.append(
-        f": {in_words(spec.objectives)}, {_budget(spec)}, sampler {spec.search.sampler}, stop {stop_rules.in_words(spec.search.stop)}",
+        f": {objectives.in_words(spec.objectives)}, {_budget(spec)}, sampler {spec.search.sampler}, stop {stop_rules.in_words(spec.search.stop)}",
         style="not bold",
     )
     console.print(head)

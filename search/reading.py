@@ -102,9 +102,7 @@ def _show_sweep(folder: Path, history: History, *, as_json: bool) -> None:
     budget = summary.spec.budget.trials
     of = f" of {budget}" if budget is not None else ""
     state = sweeps.state(folder, history)
-    console.print(
-        Text(f"{folder.name}: {state}, {summary.counted()}{of} trials ({summary.counts()}), {summary.goal}")
-    )
+    console.print(Text(f"{folder.name}: {state}, {summary.counted()}{of} trials ({summary.counts()}), {summary.goal}"))
     table = Table(box=None, pad_edge=False)
     for column in ("trial", "state", *summary.metrics, "epoch", "curve", "parameters"):
         table.add_column(column, justify="right" if column in ("trial", "epoch") else "left")

@@ -91,7 +91,7 @@ class Ranked:
     value: float
     number: int
     epoch: int
-    point: Point = Point(())
+    point: Point = field(default_factory=lambda: Point(()))
 
 
 @final

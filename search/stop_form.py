@@ -103,7 +103,9 @@ def _check_metric(metric: str | None, metrics: Sequence[str], path: Path) -> Non
     """Refuse a threshold of what is no objective."""
     if metric is not None and metric not in metrics:
         hint = did_you_mean(metric, metrics)
-        raise BadForm(f"{_subject((*path, 'metric'))} is {shown(metric)}; expected an objective{hint}", (*path, "metric"))
+        raise BadForm(
+            f"{_subject((*path, 'metric'))} is {shown(metric)}; expected an objective{hint}", (*path, "metric")
+        )
 
 
 def _form(value: object, path: Path, *, several: bool) -> Mapping[str, Any]:

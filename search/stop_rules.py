@@ -50,9 +50,7 @@ def _one(form: Mapping[str, Any], objectives: Sequence[Objective]) -> StopRule:
             metric = given.get("metric") or objectives[0].metric
             objective = next(one for one in objectives if one.metric == metric)
             named = {"metric": metric} if len(objectives) > 1 else {}
-            return Threshold(
-                epoch=given["epoch"], value=given["value"], score=objective.score(given["value"]), **named
-            )
+            return Threshold(epoch=given["epoch"], value=given["value"], score=objective.score(given["value"]), **named)
         case "divergence":
             return Divergence(**given)
         case name:

@@ -54,7 +54,8 @@ class Summary:
         if not rules.goals.plain:
             return [trials[place] for place in standing_order(self._standings(trials), folds=rules.folds)]
         return sorted(
-            trials, key=lambda one: rules.rank(value_of(one) or 0.0, one.outcome.epoch or 0 if one.outcome else 0, one.number)
+            trials,
+            key=lambda one: rules.rank(value_of(one) or 0.0, one.outcome.epoch or 0 if one.outcome else 0, one.number),
         )
 
     def best(self) -> TrialRecord | None:
@@ -63,7 +64,9 @@ class Summary:
         folds = self.spec.rules().folds
         places = zip(self._standings(trials), trials, strict=True)
         return min(
-            places, key=lambda pair: (-pair[0][1] if folds else 0, pair[0][0].order, pair[1].number), default=(None, None)
+            places,
+            key=lambda pair: (-pair[0][1] if folds else 0, pair[0][0].order, pair[1].number),
+            default=(None, None),
         )[1]
 
     def front(self) -> list[TrialRecord]:

@@ -113,6 +113,8 @@ def epoch_order(
             scores.append(metrics[name] if maximize else -metrics[name])
         elif name not in MEASURES:
             return None
+    if any(name not in metrics and name not in MEASURES for name in bounds.names):
+        return None
     return (-sum(bounds.among(metrics).violations(metrics)), *scores)
 
 

@@ -61,7 +61,9 @@ class Goals:
 
     def place(self, record: TrialRecord) -> Place:
         """Return where a trial that has values stands."""
-        turned = (value if goal.maximize else -value for goal, value in zip(self.each, self.values(record), strict=False))
+        turned = (
+            value if goal.maximize else -value for goal, value in zip(self.each, self.values(record), strict=False)
+        )
         return Place(tuple(turned), 0.0 if record.outcome is None else sum(record.outcome.violations))
 
     def __str__(self) -> str:
@@ -79,7 +81,11 @@ def points(record: TrialRecord, epochs: Iterable[int], spec: Mapping[str, Any]) 
     logged = {name for row in record.metrics.values() for name in row}
     began_ms = milliseconds(record.started_at or record.asked_at)
     for name in goals.measures:
-        if name in record.measured and name not in logged and (name != "seconds_per_epoch" or record.outcome is not None):
+        if (
+            name in record.measured
+            and name not in logged
+            and (name != "seconds_per_epoch" or record.outcome is not None)
+        ):
             yield Point(name, record.measured[name], 0, began_ms)
     news = {epoch for epoch in _news(record, goals) if epoch in wanted}
     for epoch in sorted(news):
