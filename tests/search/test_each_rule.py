@@ -1,0 +1,139 @@
+"""Tests of stop rules with several objectives: the contract over all of them, and what holds for one alone."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from kerasweep.search.objective import Direction, Objective
+from kerasweep.search.stop import Respect, Rungs, Standing, StopRule
+from kerasweep.search.stop_rules import rule_of
+from kerasweep.spaces.pareto import Point, covers
+
+from ..contracts.stop_rules import standing
+
+OBJECTIVES = [Objective(metric=name, direction=Direction.MAX) for name in ("a", "b")]
+FORMS = [
+    {"rule": "asha"},
+    {"rule": "hyperband"},
+    {"rule": "median", "min_trials": 1},
+    {"rule": "patience", "epochs": 2},
+    {"rule": "threshold", "epoch": 2, "value": 3.0, "metric": "b"},
+    {"rule": "divergence"},
+]
+COMPARING = ("asha", "hyperband", "median")
+scores = st.integers(0, 6).map(float)
+pairs = st.tuples(scores, scores)
+clouds = st.lists(st.tuples(pairs, st.sampled_from([0.0, 0.0, 0.5])), min_size=1, max_size=15)
+
+
+def both(number: int, curve: Sequence[tuple[float, float]], violation: float = 0.0) -> Standing:
+    """Return how a trial stands after an epoch for each pair of scores."""
+    each: list[Respect] = []
+    for name, column in zip("ab", zip(*curve, strict=True), strict=True):
+        one = standing(number, list(column))
+        each.append(
+            Respect(metric=name, score=one.score, best=one.best, best_epoch=one.best_epoch, mean=one.mean)
+        )
+    first = standing(number, [a for a, _ in curve])
+    return replace(first, each=tuple(each), violation=violation)
+
+
+@pytest.mark.parametrize("form", FORMS, ids=[str(one["rule"]) for one in FORMS])
+class TestSeveral:
+    """What every rule keeps to with two objectives."""
+
+    def rule(self, form: dict[str, object]) -> StopRule:
+        """Return the rule as a sweep has it."""
+        return rule_of([form], *OBJECTIVES)
+
+    @given(cloud=clouds)
+    def test_it_is_pure_and_says_why(self, form: dict[str, object], cloud: list[tuple[tuple[float, float], float]]) -> None:
+        """The same question has the same answer, what stood before is unchanged; a reason is one line with the epoch."""
+        rule, rungs = self.rule(form), Rungs()
+        for number, (pair, violation) in enumerate(cloud):
+            trial = both(number, [pair], violation)
+            before = (dict(rungs.scores), dict(rungs.levels), dict(rungs.parts))
+            first, second = rule.decide(rungs, trial), rule.decide(rungs, trial)
+            assert first == second
+            assert before == (dict(rungs.scores), dict(rungs.levels), dict(rungs.parts))
+            rungs, why = first
+            assert why == "" or (len(why.splitlines()) == 1 and "epoch 1" in why)
+
+    @given(cloud=clouds)
+    def test_the_front_is_never_stopped(self, form: dict[str, object], cloud: list[tuple[tuple[float, float], float]]) -> None:
+        """A trial that none before it beats or equals at the epoch goes on, where trials are compared."""
+        rule, rungs = self.rule(form), Rungs()
+        if form["rule"] not in COMPARING:
+            return
+        for number, (pair, violation) in enumerate(cloud):
+            rungs, why = rule.decide(rungs, both(number, [pair], violation))
+            if form["rule"] == "hyperband" or not why:
+                continue
+            assert any(covers(Point(*one), Point(pair, violation)) for one in cloud[:number]), why
+
+    def test_a_trial_that_rises_above_all_goes_on(self, form: dict[str, object]) -> None:
+        """By one objective, whatever the other does."""
+        rule, rungs = self.rule(form), Rungs()
+        for number in range(9):
+            curve = [(10.0 * number + epoch, 9.0 - number) for epoch in range(1, 6)]
+            for epoch in range(1, 6):
+                rungs, why = rule.decide(rungs, both(number, curve[:epoch]))
+                assert why == "" or form["rule"] == "threshold"
+
+
+@given(clouds, st.integers(2, 4))
+def test_halving_stops_as_many_as_it_may(cloud: list[tuple[tuple[float, float], float]], factor: int) -> None:
+    """One that some other covers goes on only within the best share of those that have arrived."""
+    rule, rungs = rule_of([{"rule": "asha", "factor": factor}], *OBJECTIVES), Rungs()
+    for number, (pair, violation) in enumerate(cloud):
+        rungs, why = rule.decide(rungs, both(number, [pair], violation))
+        point, there = Point(pair, violation), [Point(*one) for one in cloud[:number]]
+        covered = any(covers(one, point) for one in there)
+        ahead = sum(1 for one in there if covers(one, point))
+        if covered and ahead >= max((number + 1) // factor, 1):
+            assert why
+        assert not (why and not covered)
+
+
+def test_what_breaks_constraints_stops_first() -> None:
+    """A feasible trial goes before any that is not, whatever its scores."""
+    rule = rule_of([{"rule": "asha"}], OBJECTIVES[0])
+    one = Respect(metric="a", score=9.0, best=9.0, best_epoch=1, mean=9.0)
+    good, bad = standing(0, [1.0]), standing(1, [9.0])
+    rungs, why = rule.decide(Rungs(), replace(good, each=(replace(one, score=1.0),)))
+    assert why == ""
+    _, why = rule.decide(rungs, replace(bad, each=(one,), violation=0.1))
+    assert "constraints broken" in why
+
+
+def test_the_median_lets_a_compromise_go_on() -> None:
+    """Below the median in both respects, and yet beaten by none."""
+    rule, rungs = rule_of([{"rule": "median", "min_trials": 4}], *OBJECTIVES), Rungs()
+    for number, pair in enumerate([(10.0, 0.0), (9.0, 1.0), (1.0, 9.0), (0.0, 10.0)]):
+        rungs, _ = rule.decide(rungs, both(number, [pair]))
+    assert rule.decide(rungs, both(4, [(4.0, 4.0)]))[1] == ""
+    _, why = rule.decide(rungs, both(5, [(0.5, 0.5)]))
+    assert why.startswith("median: at epoch 1")
+    assert why.endswith("by each of a and b")
+
+
+def test_patience_waits_for_every_objective() -> None:
+    """As long as one becomes better the trial goes on."""
+    rule = rule_of([{"rule": "patience", "epochs": 2}], *OBJECTIVES)
+    assert rule.decide(Rungs(), both(0, [(1.0, 1.0), (1.0, 2.0), (1.0, 3.0)]))[1] == ""
+    assert rule.decide(Rungs(), both(0, [(1.0, 1.0), (1.0, 1.0), (1.0, 1.0)]))[1]
+
+
+def test_a_threshold_is_of_the_objective_that_it_names() -> None:
+    """The first where it names none."""
+    forms = [{"rule": "threshold", "epoch": 1, "value": 5.0, "metric": name} for name in ("b",)]
+    low_b, low_a = both(0, [(9.0, 1.0)]), both(0, [(1.0, 9.0)])
+    assert rule_of(forms, *OBJECTIVES).decide(Rungs(), low_b)[1] == "threshold: at epoch 1 it had not reached b 5"
+    assert rule_of(forms, *OBJECTIVES).decide(Rungs(), low_a)[1] == ""
+    unnamed = [{"rule": "threshold", "epoch": 1, "value": 5.0}]
+    assert rule_of(unnamed, *OBJECTIVES).decide(Rungs(), low_a)[1] == "threshold: at epoch 1 it had not reached a 5"
