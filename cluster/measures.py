@@ -62,7 +62,11 @@ def sample_of(model: Any, x: Any = None) -> Any:
     open_axes = any(None in one.shape[1:] or str(one.dtype) == "string" for one in tree.flatten(inputs))
     if open_axes:
         return tree.pack_sequence_as(inputs, [np.asarray(one) for one in tree.flatten(_first(x))])
-    return tree.map_structure(lambda one: np.zeros((one.shape[0] or 1, *one.shape[1:]), str(one.dtype)), inputs)
+
+    def zeros(one: Any) -> Any:
+        return np.zeros((one.shape[0] or 1, *one.shape[1:]), str(one.dtype))
+
+    return tree.map_structure(zeros, inputs)
 
 
 def _first(x: Any) -> Any:
@@ -75,9 +79,13 @@ def _first(x: Any) -> Any:
     if kind is Kind.ARRAYS:
         return first_rows(x, 1)
     if kind in (Kind.DATASET, Kind.SEQUENCE):
-        batch = x[0] if kind is Kind.SEQUENCE else next(iter(x))
-        inputs = batch[0] if isinstance(batch, tuple) else batch
-        return tree.map_structure(lambda one: np.asarray(one)[:1], inputs)
+        batch: Any = cast(Any, x)[0] if kind is Kind.SEQUENCE else next(iter(cast(Any, x)))
+        inputs: Any = cast(Any, batch[0] if isinstance(batch, tuple) else batch)
+
+        def first(one: Any) -> Any:
+            return np.asarray(one)[:1]
+
+        return tree.map_structure(first, inputs)
     raise ValueError("the model leaves the shape of a sample open, and the data are neither arrays nor a dataset")
 
 
@@ -112,8 +120,12 @@ def _tensorflow_operations(model: Any, sample: Any) -> float:
     """Count with TensorFlow's profiler, in the graph of a concrete function; a multiply-add is two operations."""
     tf = importlib.import_module("tensorflow")
     profiler = tf.compat.v1.profiler
-    specs = tf.nest.map_structure(lambda one: tf.TensorSpec(one.shape, one.dtype), sample)
-    graph = tf.function(lambda x: model(x, training=False)).get_concrete_function(specs).graph
+
+    def forward(x: Any) -> Any:
+        return model(x, training=False)
+
+    specs = [tf.TensorSpec(one.shape, one.dtype) for one in tf.nest.flatten(sample)]
+    graph = tf.function(forward).get_concrete_function(tf.nest.pack_sequence_as(sample, specs)).graph
     options = profiler.ProfileOptionBuilder(profiler.ProfileOptionBuilder.float_operation()).with_empty_output().build()
     return profiler.profile(graph, options=options).total_float_ops
 
@@ -139,8 +151,11 @@ def _torch_operations(model: Any, sample: Any) -> float:
 
 def _tensorflow_inference(model: Any, sample: Any) -> Callable[[], object]:
     tf = importlib.import_module("tensorflow")
-    compiled = bool(getattr(model, "jit_compile", False))
-    function = tf.function(lambda x: model(x, training=False), jit_compile=compiled)
+
+    def forward(x: Any) -> Any:
+        return model(x, training=False)
+
+    function = tf.function(forward, jit_compile=bool(getattr(model, "jit_compile", False)))
     inputs = tf.nest.map_structure(tf.constant, sample)
     return lambda: [one.numpy() for one in tf.nest.flatten(function(inputs))]
 

@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, cast, final
 
-from ..spaces.bounds import OF_THE_MODEL, Bounds, epoch_order
+from ..spaces.bounds import OF_THE_MODEL, Bounds, epoch_order, measures_of
 from ..spaces.errors import Infeasible, one_line
 from ..spaces.hp import hyperparameters_class
 from ..spaces.trace import NeedsParameters
@@ -377,7 +377,7 @@ class Training:
         """Measure what the sweep names of a built model, once, until a constraint is broken; it is no epoch's time."""
         began = time.monotonic()
         for name in OF_THE_MODEL:
-            unmeasured: Mapping[str, str] = self._facts.get("unmeasured", {})
+            unmeasured = cast(Mapping[str, str], self._facts.get("unmeasured", {}))
             known = name in self._facts or name in unmeasured or name == "params"
             if known or name not in self._settings.names or self._facts.get("parameters") is None:
                 continue
@@ -392,8 +392,7 @@ class Training:
 
     def _refusal(self) -> str:
         """Return which constraint the model breaks, whatever it will learn; empty if none."""
-        facts = {"params": self._facts.get("parameters"), **self._facts}
-        known = {name: float(facts[name]) for name in OF_THE_MODEL if facts.get(name) is not None}
+        known = measures_of(self._facts)
         return self._bounds.among(known).refusal(known)
 
     def _refuse(self) -> None:

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, final
 
-from ..spaces.bounds import MEASURES, OF_THE_MODEL, Bounds, epoch_order, median_seconds
+from ..spaces.bounds import MEASURES, Bounds, epoch_order, measures_of, median_seconds
 from ..spaces.errors import did_you_mean
 from ..spaces.pareto import Point, ordered
 from ..spaces.trial import Outcome, OutcomeKind
@@ -77,10 +77,8 @@ class Goals:
 
     def built(self, seen: Seen, facts: Mapping[str, Any]) -> Seen:
         """Return what is seen with what the trainer found out about the model; what an attempt before has said stands."""
-        told = {"params": facts.get("parameters"), **facts}
-        measures = {name: float(told[name]) for name in OF_THE_MODEL if told.get(name) is not None}
-        unmeasured = {**(told.get("unmeasured") or {}), **seen.unmeasured}
-        return replace(seen, measures={**measures, **seen.measures}, unmeasured=unmeasured)
+        why: Mapping[str, str] = facts.get("unmeasured") or {}
+        return replace(seen, measures={**measures_of(facts), **seen.measures}, unmeasured={**why, **seen.unmeasured})
 
     def timed(self, seen: Seen, seconds: float) -> Seen:
         """Return what is seen after one more epoch of so many seconds; kept only where it is asked for."""

@@ -96,7 +96,8 @@ class OptunaSampler:
         self._failures: list[optuna.trial.FrozenTrial] = []
         self._room = 0
         self._bounds = tuple(bounds)
-        directions = ["maximize" if one.direction == "max" else "minimize" for one in (objective, *further)]
+        up, down = optuna.study.StudyDirection.MAXIMIZE, optuna.study.StudyDirection.MINIMIZE
+        directions = [up if one.direction == "max" else down for one in (objective, *further)]
         self._study: optuna.Study = optuna.create_study(directions=directions)
 
     def propose(self, number: int) -> Proposal:

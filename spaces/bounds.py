@@ -118,6 +118,13 @@ def epoch_order(
     return (-sum(bounds.among(metrics).violations(metrics)), *scores)
 
 
+def measures_of(facts: Mapping[str, object]) -> dict[str, float]:
+    """Return the measures of a model that a trainer's facts have, by name."""
+    told = {"params": facts.get("parameters"), **facts}
+    found = ((name, told.get(name)) for name in OF_THE_MODEL)
+    return {name: float(one) for name, one in found if isinstance(one, int | float)}
+
+
 def median_seconds(epochs: Sequence[float]) -> float | None:
     """Return the median of the epochs after the first, which also compiles; of the first where it is the only one."""
     from statistics import median

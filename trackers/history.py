@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, final
 
-from ..spaces.bounds import MEASURES, median_seconds
+from ..spaces.bounds import measures_of, median_seconds
 from ..spaces.trial import Cause, Outcome, Scalar
 from .events import (
     AttemptEnded,
@@ -57,8 +57,7 @@ class TrialRecord:
     def measured(self) -> dict[str, float]:
         """Return what was measured of the trial, by name."""
         pace = median_seconds([seconds for _, seconds in sorted(self.seconds.items())])
-        facts = {"params": self.facts.get("parameters"), **self.facts, "seconds_per_epoch": pace}
-        return {name: float(facts[name]) for name in MEASURES if isinstance(facts.get(name), int | float)}
+        return {**measures_of(self.facts), **({} if pace is None else {"seconds_per_epoch": pace})}
 
     @property
     def state(self) -> str:

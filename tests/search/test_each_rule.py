@@ -36,9 +36,7 @@ def both(number: int, curve: Sequence[tuple[float, float]], violation: float = 0
     each: list[Respect] = []
     for name, column in zip("ab", zip(*curve, strict=True), strict=True):
         one = standing(number, list(column))
-        each.append(
-            Respect(metric=name, score=one.score, best=one.best, best_epoch=one.best_epoch, mean=one.mean)
-        )
+        each.append(Respect(metric=name, score=one.score, best=one.best, best_epoch=one.best_epoch, mean=one.mean))
     first = standing(number, [a for a, _ in curve])
     return replace(first, each=tuple(each), violation=violation)
 
@@ -52,7 +50,9 @@ class TestSeveral:
         return rule_of([form], *OBJECTIVES)
 
     @given(cloud=clouds)
-    def test_it_is_pure_and_says_why(self, form: dict[str, object], cloud: list[tuple[tuple[float, float], float]]) -> None:
+    def test_it_is_pure_and_says_why(
+        self, form: dict[str, object], cloud: list[tuple[tuple[float, float], float]]
+    ) -> None:
         """The same question has the same answer, what stood before is unchanged; a reason is one line with the epoch."""
         rule, rungs = self.rule(form), Rungs()
         for number, (pair, violation) in enumerate(cloud):
@@ -65,7 +65,9 @@ class TestSeveral:
             assert why == "" or (len(why.splitlines()) == 1 and "epoch 1" in why)
 
     @given(cloud=clouds)
-    def test_the_front_is_never_stopped(self, form: dict[str, object], cloud: list[tuple[tuple[float, float], float]]) -> None:
+    def test_the_front_is_never_stopped(
+        self, form: dict[str, object], cloud: list[tuple[tuple[float, float], float]]
+    ) -> None:
         """A trial that none before it beats or equals at the epoch goes on, where trials are compared."""
         rule, rungs = self.rule(form), Rungs()
         if form["rule"] not in COMPARING:

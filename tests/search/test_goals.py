@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from kerasweep.search.core import Close, End, completed
@@ -187,6 +187,7 @@ def test_what_an_attempt_has_measured_stands() -> None:
     assert completed(one.state, 0).values == (0.5, 2.0)
 
 
+@settings(max_examples=15)
 @given(st.lists(st.tuples(st.integers(0, 5), st.integers(1, 5), st.integers(0, 3)), min_size=1, max_size=12))
 def test_the_best_are_the_front_first(trials: list[tuple[int, int, int]]) -> None:
     """Whatever comes: what is kept has, while there is room, all of the front, and begins with the best by the first."""
@@ -217,9 +218,7 @@ def test_stopped_by_front_at_a_rung() -> None:
     build(one, 4, parameters=6)
     outcome = only_end(one.report(4, 1, acc=0.4))
     assert (outcome.kind, outcome.values) == (OutcomeKind.STOPPED, (0.4, 6.0))
-    assert outcome.reason == (
-        "asha: 5 of 5 at epoch 1 by acc, params: on front 2, the best 1 and all of front 1 go on"
-    )
+    assert outcome.reason == ("asha: 5 of 5 at epoch 1 by acc, params: on front 2, the best 1 and all of front 1 go on")
 
 
 def test_several_folds_go_before_few() -> None:
@@ -247,9 +246,7 @@ def test_an_outcome_travels_as_json() -> None:
 
 def ended(number: int, *values: float, violations: tuple[float, ...] = (0.0,)) -> list[Any]:
     """Return a trial that ended with these values at epoch 1."""
-    outcome = Outcome(
-        kind=OutcomeKind.COMPLETED, value=values[0], epoch=1, values=values, violations=violations
-    )
+    outcome = Outcome(kind=OutcomeKind.COMPLETED, value=values[0], epoch=1, values=values, violations=violations)
     return [*begun(number), TrialEnded(trial=number, attempt=1, outcome=outcome)]
 
 

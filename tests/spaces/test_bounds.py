@@ -71,8 +71,7 @@ def test_a_refusal_says_which_and_with_what() -> None:
     bounds = Bounds.of(["loss <= 1", "params <= 1e6 and flops <= 2"])
     values = {"loss": 0.5, "params": 1234567.0, "flops": 1.0}
     assert (
-        bounds.refusal(values)
-        == "constraint 'params <= 1e6 and flops <= 2' does not hold: params 1.23457e+06, flops 1"
+        bounds.refusal(values) == "constraint 'params <= 1e6 and flops <= 2' does not hold: params 1.23457e+06, flops 1"
     )
     assert bounds.refusal({"loss": 0.5}) == ""
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from itertools import product
+from itertools import pairwise, product
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -62,7 +62,7 @@ def test_entering_one_by_one_gives_the_levels_of_all(cloud: list[Point]) -> None
 def test_a_level_is_covered_by_the_one_above(cloud: list[Point]) -> None:
     """Every point has one that covers it on the level before, and none on its own."""
     levels = levels_of(cloud)
-    for above, level in zip(levels, levels[1:], strict=False):
+    for above, level in pairwise(levels):
         assert all(any(covers(cloud[one], cloud[place]) for one in above) for place in level)
     for level in levels:
         assert not any(covers(cloud[one], cloud[two]) for one, two in product(level, level) if one != two)
