@@ -153,25 +153,26 @@ def ended(folder: Path) -> int:
 
 
 def measure(server: Server, home: Path, name: str, options: argparse.Namespace, *, disturbed: bool) -> Measures:
-    """Run one sweep.
+    """Run one sweep; an undisturbed one may be shorter, since shares and rates are compared.
 
     Raises:
         process.Failed: it did not come to its end.
     """
     folder = home / name
     folder.mkdir()
+    trials = options.trials if disturbed else options.calm or options.trials
     fit = {"epochs": space.EPOCHS, "batch_size": space.BATCH_SIZE}
     command = sweep.write(
         folder,
         WORKLOAD / "digits.py",
         WORKLOAD / "space.py",
-        trials=options.trials,
+        trials=trials,
         slots=options.slots,
         fit=fit,
         seed=0,
         uri=server.uri,
     )
-    outage = Outage(server, folder / "sweeps" / sweep.NAME, options.trials, options.outage, options.how)
+    outage = Outage(server, folder / "sweeps" / sweep.NAME, trials, options.outage, options.how)
     if disturbed:
         outage.start()
     data = {"OVERHEAD_DATA": str(home / "digits.npz"), "OVERHEAD_MEASURES": str(folder / "measures.jsonl")}
@@ -256,6 +257,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--outage", type=float, default=300.0, metavar="SECONDS")
     parser.add_argument("--trials", type=int, default=480)
+    parser.add_argument("--calm", type=int, metavar="TRIALS", help="trials of an undisturbed run, if fewer")
     parser.add_argument("--slots", type=int, default=2)
     parser.add_argument("--runs", type=int, default=5, help="undisturbed runs")
     parser.add_argument(
