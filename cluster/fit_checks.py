@@ -159,11 +159,15 @@ def _validation(data: DataFacts, fit: FitFacts, *, own: bool) -> Iterator[Findin
             "validation_split works on arrays only, and the data is a "
             f"{data.train.kind}; let the loader return (train, validation)",
         )
-    if fit.metric.startswith("val_") and not (there or own or fit.validation_split or fit.folds):
+    validated = next((name for name in (fit.metric, *fit.names) if name.startswith("val_")), "")
+    if validated and not (there or own or fit.validation_split or fit.folds):
+        what = (
+            "the objective is" if validated in (fit.metric, *(name for name, _ in fit.goals)) else "a constraint is on"
+        )
         yield error(
             "no-validation-data",
             data.where or fit.objective_where,
-            f"the objective is {fit.metric}, but there is no validation data; let the loader return "
+            f"{what} {validated}, but there is no validation data; let the loader return "
             "((x, y), (x_val, y_val)), or set fit: {validation_split: 0.2}",
         )
     if data.compared and data.copied:
@@ -293,19 +297,20 @@ def _class_weight(labels: ArrayFacts, fit: FitFacts) -> Iterator[Finding]:
 
 
 def _direction(fit: FitFacts) -> Iterator[Finding]:
-    words = fit.metric.removeprefix("val_").lower()
-    parts = words.split("_")
-    falling = words in FALLING or parts[-1] in ("loss", "error")
-    rising = not falling and (words in RISING or parts[-1] in ("accuracy", "acc", "auc", "precision", "recall"))
-    if (falling and fit.maximize) or (rising and not fit.maximize):
-        now, better = ("max", "min") if fit.maximize else ("min", "max")
-        kind = "smaller" if falling else "larger"
-        yield warning(
-            "objective-direction",
-            fit.objective_where,
-            f"the objective is {now} {fit.metric}, but {kind} is better there, so that the worst model would win; "
-            f"write {better} {fit.metric}",
-        )
+    for metric, maximize in fit.goals or ((fit.metric, fit.maximize),):
+        words = metric.removeprefix("val_").lower()
+        parts = words.split("_")
+        falling = words in FALLING or parts[-1] in ("loss", "error") or metric in MEASURES
+        rising = not falling and (words in RISING or parts[-1] in ("accuracy", "acc", "auc", "precision", "recall"))
+        if (falling and maximize) or (rising and not maximize):
+            now, better = ("max", "min") if maximize else ("min", "max")
+            kind = "smaller" if falling else "larger"
+            yield warning(
+                "objective-direction",
+                fit.objective_where,
+                f"the objective is {now} {metric}, but {kind} is better there, so that the worst model would win; "
+                f"write {better} {metric}",
+            )
 
 
 def check_optimizer(model: ModelFacts) -> Iterator[Finding]:

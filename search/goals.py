@@ -68,11 +68,6 @@ class Goals:
         """All that the goals mention: an epoch counts where all of it is known."""
         return tuple(dict.fromkeys([*(one.metric for one in self.objectives), *self.bounds.names]))
 
-    @property
-    def measures(self) -> tuple[str, ...]:
-        """Those of the names that may be measured, cheapest first."""
-        return tuple(name for name in MEASURES if name in self.names)
-
     # A live trial -----------------------------------------------------------------------------------------------------
 
     def built(self, seen: Seen, facts: Mapping[str, Any]) -> Seen:

@@ -136,7 +136,10 @@ def _apply_to_trial(
         case RoundEnded():
             pass
         case ParametersUsed():
-            record.params, record.facts = event.params, event.facts or record.facts
+            record.params, record.facts = (
+                event.params,
+                {**event.facts, **record.facts},
+            )  # what was measured first stands
         case Reported(report=report):
             if report.epoch not in record.metrics:
                 record.metrics[report.epoch] = report.metrics

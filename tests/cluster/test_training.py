@@ -453,7 +453,7 @@ def test_why_something_could_not_be_measured_is_told() -> None:
     import keras
 
     def make(hp: Any) -> keras.Model:
-        model = keras.Sequential([keras.Input((None,)), keras.layers.Lambda(lambda x: x[:, :4]), keras.layers.Dense(2)])
+        model = keras.Sequential([keras.Input((None,)), keras.layers.Reshape((4,)), keras.layers.Dense(2)])
         model.compile("sgd", "sparse_categorical_crossentropy", metrics=["accuracy"])
         hp.Int("units", 1, 2)
         return model
@@ -464,6 +464,7 @@ def test_why_something_could_not_be_measured_is_told() -> None:
 
     arguments = {"x": batches(), "steps_per_epoch": 2, "validation_data": DATA[1]}
     said = train(make, arguments, settings=SETTINGS_OF_SIZE)
+    assert said[-1]["kind"] == "completed", said[-1]
     assert "neither arrays nor a dataset" in of_type(said, "used")[-1]["facts"]["unmeasured"]["flops"]
 
 
@@ -481,7 +482,7 @@ def test_a_training_loop_tells_the_model_that_is_measured() -> None:
     said = train(loop, settings=with_settings(further=(("flops", False), ("params", False))), loop=True)
     used = of_type(said, "used")[-1]
     assert used["facts"]["parameters"] == 16
-    assert used["facts"]["flops"] > 0
+    assert used["facts"].get("flops", 0) > 0, used["facts"]
 
 
 def test_the_weights_of_the_epoch_that_counts_are_kept() -> None:
