@@ -11,6 +11,7 @@ from ..spaces.errors import one_line
 from ..spaces.trial import Json
 from .checkpointing import Checkpoints, Trial
 from .fit_state import CannotResume, FitState, held_by, put_back
+from .unsaved import marks_of, unsaved
 
 if TYPE_CHECKING:
     import keras
@@ -69,6 +70,7 @@ def checkpointer_class() -> Callable[[Trial, Checkpoints, Sequence[Any]], keras.
             self._checkpoints = checkpoints
             self._others = others
             self._before: list[dict[str, Any]] = []
+            self._marks: list[dict[str, object]] = []
             self._size = 0
             self._awaited = checkpoints.resumed
 
@@ -83,11 +85,15 @@ def checkpointer_class() -> Callable[[Trial, Checkpoints, Sequence[Any]], keras.
         def on_train_begin(self, logs: Any = None) -> None:
             model, resumed = self._fitted, self._checkpoints.resumed
             self._before = [held_by(one) for one in self._others]
+            self._marks = [marks_of(one) for one in self._others]
             if resumed is not None and resumed.weights is not None:
                 state = FitState(plain=resumed.plain, arrays=resumed.arrays)
                 put_back(model, self._others, state, resumed.weights)
                 if resumed.plain["history"] is not None and _history(model) is not None:
                     _history(model).history = resumed.plain["history"]["history"]
+                lost: list[str] = resumed.plain.get("unsaved", [])
+                if lost:
+                    self._trial.notice(f"goes on without what checkpoints cannot hold: {', '.join(lost)}")
             self._checkpoints.active = True
 
         def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
@@ -106,7 +112,8 @@ def checkpointer_class() -> Callable[[Trial, Checkpoints, Sequence[Any]], keras.
                 following = int(cast(Any, self.params)["epochs"]) if over else epoch + 1
 
                 def then() -> dict[str, Json]:
-                    return {"fit_epoch": following, "history": self._past(epoch, logs)}
+                    lost: list[Json] = [*unsaved(self._others, self._marks)]
+                    return {"fit_epoch": following, "history": self._past(epoch, logs), "unsaved": lost}
 
                 self._checkpoints.take_fit(self._fitted, self._others, self._before, then)
             self._checkpoints.active = not saving  # nothing more to wait for

@@ -55,9 +55,8 @@ def sample_of(model: Any, x: Any = None) -> Any:
     import numpy as np
 
     tree: Any = cast(Any, keras).tree
-    try:
-        inputs = model.input
-    except (AttributeError, ValueError):  # a model of a class of its own
+    inputs = _inputs(model)
+    if inputs is None:
         return _first(x)
     open_axes = any(None in one.shape[1:] or str(one.dtype) == "string" for one in tree.flatten(inputs))
     if open_axes:
@@ -67,6 +66,19 @@ def sample_of(model: Any, x: Any = None) -> Any:
         return np.zeros((one.shape[0] or 1, *one.shape[1:]), str(one.dtype))
 
     return tree.map_structure(zeros, inputs)
+
+
+def _inputs(model: Any) -> Any:
+    """Return the model's symbolic inputs in the structure that it takes; None for a model of a class of its own."""
+    try:
+        return model.input
+    except (AttributeError, ValueError):
+        pass
+    try:
+        (only,) = model.inputs  # of a Sequential that was never called
+    except (AttributeError, TypeError, ValueError):
+        return None
+    return only
 
 
 def _first(x: Any) -> Any:

@@ -18,6 +18,7 @@ from ..spaces.errors import Infeasible, one_line
 from ..spaces.hp import hyperparameters_class
 from ..spaces.trace import NeedsParameters
 from ..spaces.trial import Assignment
+from . import graphics_memory
 from .checkpointer import checkpointed
 from .checkpointing import Checkpoints, place_of_trial
 from .failure import describe
@@ -124,7 +125,7 @@ class Training:
             self._keep_weights()
         self.running = False
         self._times["end"] = time.time()
-        self.say({**ended, "timing": {**self._times, "pid": os.getpid()}})
+        self.say({**ended, "timing": {**self._times, "pid": os.getpid()}, **self._graphics_memory()})
         self.weights.forget()
         self._inputs = None
         del self._trace
@@ -404,6 +405,12 @@ class Training:
         why = self._refusal()
         if why:
             raise Infeasible(why)
+
+    def _graphics_memory(self) -> dict[str, Any]:
+        """Return what it took of its graphics processor, where it has one and has trained for an epoch."""
+        if not (self._code.gpus and self.epoch):
+            return {}
+        return {"graphics_memory": graphics_memory.measure(self._code.keras.backend)}
 
     def _failed(self, error: BaseException) -> dict[str, Any]:
         failure = describe(error, self._settings.root or os.getcwd())

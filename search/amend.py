@@ -93,8 +93,8 @@ def check_kept(before: SweepSpec, after: SweepSpec) -> None:
     found = [_changed(words.get(name, name), getattr(before, name), getattr(after, name)) for name in KEPT]
     was, now = ({one.parameter.name: one for one in spec.declared} for spec in (before, after))
     found += [_changed(f"space.{name}", was.get(name), now.get(name)) for name in {**was, **now}]
-    same_seed = replace(after.search, seed=before.search.seed)
-    found += [_changed("search", before.search, same_seed)]
+    as_began = {name: getattr(before.search, name) for name in ("seed", "taken", "reason")}
+    found += [_changed("search", before.search, replace(after.search, **as_began))]
     differences = [one for one in found if one]
     if differences:
         raise BadInput(
@@ -147,7 +147,7 @@ def amended(spec: SweepSpec, settings: Iterable[str]) -> SweepSpec:
             raise BadInput(f"--set {key}: must be above 0, got {text}")
         _check_bounds(key, value)
         spec = _with(spec, key, value)
-    if spec.budget.trials is None and spec.budget.hours is None:
+    if spec.budget.trials is None and spec.budget.hours is None and spec.search.sampler != "grid":
         raise BadInput("--set budget: a sweep needs trials or hours to end")
     return spec
 

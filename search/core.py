@@ -18,9 +18,11 @@ from ..trackers.events import (
     AttemptStarted,
     Entry,
     Event,
+    GraphicsMeasured,
     ParametersUsed,
     Reported,
     RoundEnded,
+    SlotsPacked,
     SweepClosing,
     SweepEnded,
     SweepResumed,
@@ -31,8 +33,9 @@ from ..trackers.events import (
 )
 from .goals import standing_order, without_value
 from .objective import At
+from .packing import Packing, measured, ran_out
 from .state import Live, Ranked, Rules, State
-from .stop import Standing
+from .stop import Ending, Standing, ended
 
 ALIKE = 3
 """So many first trials that fail with one error end the sweep."""
@@ -107,7 +110,15 @@ class Close:
     event: SweepClosing
 
 
-Command = Ask | Start | Wait | Finish | End | Close
+@final
+@dataclass(frozen=True, slots=True)
+class Pack:
+    """Let slots take another share of a graphics processor: journal this."""
+
+    event: SlotsPacked
+
+
+Command = Ask | Start | Wait | Finish | End | Close | Pack
 Step = tuple[State, tuple[Command, ...]]
 
 
@@ -147,6 +158,12 @@ def step(state: State, event: Event | SlotFree | Tick, at: float = 0.0) -> Step:
             return _on_trial_end(state, event)
         case Timed(slot=slot):
             return _on_losses(state, slot, lost=False), ()
+        case GraphicsMeasured():
+            packing, packed = measured(state.packing, event)
+            return replace(state, packing=packing), () if packed is None else (Pack(packed),)
+        case SlotsPacked(share=share):
+            packing = Packing(share=share, decided=True, needs=state.packing.needs)
+            return replace(state, packing=packing), ()
         case SweepClosing():
             return replace(state, closing=event), ()
         case SweepEnded():
@@ -249,7 +266,8 @@ def _on_resume(state: State, at: float) -> State:
 
 def _on_start(state: State, event: AttemptStarted) -> State:
     state = replace(state, queue=tuple(one for one in state.queue if one != event.trial))
-    return _changed(state, event.trial, attempt=event.attempt, round=event.round, placed=True)
+    share = state.packing.share
+    return _changed(state, event.trial, attempt=event.attempt, round=event.round, share=share, placed=True)
 
 
 def _on_used(state: State, event: ParametersUsed) -> Step:
@@ -336,15 +354,17 @@ def _on_missing_objective(state: State, number: int, report: Report) -> Step:
 def _on_attempt_end(state: State, event: AttemptEnded) -> Step:
     state = _on_losses(state, event.slot, lost=event.cause is Cause.LOST)
     live = state.live[event.trial]
+    packed = ran_out(state.packing, live.share) if event.cause is Cause.OOM and event.traceback else None
+    pack = () if packed is None else (Pack(packed),)  # one without a traceback was killed for the machine's own memory
     times = live.spent.get(event.cause, 0) + 1
     spent = {**live.spent, event.cause: times}
     state = _changed(state, event.trial, placed=False, spent=spent, next_attempt=event.attempt + 1, round=0)
     if state.rules.forgives(event.cause, times):
-        return replace(state, queue=(*state.queue, event.trial)), ()
+        return replace(state, queue=(*state.queue, event.trial)), pack
     kind = OutcomeKind.LOST if event.cause is Cause.LOST else OutcomeKind.FAILED
     reason = event.why if times == 1 else f"{event.why} ({times} times)"
     outcome = Outcome(kind=kind, reason=reason, traceback=event.traceback)
-    return state, (End(event.trial, outcome),)
+    return state, (*pack, End(event.trial, outcome))
 
 
 def _on_losses(state: State, slot: str, *, lost: bool) -> State:
@@ -357,9 +377,10 @@ def _on_losses(state: State, slot: str, *, lost: bool) -> State:
 
 
 def _on_trial_end(state: State, event: TrialEnded) -> Step:
-    outcome = event.outcome
+    outcome, live = event.outcome, state.live[event.trial]
     state = replace(
         state,
+        rungs=ended(state.rules.stop, state.rungs, _ending(live, outcome, state.rules)),
         live={number: live for number, live in state.live.items() if number != event.trial},
         queue=tuple(number for number in state.queue if number != event.trial),
         counted=state.counted + outcome.counts,
@@ -372,6 +393,17 @@ def _on_trial_end(state: State, event: TrialEnded) -> Step:
         state = replace(state, first_failures=(*state.first_failures, outcome.reason)[: ALIKE + 1])
     why = "" if state.closing else _hopeless(state)
     return state, (Close(SweepClosing(why=why, cancel=True, exit_code=1)),) if why else ()
+
+
+def _ending(live: Live, outcome: Outcome, rules: Rules) -> Ending:
+    ending = Ending(
+        number=live.number,
+        kind=outcome.kind,
+        score=None if outcome.value is None else rules.objective.score(outcome.value),
+        epoch=live.last_epoch,
+        last=None if live.last is None else rules.objective.score(live.last),
+    )
+    return ending if rules.goals.plain else replace(ending, each=rules.goals.endings(live.seen, outcome, ending))
 
 
 def _ranked(state: State, event: TrialEnded) -> tuple[Ranked, ...]:

@@ -17,7 +17,6 @@ from typing import Any, Protocol, final
 
 from ..cluster.actor import ASSIGNMENT, GIVE_UP
 from ..cluster.checkpointing import place_of_trial
-from ..cluster.leftovers import remove_leftovers
 from ..cluster.ray_session import RayDied
 from ..spaces.errors import Infrastructure
 from ..spaces.parameter import parameter_from_json
@@ -27,6 +26,7 @@ from ..trackers.events import (
     AttemptStarted,
     Differed,
     Event,
+    GraphicsMeasured,
     Noticed,
     ParametersUsed,
     Reported,
@@ -37,6 +37,7 @@ from ..trackers.events import (
     TrialAsked,
     TrialEnded,
 )
+from .cleaning import Cleaner
 from .core import Ask, End, Finish, SlotFree, Start, Tick, completed, step
 from .inbox import take
 from .ledger import Ledger
@@ -46,6 +47,8 @@ from .settings import checkpoints_of
 logger = logging.getLogger(__name__)
 
 INBOX_S = 0.2
+CLEANING_S, HURRIED_CLEANING_S = 5.0, 1.0
+"""The end of a sweep waits so long until what its trials left is removed; less when it was interrupted."""
 
 
 class Places(Protocol):
@@ -102,7 +105,10 @@ class Engine:
         self._ledger = ledger
         self._folder = folder
         self._checkpoints = checkpoints_of(ledger.spec, folder)
+        self.cleaner = Cleaner(self._checkpoints)
+        """Removes what ended trials leave."""
         self._slots = slots
+        self._share = ledger.state.packing.share
         self._members = members or _Fixed(slots)
         self._interrupted = interrupted
         self._watch = watch
@@ -128,10 +134,14 @@ class Engine:
         while True:
             _, (command, *_) = step(self._ledger.state, SlotFree())
             match command:
+                case Ask() | Start() if self.repacking:
+                    return None if self._placed else "FINISHED"
                 case End():
                     self._ledger.decide([command])
                 case Ask(number=number):
                     events = self._ask(number)
+                    if not events:
+                        return None
                     if isinstance(events[-1], AttemptStarted):
                         return self._place(tune_id, events)
                     self._ledger.record(*events)
@@ -146,6 +156,16 @@ class Engine:
                     return self._finish(command)
                 case _:
                     return None
+
+    @property
+    def repacking(self) -> bool:
+        """Whether slots are to take another share of a graphics processor: trials end, and Tune begins anew."""
+        return self._ledger.state.packing.share != self._share
+
+    def repacked(self, slots: int, members: Places | None) -> None:
+        """Go on with slots that take what the journal says, at most so many."""
+        self._slots, self._members = slots, members or _Fixed(slots)
+        self._share = self._ledger.state.packing.share
 
     def chunk(self, tune_id: str, messages: Sequence[Mapping[str, Any]]) -> bool:
         """Take in what a slot sent; return True to have its trial stopped."""
@@ -193,10 +213,16 @@ class Engine:
         self._watch()
         for request in take(self._folder):
             if request.get("type") == "stop":
-                self._cancel("stopped on request", 130)
+                self.cancel("stopped on request", 130)
         code = self._interrupted()
         if code:
-            self._cancel("interrupted", code)
+            self.cancel("interrupted", code)
+
+    def cancel(self, why: str, code: int) -> None:
+        """Interrupt what runs, and end the sweep with this exit code; it can be resumed."""
+        closing = self._ledger.state.closing
+        if closing is None or not closing.cancel:
+            self._ledger.record(SweepClosing(why=why, cancel=True, exit_code=code))
 
     def fresh(self, tune_id: str, iteration: int) -> bool:
         """Say whether a result is new; Tune may hand the last one over twice."""
@@ -208,7 +234,11 @@ class Engine:
     # Parts --------------------------------------------------------------------------------------------------------------
 
     def _ask(self, number: int) -> list[Event]:
+        """Return what a proposal comes to; nothing while there is none, but trials run that may make for one."""
         proposal = self._ledger.sampler.propose(number)
+        if proposal.end:
+            over = SweepClosing(why=proposal.end, exit_code=proposal.exit_code)
+            return [] if self._ledger.state.live else [over]
         asked = TrialAsked(
             trial=number,
             seed=derived_seed(self._ledger.spec.search.seed, number, "trial"),
@@ -245,13 +275,13 @@ class Engine:
 
     def _finish(self, command: Finish) -> str:
         self._remove_leftovers()
+        closing = self._ledger.state.closing
+        hurried = closing is not None and closing.cancel
+        if not self.cleaner.finish(HURRIED_CLEANING_S if hurried else CLEANING_S) and not hurried:
+            name = self._ledger.spec.name
+            self._ledger.notice(f"what ended trials left is not all removed yet; `kerasweep gc {name}` removes it")
         self._ledger.record(SweepEnded(why=command.why, exit_code=command.exit_code))
         return "FINISHED"
-
-    def _cancel(self, why: str, code: int) -> None:
-        closing = self._ledger.state.closing
-        if closing is None or not closing.cancel:
-            self._ledger.record(SweepClosing(why=why, cancel=True, exit_code=code))
 
     def _take(self, number: int, attempt: int, message: Mapping[str, Any]) -> None:
         match message["type"]:
@@ -321,6 +351,8 @@ class Engine:
             self._ledger.record_soon(
                 Timed(trial=number, attempt=attempt, slot=str(message["slot"]), pid=pid, times=times)
             )
+        if "graphics_memory" in message and self._ledger.state.measures:
+            self._ledger.record_soon(GraphicsMeasured(trial=number, attempt=attempt, **message["graphics_memory"]))
 
     def _end(self, number: int, attempt: int, message: Mapping[str, Any]) -> None:
         kind = message["kind"]
@@ -351,10 +383,7 @@ class Engine:
     def _remove_leftovers(self) -> None:
         """Remove what trials that have ended leave, but for the weights of the best."""
         state = self._ledger.state
-        try:
-            remove_leftovers(self._checkpoints, live=state.live, best={one.number for one in state.best})
-        except Exception:  # a storage raises what its library has; the next end, or `gc`, removes it
-            logger.exception("what ended trials left was not removed")
+        self.cleaner.clean(asked=state.asked, live=state.live, best={one.number for one in state.best})
 
     # Tune -----------------------------------------------------------------------------------------------------------------
 
@@ -371,7 +400,7 @@ class Engine:
             return otherwise
 
     def run(self, trainable: type[Any], request: Any, storage: Path) -> None:
-        """Run until the sweep ends; `request` is what Tune makes a slot's placement group from.
+        """Run until the sweep ends, or until slots are to be packed anew; `request` is what Tune makes a slot's placement group from.
 
         Raises:
             Infrastructure: Ray ended, or something in the engine failed; the journal is sound.

@@ -46,7 +46,7 @@ def collect(folder: Path) -> Removed:
     state = replay(spec.rules(), entries)
     root = checkpoints_of(spec, folder)
     best = {one.number for one in state.best}
-    removed = remove_leftovers(root, live=state.live, best=best)
+    removed = remove_leftovers(root, over=lambda number: number not in state.live, best=best)
     return Removed(trials=removed.trials, bytes=removed.bytes + remove_drafts(root))
 
 

@@ -16,7 +16,7 @@ from ..spaces.errors import did_you_mean
 from ..spaces.pareto import Point, ordered
 from ..spaces.trial import Outcome, OutcomeKind
 from .objective import Objective
-from .stop import Respect
+from .stop import Ending, Respect
 
 SECONDS = "seconds_per_epoch"
 
@@ -127,6 +127,17 @@ class Goals:
             )
             for one, course in zip(self.objectives, seen.courses, strict=True)
         )
+
+    def endings(self, seen: Seen, outcome: Outcome, ending: Ending) -> dict[str, Ending]:
+        """Return how a trial ended by each objective."""
+        values = outcome.values or (None,) * len(self.objectives)
+        last = {one.metric: one.score for one in self.each(seen)} if seen.courses else {}
+        return {
+            one.metric: replace(
+                ending, score=None if value is None else one.score(value), last=last.get(one.metric), each={}
+            )
+            for one, value in zip(self.objectives, values, strict=True)
+        }
 
     def violation(self, values: Mapping[str, float]) -> float:
         """Return how far values are from keeping to all constraints, as far as these can be told."""

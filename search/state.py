@@ -12,6 +12,7 @@ from ..spaces.trial import Cause, OutcomeKind, Report, Scalar
 from ..trackers.events import SweepClosing
 from .goals import Goals, Seen
 from .objective import Objective
+from .packing import Packing
 from .stop import NeverStop, Rungs, StopRule
 
 LOSSES = 3
@@ -24,7 +25,8 @@ class Rules:
     """All that the decisions depend on besides what happened; `retry` says how often a cause is forgiven.
 
     `smaller_batch`: a trial that ran out of memory is tried again with half the batch size, else alone. The weights of
-    the `keep` best trials are kept. `further` objectives stand beside the first, `bounds` are constraints on outcomes.
+    the `keep` best trials are kept. `packs`: trials share graphics processors as their memory allows. `further` objectives
+    stand beside the first, `bounds` are constraints on outcomes.
     """
 
     objective: Objective
@@ -39,6 +41,7 @@ class Rules:
     smaller_batch: bool = False
     folds: bool = False
     keep: int = 3
+    packs: bool = False
 
     @property
     def goals(self) -> Goals:
@@ -75,6 +78,7 @@ class Live:
     first_loss: float | None = None
     epoch: int = 0
     seen: Seen = field(default_factory=Seen)
+    share: float = 1.0
     spent: Mapping[Cause, int] = field(default_factory=dict[Cause, int])
 
     @property
@@ -111,6 +115,7 @@ class State:
     first_failures: tuple[str, ...] = ()
     infeasible_in_a_row: int = 0
     losses: Mapping[str, int] = field(default_factory=dict[str, int])
+    packing: Packing = field(default_factory=Packing)
     closing: SweepClosing | None = None
     finished: bool = False
     spent_s: float = 0.0
@@ -134,6 +139,11 @@ class State:
         """Return those of the nodes on which no trial is to be placed: they keep losing them, and there are others."""
         bad = {node for node in nodes if self.losses.get(node, 0) >= LOSSES}
         return bad if bad < set(nodes) else set()
+
+    @property
+    def measures(self) -> bool:
+        """Whether the memory that trials take of graphics processors is still to be found out."""
+        return self.rules.packs and not self.packing.decided
 
     def needs_all(self, number: int) -> bool:
         """Say whether a trial must run alone: the memory did not suffice while others ran."""

@@ -9,9 +9,10 @@ from __future__ import annotations
 from bisect import bisect_left
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Protocol, final
+from typing import Protocol, final, runtime_checkable
 
 from ..spaces.pareto import Levels, Point, entered, spread
+from ..spaces.trial import OutcomeKind
 
 Rung = tuple[str, int, int]
 """The rule's name, a bracket (0 where there is one), the epoch."""
@@ -28,6 +29,8 @@ class Rungs:
     scores: Mapping[Rung, tuple[float, ...]] = field(default_factory=dict[Rung, tuple[float, ...]])
     levels: Mapping[Rung, Levels] = field(default_factory=dict[Rung, Levels])
     parts: Mapping[str, Rungs] = field(default_factory=dict[str, "Rungs"])
+    accounts: Mapping[str, Account] = field(default_factory=dict[str, "Account"])
+    """What a rule that goes by more than scores was told so far, by the rule's name."""
 
     def at(self, rung: Rung) -> tuple[float, ...]:
         """Return the scores at a rung."""
@@ -38,6 +41,10 @@ class Rungs:
         there = self.at(rung)
         place = bisect_left(there, score)
         return replace(self, scores={**self.scores, rung: (*there[:place], score, *there[place:])})
+
+    def with_account(self, name: str, account: Account) -> Rungs:
+        """Return the rungs with what the rule of this name was told."""
+        return replace(self, accounts={**self.accounts, name: account})
 
     def rank(self, rung: Rung, score: float) -> int:
         """Return how many scores at the rung are strictly better; a tie goes to whoever came first."""
@@ -112,6 +119,24 @@ class Standing:
         )
 
 
+@final
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ending:
+    """How a trial ended: the score that it counts with, and that of its last epoch, which no rule has judged."""
+
+    number: int
+    kind: OutcomeKind
+    score: float | None = None
+    epoch: int | None = None
+    last: float | None = None
+    each: Mapping[str, Ending] = field(default_factory=dict[str, "Ending"])
+    """The same by each objective, where there are several or constraints."""
+
+
+Account = tuple[Standing | Ending, ...]
+"""What happened to trials, in order."""
+
+
 class StopRule(Protocol):
     """Decides whether a trial goes on."""
 
@@ -122,6 +147,20 @@ class StopRule(Protocol):
     def decide(self, rungs: Rungs, trial: Standing) -> tuple[Rungs, str]:
         """Return the rungs with the trial entered, and why it stops (empty: it goes on)."""
         ...
+
+
+@runtime_checkable
+class Watching(Protocol):
+    """A stop rule that is told how trials end, too."""
+
+    def ended(self, rungs: Rungs, ending: Ending) -> Rungs:
+        """Return the rungs with the end taken in."""
+        ...
+
+
+def ended(rule: StopRule, rungs: Rungs, ending: Ending) -> Rungs:
+    """Return the rungs once a trial has ended, whether or not the rule wants to know."""
+    return rule.ended(rungs, ending) if isinstance(rule, Watching) else rungs
 
 
 @final
@@ -156,3 +195,9 @@ class AnyOf:
             rungs, why = rule.decide(rungs, trial)
             reasons.append(why)
         return rungs, next(filter(None, reasons), "")
+
+    def ended(self, rungs: Rungs, ending: Ending) -> Rungs:
+        """Tell all that want to know."""
+        for rule in self.rules:
+            rungs = ended(rule, rungs, ending)
+        return rungs

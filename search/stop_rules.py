@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from ..spaces.bad_form import shown
 from .curve_rules import Divergence, Median, Patience, Threshold
 from .each_rule import ByEach
 from .halving import Hyperband, SuccessiveHalving
 from .objective import Objective
+from .pruner_rule import PrunerRule
 from .stop import AnyOf, NeverStop, StopRule
 
 NAMES = ("asha", "hyperband", "median", "patience", "threshold", "divergence")
@@ -30,9 +32,12 @@ def in_words(forms: Sequence[Mapping[str, Any]]) -> str:
 
 
 def _words(form: Mapping[str, Any]) -> str:
-    given = {name: value for name, value in form.items() if name != "rule" and value is not None}
-    numbers = " ".join(f"{name} {value if isinstance(value, str) else f'{value:g}'}" for name, value in given.items())
+    numbers = " ".join(f"{name} {_word(value)}" for name, value in form.items() if name != "rule")
     return f"{form['rule']} ({numbers})" if numbers else str(form["rule"])
+
+
+def _word(value: Any) -> str:
+    return f"{value:g}" if isinstance(value, int | float) and not isinstance(value, bool) else shown(value)
 
 
 def _one(form: Mapping[str, Any], objectives: Sequence[Objective]) -> StopRule:
@@ -43,9 +48,9 @@ def _one(form: Mapping[str, Any], objectives: Sequence[Objective]) -> StopRule:
         case "hyperband":
             return Hyperband(**given)
         case "median":
-            return ByEach(rule=Median(**given), name="median", compares=True)
+            return _by_each("median", objectives, lambda _: Median(**given), compares=True)
         case "patience":
-            return ByEach(rule=Patience(**given), name="patience", compares=False)
+            return _by_each("patience", objectives, lambda _: Patience(**given), compares=False)
         case "threshold":
             metric = given.get("metric") or objectives[0].metric
             objective = next(one for one in objectives if one.metric == metric)
@@ -53,5 +58,15 @@ def _one(form: Mapping[str, Any], objectives: Sequence[Objective]) -> StopRule:
             return Threshold(epoch=given["epoch"], value=given["value"], score=objective.score(given["value"]), **named)
         case "divergence":
             return Divergence(**given)
+        case str(name) if ":" in name:
+            return _by_each(
+                name, objectives, lambda one: PrunerRule(name=name, arguments=given, objective=one), compares=True
+            )
         case name:
             raise ValueError(f"no stop rule is named {name!r}")
+
+
+def _by_each(
+    name: str, objectives: Sequence[Objective], make: Callable[[Objective], StopRule], *, compares: bool
+) -> StopRule:
+    return ByEach(rules={one.metric: make(one) for one in objectives}, name=name, compares=compares)

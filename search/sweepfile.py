@@ -25,6 +25,7 @@ from .objectives import read_objectives
 from .override import override
 from .place import absolute_place
 from .reference import locate
+from .sampler_form import chosen, is_endless
 from .spec import Budget, Checkpointing, Cluster, Keep, Limits, Resources, Retry, Search, SweepSpec, Track, max_epochs
 from .stop_form import stop_forms
 from .sweepform import (
@@ -85,6 +86,7 @@ def _spec(form: SweepForm, keys: set[object], path: Path, home: Path) -> SweepSp
             _check_code(key, code, path.parent)
     name = form.name or _default_name(path)
     fit, searched = fit_arguments(form.fit)
+    searched = [*searched, *searched_space(form.space)]
     check_smaller_batch(form.retry.smaller_batch, form.fit)
     objective, *further = objectives = read_objectives(form.objective)
     spec = SweepSpec(
@@ -96,13 +98,13 @@ def _spec(form: SweepForm, keys: set[object], path: Path, home: Path) -> SweepSp
         objective=objective,
         further=tuple(further),
         bounds=checked_bounds(form.constraints),
-        budget=_budget(form.budget),
+        budget=_budget(form.budget, endless=is_endless(form.search.sampler)),
         keras=keras_settings(form.keras),
         fit=fit,
-        declared=(*searched, *searched_space(form.space)),
+        declared=tuple(searched),
         undeclared=form.undeclared,
         where=checked_where(form.where),
-        search=_search(form.search, fit, form.budget, [one.metric for one in objectives]),
+        search=_search(form.search, fit, form.budget, searched, [one.metric for one in objectives]),
         parallel=form.parallel,
         resources=Resources(**form.resources.model_dump()),
         cluster=cluster_of(form.cluster),
@@ -204,16 +206,26 @@ def cluster_of(form: ClusterForm) -> Cluster:
     return Cluster(address=None if form.address == LOCAL else form.address, insecure=form.insecure)
 
 
-def _budget(form: BudgetForm) -> Budget:
-    if form.trials is None and form.hours is None:
+def _budget(form: BudgetForm, *, endless: bool) -> Budget:
+    if endless and form.trials is None and form.hours is None:
         raise BadForm("the sweep has no end; expected `budget: {trials: 50}`, `{hours: 2}` or both", ("budget",))
     return Budget(trials=form.trials, hours=form.hours)
 
 
-def _search(form: SearchForm, fit: Mapping[str, Json], budget: BudgetForm, metrics: Sequence[str]) -> Search:
+def _search(
+    form: SearchForm, fit: Mapping[str, Json], budget: BudgetForm, declared: Iterable[Declared], metrics: Sequence[str]
+) -> Search:
     seed = random.SystemRandom().randrange(2**32) if form.seed is None else form.seed
     stop = stop_forms(form.stop, max_epochs=max_epochs(fit), trials=budget.trials, metrics=metrics)
-    return Search(sampler=form.sampler, stop=stop, seed=seed)
+    sampler = chosen(
+        form.sampler,
+        declared,
+        trials=budget.trials,
+        stops=bool(stop),
+        duplicates=form.duplicates,
+        objectives=len(metrics),
+    )
+    return Search(**sampler, stop=stop, seed=seed)
 
 
 # Parameters ---------------------------------------------------------------------------------------------------------------

@@ -13,10 +13,12 @@ from .events import (
     AttemptStarted,
     Differed,
     Entry,
+    GraphicsMeasured,
     Noticed,
     ParametersUsed,
     Reported,
     RoundEnded,
+    SlotsPacked,
     SweepClosing,
     SweepEnded,
     SweepRestored,
@@ -52,6 +54,8 @@ class TrialRecord:
     timings: list[Mapping[str, Any]] = field(default_factory=list[Mapping[str, Any]])
     reproduced: bool = True
     batch_divisor: int = 1
+    upto: str = ""
+    """The last event about it that is shown, as `number@time`."""
 
     @property
     def measured(self) -> dict[str, float]:
@@ -118,22 +122,34 @@ class History:
                 self.ended = event
             case Noticed() as event:
                 self.notices.append(event.text)
+            case SlotsPacked() as event:
+                self.notices.append(event.why)
             case TrialAsked() as event:
                 self.trials[event.trial] = TrialRecord(number=event.trial, seed=event.seed, asked_at=entry.at)
             case event:
                 _apply_to_trial(self.trials[event.trial], event, entry.at)
+                if not isinstance(event, RoundEnded | Timed | GraphicsMeasured):
+                    self.trials[event.trial].upto = f"{entry.seq}@{entry.at!r}"
 
 
 def _apply_to_trial(
     record: TrialRecord,
-    event: AttemptStarted | RoundEnded | ParametersUsed | Reported | AttemptEnded | Differed | Timed | TrialEnded,
+    event: AttemptStarted
+    | RoundEnded
+    | ParametersUsed
+    | Reported
+    | AttemptEnded
+    | Differed
+    | Timed
+    | GraphicsMeasured
+    | TrialEnded,
     at: float,
 ) -> None:
     match event:
         case AttemptStarted():
             record.running, record.attempt, record.batch_divisor = True, event.attempt, event.batch_divisor
             record.started_at = at if record.started_at is None else record.started_at
-        case RoundEnded():
+        case RoundEnded() | GraphicsMeasured():
             pass
         case ParametersUsed():
             record.params, record.facts = (

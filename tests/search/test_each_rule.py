@@ -2,90 +2,82 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import replace
 
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from kerasweep.search.objective import Direction, Objective
-from kerasweep.search.stop import Respect, Rungs, Standing, StopRule
+from kerasweep.search.stop import Respect, Rungs, StopRule
 from kerasweep.search.stop_rules import rule_of
 from kerasweep.spaces.pareto import Point, covers
 
-from ..contracts.stop_rules import standing
+from ..contracts.stop_rules import SeveralContract, both, clouds, standing
 
 OBJECTIVES = [Objective(metric=name, direction=Direction.MAX) for name in ("a", "b")]
-FORMS = [
-    {"rule": "asha"},
-    {"rule": "hyperband"},
-    {"rule": "median", "min_trials": 1},
-    {"rule": "patience", "epochs": 2},
-    {"rule": "threshold", "epoch": 2, "value": 3.0, "metric": "b"},
-    {"rule": "divergence"},
-]
-COMPARING = ("asha", "hyperband", "median")
-scores = st.integers(0, 6).map(float)
-pairs = st.tuples(scores, scores)
-clouds = st.lists(st.tuples(pairs, st.sampled_from([0.0, 0.0, 0.5])), min_size=1, max_size=15)
 
 
-def both(number: int, curve: Sequence[tuple[float, float]], violation: float = 0.0) -> Standing:
-    """Return how a trial stands after an epoch for each pair of scores."""
-    each: list[Respect] = []
-    for name, column in zip("ab", zip(*curve, strict=True), strict=True):
-        one = standing(number, list(column))
-        each.append(Respect(metric=name, score=one.score, best=one.best, best_epoch=one.best_epoch, mean=one.mean))
-    first = standing(number, [a for a, _ in curve])
-    return replace(first, each=tuple(each), violation=violation)
+class TestAsha(SeveralContract):
+    """Halving by fronts."""
 
-
-@pytest.mark.parametrize("form", FORMS, ids=[str(one["rule"]) for one in FORMS])
-class TestSeveral:
-    """What every rule keeps to with two objectives."""
-
-    def rule(self, form: dict[str, object]) -> StopRule:
+    def rule(self) -> StopRule:
         """Return the rule as a sweep has it."""
+        return rule_of([{"rule": "asha"}], *OBJECTIVES)
+
+
+class TestHyperband(SeveralContract):
+    """Halving by fronts, in brackets."""
+
+    def rule(self) -> StopRule:
+        """Return the rule as a sweep has it."""
+        return rule_of([{"rule": "hyperband"}], *OBJECTIVES)
+
+
+class TestMedian(SeveralContract):
+    """By each objective."""
+
+    def rule(self) -> StopRule:
+        """Return the rule as a sweep has it."""
+        return rule_of([{"rule": "median", "min_trials": 1}], *OBJECTIVES)
+
+
+class TestPatience(SeveralContract):
+    """By each objective; it compares with no other trial."""
+
+    compares = False
+
+    def rule(self) -> StopRule:
+        """Return the rule as a sweep has it."""
+        return rule_of([{"rule": "patience", "epochs": 2}], *OBJECTIVES)
+
+
+class TestThreshold(SeveralContract):
+    """By the one that it names."""
+
+    compares = False
+
+    def rule(self) -> StopRule:
+        """Return the rule as a sweep has it."""
+        return rule_of([{"rule": "threshold", "epoch": 2, "value": -100.0, "metric": "b"}], *OBJECTIVES)
+
+
+class TestDivergence(SeveralContract):
+    """By the loss."""
+
+    compares = False
+
+    def rule(self) -> StopRule:
+        """Return the rule as a sweep has it."""
+        return rule_of([{"rule": "divergence"}], *OBJECTIVES)
+
+
+class TestPruner(SeveralContract):
+    """A pruner for each objective."""
+
+    def rule(self) -> StopRule:
+        """Return the rule as a sweep has it."""
+        form = {"rule": "optuna.pruners:MedianPruner", "n_startup_trials": 0}
         return rule_of([form], *OBJECTIVES)
-
-    @given(cloud=clouds)
-    def test_it_is_pure_and_says_why(
-        self, form: dict[str, object], cloud: list[tuple[tuple[float, float], float]]
-    ) -> None:
-        """The same question has the same answer, what stood before is unchanged; a reason is one line with the epoch."""
-        rule, rungs = self.rule(form), Rungs()
-        for number, (pair, violation) in enumerate(cloud):
-            trial = both(number, [pair], violation)
-            before = (dict(rungs.scores), dict(rungs.levels), dict(rungs.parts))
-            first, second = rule.decide(rungs, trial), rule.decide(rungs, trial)
-            assert first == second
-            assert before == (dict(rungs.scores), dict(rungs.levels), dict(rungs.parts))
-            rungs, why = first
-            assert why == "" or (len(why.splitlines()) == 1 and "epoch 1" in why)
-
-    @given(cloud=clouds)
-    def test_the_front_is_never_stopped(
-        self, form: dict[str, object], cloud: list[tuple[tuple[float, float], float]]
-    ) -> None:
-        """A trial that none before it beats or equals at the epoch goes on, where trials are compared."""
-        rule, rungs = self.rule(form), Rungs()
-        if form["rule"] not in COMPARING:
-            return
-        for number, (pair, violation) in enumerate(cloud):
-            rungs, why = rule.decide(rungs, both(number, [pair], violation))
-            if form["rule"] == "hyperband" or not why:
-                continue
-            assert any(covers(Point(*one), Point(pair, violation)) for one in cloud[:number]), why
-
-    def test_a_trial_that_rises_above_all_goes_on(self, form: dict[str, object]) -> None:
-        """By one objective, whatever the other does."""
-        rule, rungs = self.rule(form), Rungs()
-        for number in range(9):
-            curve = [(10.0 * number + epoch, 9.0 - number) for epoch in range(1, 6)]
-            for epoch in range(1, 6):
-                rungs, why = rule.decide(rungs, both(number, curve[:epoch]))
-                assert why == "" or form["rule"] == "threshold"
 
 
 @given(clouds, st.integers(2, 4))
