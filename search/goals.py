@@ -201,7 +201,7 @@ def without_value(goals: Goals, logged: Iterable[str], seen: Seen) -> str:
     missing = goals.missing(goals.values(seen, dict.fromkeys(logged, 0.0)))
     if not missing and len(goals.names) > 1:
         return f"no epoch logged all of {', '.join(goals.names)}; an epoch counts where all of them are known"
-    name = missing[0] if missing else goals.names[0]
+    name = next(iter((*missing, *goals.names)))
     names = sorted(set(logged) - {"learning_rate"})
     objective = name in [one.metric for one in goals.objectives]
     what = f"the objective {name!r}" if objective else f"{name!r}, which `constraints` mentions,"

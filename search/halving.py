@@ -137,7 +137,7 @@ def _halve_by_all(rungs: Rungs, rung: Rung, trial: Standing, factor: int) -> tup
     rungs, before, level = rungs.enter_point(rung, trial.point)
     arrived = sum(map(len, rungs.levels[rung]))
     keep = max(arrived // factor, 1)
-    if level == 0 or before < keep:
+    if before < keep:  # as on front 1, where none is before it
         return rungs, ""
     names = ", ".join(one.metric for one in trial.each)
     broken = ", constraints broken" if trial.violation else ""

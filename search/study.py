@@ -232,7 +232,7 @@ class Study:
             params=values,
             distributions=distributions,
             system_attrs=dict(attrs),
-            intermediate_values={} if several else dict(curve or {}),
+            intermediate_values=dict(curve or {}),
             constraints=dict(zip(self._bounds, broken, strict=False)) or None,
         )
 

@@ -135,7 +135,7 @@ def median_seconds(epochs: Sequence[float]) -> float | None:
 
 def _violation(clause: Clause, values: Mapping[str, float]) -> float:
     try:
-        return 0.0 if clause.holds(values) else max(_missed(clause.tree, values), LEAST)
+        return 0.0 if clause.holds(values) else _missed(clause.tree, values)
     except BadClause:
         return 1.0
 

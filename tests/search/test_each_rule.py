@@ -131,3 +131,12 @@ def test_a_threshold_is_of_the_objective_that_it_names() -> None:
     assert rule_of(forms, *OBJECTIVES).decide(Rungs(), low_a)[1] == ""
     unnamed = [{"rule": "threshold", "epoch": 1, "value": 5.0}]
     assert rule_of(unnamed, *OBJECTIVES).decide(Rungs(), low_a)[1] == "threshold: at epoch 1 it had not reached a 5"
+
+
+def test_halving_lets_the_best_share_go_on_beyond_the_front() -> None:
+    """One that is covered goes on while the first fronts are fewer than the share."""
+    rule, rungs, answers = rule_of([{"rule": "asha", "factor": 2}], *OBJECTIVES), Rungs(), list[bool]()
+    for number, score in enumerate([5.0, 1.0, 4.0, 4.5]):
+        rungs, why = rule.decide(rungs, both(number, [(score, score)]))
+        answers.append(not why)
+    assert answers == [True, False, False, True]

@@ -221,6 +221,15 @@ def test_stopped_by_front_at_a_rung() -> None:
     assert outcome.reason == ("asha: 5 of 5 at epoch 1 by acc, params: on front 2, the best 1 and all of front 1 go on")
 
 
+def test_a_number_that_fit_returns_is_the_first_objective() -> None:
+    """The others are those of the last epoch."""
+    one = search(further=(RECALL,))
+    build(one, 0)
+    one.report(0, 1, acc=0.9, recall=0.9)
+    one.report(0, 2, acc=0.5, recall=0.4)
+    assert completed(one.state, 0, value=0.7).values == (0.7, 0.4)
+
+
 def test_several_folds_go_before_few() -> None:
     """A mean over fewer folds is not set against one over all."""
     one = search(folds=True, objective=replace(ACCURACY, at=At.LAST))
