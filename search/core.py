@@ -34,11 +34,10 @@ from ..trackers.events import (
 from .goals import standing_order, without_value
 from .objective import At
 from .packing import Packing, measured, ran_out
-from .state import Live, Ranked, Rules, State
+from .state import ALIKE, Course, Live, Prospects, Ranked, Rules, State
 from .stop import Ending, Standing, ended
+from .window import due, judged, settled
 
-ALIKE = 3
-"""So many first trials that fail with one error end the sweep."""
 INFEASIBLE_IN_A_ROW = 50
 
 
@@ -140,7 +139,10 @@ def step(state: State, event: Event | SlotFree | Tick, at: float = 0.0) -> Step:
             state = replace(state, last_at=max(at, state.last_at))
     match event:
         case TrialAsked(trial=number):
+            state = settled(state)
             live = Live(number=number, seed=event.seed, params=event.params)
+            if state.rules.window is not None:
+                live = replace(live, rungs=state.rungs, objective_seen=state.objective_seen)
             return replace(state, asked=number + 1, live={**state.live, number: live}, queue=(*state.queue, number)), ()
         case AttemptStarted(trial=number):
             return _on_start(state, event), ()
@@ -215,10 +217,20 @@ def _next_for_slot(state: State) -> Command:
     if state.queue:
         return Wait() if placed and state.needs_all(state.queue[0]) else Start(state.queue[0])
     if state.rules.trials is None or state.counted + len(state.live) < state.rules.trials:
-        return Ask(state.asked)
+        return Ask(state.asked) if state.rules.window is None else _next_in_window(state)
     if state.live:
         return Wait()
     return Finish("budget", _exit_code(state))
+
+
+def _next_in_window(state: State) -> Command:
+    """Ask once all have ended that the next trial is proposed from; where these leave no hope, once all others have."""
+    if not due(state):
+        return Wait()
+    why = _hopeless(settled(state).prospects)
+    if not why:
+        return Ask(state.asked)
+    return Wait() if state.live else Close(SweepClosing(why=why, cancel=True, exit_code=1))
 
 
 def _while_closing(state: State, closing: SweepClosing) -> Command:
@@ -250,18 +262,24 @@ def _changed(state: State, number: int, **changes: object) -> State:
 
 def _on_resume(state: State, at: float) -> State:
     """Begin a session; a trial whose driver died between an attempt's end and the trial's own waits for a slot again."""
+    state = settled(state)
     lost = (live.number for live in state.live.values() if not live.placed and live.number not in state.queue)
     return replace(
         state,
         closing=None,
         finished=False,
         queue=(*state.queue, *lost),
-        first_failures=(),
-        infeasible_in_a_row=0,
+        prospects=_prospects_of_next(state),
         spent_s=state.seconds(state.last_at),
         session_at=at,
         last_at=at,
     )
+
+
+def _prospects_of_next(state: State) -> Prospects:
+    """Return those of a session that begins; in a window an interruption changes nothing, an end for want of any does."""
+    ended_so = state.finished and state.closing is not None and state.closing.why == _hopeless(state.prospects)
+    return state.prospects if state.rules.window is not None and not ended_so else state.prospects.renewed()
 
 
 def _on_start(state: State, event: AttemptStarted) -> State:
@@ -290,7 +308,8 @@ def _on_report(state: State, number: int, report: Report, *, awaits_result: bool
     values = goals.values(live.seen, report.metrics)
     if goals.missing(values):
         return (state, ()) if awaits_result else _on_missing_objective(state, number, report)
-    state = replace(state, objective_seen=True)
+    state = _objective_seen(state, number)
+    live = state.live[number]
     wrong = goals.non_finite(values)
     if wrong:
         why = f"NonFiniteObjective: {wrong} was {values[wrong]} at epoch {report.epoch}"
@@ -309,13 +328,23 @@ def _on_report(state: State, number: int, report: Report, *, awaits_result: bool
     return _judge(state, number, since=live.last_epoch or 0, loss=loss)
 
 
+def _objective_seen(state: State, number: int) -> State:
+    if state.rules.window is None:
+        return replace(state, objective_seen=True)
+    return _changed(state, number, objective_seen=True)
+
+
 def _judge(state: State, number: int, *, since: int, loss: float | None) -> Step:
     """Ask the stop rule about a trial that has a new value, the one before at epoch `since`."""
     why = "" if state.closing is None or state.closing.cancel else state.closing.why
     rules, live = state.rules, state.live[number]
     if not why and live.epoch < rules.max_epochs:
-        rungs, why = rules.stop.decide(state.rungs, _standing(live, rules, since=since, loss=loss))
-        state = replace(state, rungs=rungs)
+        standing = _standing(live, rules, since=since, loss=loss)
+        if rules.window is None:
+            rungs, why = rules.stop.decide(state.rungs, standing)
+            state = replace(state, rungs=rungs)
+        else:
+            state, why = judged(state, standing)
     if not why:
         return state, ()
     return state, (End(number, stopped(state.live[number], state.rules, why)),)
@@ -344,10 +373,14 @@ def _standing(live: Live, rules: Rules, *, since: int, loss: float | None) -> St
 
 
 def _on_missing_objective(state: State, number: int, report: Report) -> Step:
-    if state.objective_seen or report.epoch < state.rules.first_value_epoch:
+    in_window = state.rules.window is not None
+    seen = state.live[number].objective_seen if in_window else state.objective_seen
+    if seen or report.epoch < state.rules.first_value_epoch:
         return state, ()
     why = without_value(state.rules.goals, report.metrics, state.live[number].seen)
     end = End(number, Outcome(kind=OutcomeKind.FAILED, reason=why))
+    if in_window:  # whether another trial has had it by now is chance
+        return state, (end,)
     return state, (end, Close(SweepClosing(why=why, cancel=True, exit_code=1)))
 
 
@@ -378,21 +411,29 @@ def _on_losses(state: State, slot: str, *, lost: bool) -> State:
 
 def _on_trial_end(state: State, event: TrialEnded) -> Step:
     outcome, live = event.outcome, state.live[event.trial]
+    ending = _ending(live, outcome, state.rules)
+    if state.rules.window is None:
+        state = replace(state, rungs=ended(state.rules.stop, state.rungs, ending))
+    else:
+        state = _kept(state, live, outcome, ending)
     state = replace(
         state,
-        rungs=ended(state.rules.stop, state.rungs, _ending(live, outcome, state.rules)),
         live={number: live for number, live in state.live.items() if number != event.trial},
         queue=tuple(number for number in state.queue if number != event.trial),
         counted=state.counted + outcome.counts,
         ended={**state.ended, outcome.kind: state.ended.get(outcome.kind, 0) + 1},
         best=_ranked(state, event),
     )
-    infeasible = outcome.kind is OutcomeKind.INFEASIBLE
-    state = replace(state, infeasible_in_a_row=state.infeasible_in_a_row + 1 if infeasible else 0)
-    if outcome.kind is OutcomeKind.FAILED and not state.best:
-        state = replace(state, first_failures=(*state.first_failures, outcome.reason)[: ALIKE + 1])
-    why = "" if state.closing else _hopeless(state)
+    if state.rules.window is not None:
+        return state, ()
+    state = replace(state, prospects=state.prospects.after(outcome))
+    why = "" if state.closing else _hopeless(state.prospects)
     return state, (Close(SweepClosing(why=why, cancel=True, exit_code=1)),) if why else ()
+
+
+def _kept(state: State, live: Live, outcome: Outcome, ending: Ending) -> State:
+    course = Course(outcome=outcome, ending=ending, standings=live.standings, objective_seen=live.objective_seen)
+    return replace(state, ahead={**state.ahead, live.number: course})
 
 
 def _ending(live: Live, outcome: Outcome, rules: Rules) -> Ending:
@@ -419,13 +460,13 @@ def _ranked(state: State, event: TrialEnded) -> tuple[Ranked, ...]:
     return tuple(sorted(ranked, key=lambda one: rules.rank(one.value, one.epoch, one.number))[: rules.keep])
 
 
-def _hopeless(state: State) -> str:
-    if state.infeasible_in_a_row >= INFEASIBLE_IN_A_ROW:
+def _hopeless(prospects: Prospects) -> str:
+    if prospects.infeasible_in_a_row >= INFEASIBLE_IN_A_ROW:
         mend = "widen the space, or relax `where`, `constraints` or the model"
         return f"{INFEASIBLE_IN_A_ROW} configurations in a row were infeasible; {mend}"
-    failures = state.first_failures
+    failures = prospects.failures
     alike = {re.sub(r"\d+", "#", reason) for reason in failures}
-    only_failures = not state.best and state.counted == len(failures)
+    only_failures = not prospects.succeeded and prospects.counted == len(failures)
     if len(failures) == ALIKE and len(alike) == 1 and only_failures:
         return f"the first {ALIKE} trials failed alike: {failures[0]}"
     return ""

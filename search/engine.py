@@ -38,7 +38,7 @@ from ..trackers.events import (
     TrialEnded,
 )
 from .cleaning import Cleaner
-from .core import Ask, End, Finish, SlotFree, Start, Tick, completed, step
+from .core import Ask, Close, End, Finish, SlotFree, Start, Tick, completed, step
 from .inbox import take
 from .ledger import Ledger
 from .sampler import derived_seed
@@ -136,7 +136,7 @@ class Engine:
             match command:
                 case Ask() | Start() if self.repacking:
                     return None if self._placed else "FINISHED"
-                case End():
+                case End() | Close():
                     self._ledger.decide([command])
                 case Ask(number=number):
                     events = self._ask(number)
@@ -318,8 +318,8 @@ class Engine:
 
     def _extend(self, number: int, attempt: int, specs: Iterable[Mapping[str, Any]]) -> None:
         live = self._ledger.state.live[number]
-        self._ledger.sampler.learn([parameter_from_json(spec) for spec in specs])
-        proposal = self._ledger.sampler.extend(number, live.round + 1, live.params)
+        found = [parameter_from_json(spec) for spec in specs]
+        proposal = self._ledger.sampler.extend(number, live.round + 1, live.params, found)
         ended = RoundEnded(
             trial=number,
             attempt=attempt,

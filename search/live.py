@@ -166,6 +166,8 @@ def last_words(history: History) -> RenderableType:
     summary = Summary.of(history)
     best = summary.best()
     lines: list[Text] = [Text(f"{summary.spec.name}: {_front(summary)}{summary.counts()}")]
+    if history.ended is not None and history.closing is not None and not history.ended.exit_code:
+        lines[0].append(f"; {history.ended.why}")
     if best is not None and best.outcome is not None:
         head = Text("best ", style="green")
         head.append(values_in_words(best, summary.metrics), style="bold green")

@@ -101,10 +101,11 @@ def test_what_breaks_a_constraint_before_it_trains_is_left() -> None:
     live = sweep(bounds=["params <= 5"])
     large: list[bool] = []
     for number in range(60):
-        x = float(go(live, number)["x"])
+        used = go(live, number)
+        x, y = float(used["x"]), float(used["y"])
         large.append(x > 0.3)
         if x > 0.3:
             end(live, number, OutcomeKind.INFEASIBLE, (), x - 0.3)
         else:
-            end(live, number, OutcomeKind.COMPLETED, (x,), 0.0)
+            end(live, number, OutcomeKind.COMPLETED, (y,), 0.0)
     assert sum(large[30:]) <= 14  # of 30; at random, 21 would be
