@@ -84,7 +84,7 @@ SECTIONS = {
 }
 
 
-KEPT = ("objective", "model", "train", "data", "keras", "fit", "undeclared", "where")
+KEPT = ("objective", "further", "bounds", "model", "train", "data", "keras", "fit", "undeclared", "where")
 """What a resumed sweep keeps besides its space and its search, or its trials could not be compared."""
 
 
@@ -95,7 +95,8 @@ def check_kept(before: SweepSpec, after: SweepSpec) -> None:
         BadInput: it differs; the line has each difference.
     """
     before, after = (SweepSpec.from_json(json.loads(json.dumps(one.to_json()))) for one in (before, after))
-    found = [_changed(name, getattr(before, name), getattr(after, name)) for name in KEPT]
+    words = {"further": "further objectives", "bounds": "constraints"}
+    found = [_changed(words.get(name, name), getattr(before, name), getattr(after, name)) for name in KEPT]
     was, now = ({one.parameter.name: one for one in spec.declared} for spec in (before, after))
     found += [_changed(f"space.{name}", was.get(name), now.get(name)) for name in {**was, **now}]
     as_began = {name: getattr(before.search, name) for name in ("seed", "taken", "reason")}

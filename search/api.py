@@ -19,6 +19,7 @@ from ..cluster.addresses import LOCAL
 from ..cluster.backend import KerasSettings
 from ..cluster.program import pickled_program
 from ..cluster.tuner import asked_of, is_tuner
+from ..spaces.bounds import checked_bounds
 from ..spaces.constraints import check_where
 from ..spaces.errors import BadInput, did_you_mean
 from ..spaces.hp import declared_by
@@ -35,6 +36,7 @@ from .driver import Driver
 from .job import Job
 from .launcher import wait_for_delivery
 from .objective import Objective
+from .objectives import objectives_of
 from .origin import origin_of
 from .place import absolute_place
 from .results import Result
@@ -69,7 +71,7 @@ def sweep(
     data: Any = None,
     *,
     train: Any = None,
-    objective: str | keras_tuner.Objective | None = None,
+    objective: str | keras_tuner.Objective | Sequence[str | keras_tuner.Objective] | None = None,
     trials: int | None = None,
     hours: float | None = None,
     budget: Mapping[str, float] | None = None,
@@ -79,6 +81,7 @@ def sweep(
     fit: Mapping[str, Any] | None = None,
     space: Space | Mapping[str, Any] | None = None,
     where: Sequence[str] = (),
+    constraints: Sequence[str] = (),
     hyperparameters: keras_tuner.HyperParameters | None = None,
     undeclared: str | None = None,
     keras: Mapping[str, Any] | None = None,
@@ -116,6 +119,8 @@ def sweep(
         train: Instead of `model`, a training loop: `train(hp, report)` or `train(hp, report, data)`.
         objective: `max val_accuracy`; a name alone where Keras's own tells the direction; or a
             `keras_tuner.Objective`. Without one, the number that the `fit` of a `HyperModel` returns is minimised.
+            Several in a list give a Pareto front, `Result.front`: `["max val_accuracy", "min params"]`. Besides metrics
+            `params`, `flops`, `model_mb`, `latency_ms` and `seconds_per_epoch` can be named.
         trials: Budget of trials.
         hours: Budget of hours; the first limit that is reached ends the sweep.
         budget: Further limits: `{"slot_hours": …, "gpu_hours": …, "epochs": …, "no_improvement": …, "goal": …}`;
@@ -128,6 +133,7 @@ def sweep(
         space: A `kerasweep.spaces.Space`, or parameters as in the sweep file; they narrow or add to those that
             `model` names.
         where: Clauses that every trial keeps to, as in the sweep file: `["units <= 256 or activation == 'relu'"]`.
+        constraints: Clauses on what trials come to, as in the sweep file: `["params <= 1e6", "val_recall >= 0.9"]`.
         hyperparameters: Parameters in KerasTuner's form; they stand in the place of those that `model` names.
         undeclared: What becomes of parameters that `model` names and neither of the two: `search`, `default` (KerasTuner's
             `tune_new_entries=False`) or `refuse` (its `allow_new_entries=False`); `search` if None.
@@ -175,6 +181,7 @@ def sweep(
         raise BadInput(
             "a sweep needs either model=build or train=loop, got " + ("neither" if model is None else "both")
         )
+    first, *further = objectives = objectives_of(objective)
     settings = _keras(keras or {}, fit or {}, loop=train is not None, deterministic=deterministic)
     slots = _section(ParallelForm, "parallel", {"parallel": parallel}).parallel
     if seed is None:
@@ -186,18 +193,19 @@ def sweep(
         *_declared(space),
         *(() if hyperparameters is None else declared_by(hyperparameters)),
     )
-    wanted = Objective.of(objective)
     given = Resources(**_section(ResourcesForm, "resources", resources).model_dump())
     limits_of = {**(budget or {}), **_given(trials=trials, hours=hours)}
-    spent = _budget(limits_of, wanted, given.gpus, endless=is_endless(sampler))
-    rules = _stop(stop, plain, spent.trials)
+    spent = _budget(limits_of, first, given.gpus, endless=is_endless(sampler))
+    rules = _stop(stop, plain, spent.trials, [one.metric for one in objectives])
     title = _checked_name(name or f"sweep-{len(sweeps.names(home)) + 1}")
     spec = SweepSpec(
         name=title,
         folder=str(Path.cwd()),
         model="",
         data=None,
-        objective=wanted,
+        objective=first,
+        further=tuple(further),
+        bounds=_bounds(constraints),
         budget=spent,
         keras=settings,
         fit=plain,
@@ -205,7 +213,14 @@ def sweep(
         undeclared=_one_of("undeclared", undeclared or "search", tuple(Undeclared)),
         where=_where(space, where),
         search=Search(
-            **_sampler(sampler, searched, spent.trials, stops=bool(rules), duplicates=duplicates),
+            **_sampler(
+                sampler,
+                searched,
+                spent.trials,
+                stops=bool(rules),
+                duplicates=duplicates,
+                objectives=len(objectives),
+            ),
             stop=rules,
             seed=seed,
             window=_window(deterministic, slots),
@@ -362,19 +377,27 @@ def _fit(values: Mapping[str, Any]) -> tuple[dict[str, Json], list[Declared]]:
     return plain if "epochs" in values else {name: one for name, one in plain.items() if name != "epochs"}, declared
 
 
-def _stop(rules: object, fit: Mapping[str, Json], trials: int | None) -> tuple[Mapping[str, Any], ...]:
+def _stop(
+    rules: object, fit: Mapping[str, Json], trials: int | None, metrics: Sequence[str]
+) -> tuple[Mapping[str, Any], ...]:
     given = list(cast(Sequence[object], rules)) if isinstance(rules, tuple) else rules
     try:
-        return stop_forms(given, max_epochs=max_epochs(fit), trials=trials)
+        return stop_forms(given, max_epochs=max_epochs(fit), trials=trials, metrics=metrics)
     except BadForm as fault:
         raise BadInput(str(fault).replace("search.stop", "stop")) from None
 
 
 def _sampler(
-    given: str | Mapping[str, Any], declared: Sequence[Declared], trials: int | None, *, stops: bool, duplicates: bool
+    given: str | Mapping[str, Any],
+    declared: Sequence[Declared],
+    trials: int | None,
+    *,
+    stops: bool,
+    duplicates: bool,
+    objectives: int,
 ) -> dict[str, Any]:
     try:
-        return chosen(given, declared, trials=trials, stops=stops, duplicates=duplicates)
+        return chosen(given, declared, trials=trials, stops=stops, duplicates=duplicates, objectives=objectives)
     except BadForm as fault:
         raise BadInput(str(fault).replace("search.", "")) from None
 
@@ -395,6 +418,13 @@ def _declared(space: Space | Mapping[str, Any] | None) -> Sequence[Declared]:
 
 def _where(space: Space | Mapping[str, Any] | None, where: Sequence[str]) -> tuple[str, ...]:
     return (*(space.where if isinstance(space, Space) else ()), *checked_where(where))
+
+
+def _bounds(constraints: Sequence[str]) -> tuple[str, ...]:
+    try:
+        return checked_bounds(constraints)
+    except BadForm as fault:
+        raise BadInput(str(fault)) from None
 
 
 def _one_of(word: str, value: str, valid: Sequence[str]) -> str:

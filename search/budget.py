@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
 from typing import TYPE_CHECKING, Protocol, final
 
+from ..spaces.pareto import covers
 from ..trackers.events import (
     AttemptEnded,
     AttemptStarted,
@@ -258,7 +259,11 @@ def _row(state: State, event: TrialEnded) -> tuple[int, ...]:
     rank, best = state.rules.rank, next(iter(state.best), None)
     if outcome.value is None or outcome.epoch is None or not math.isfinite(outcome.value):
         return (*row, event.trial)
-    better = best is None or rank(outcome.value, outcome.epoch, 0) < rank(best.value, best.epoch, 0)
+    goals = state.rules.goals
+    if goals.plain:
+        better = best is None or rank(outcome.value, outcome.epoch, 0) < rank(best.value, best.epoch, 0)
+    else:
+        better = not any(covers(one.point, goals.point(outcome)) for one in state.best)
     return () if better else (*row, event.trial)
 
 
@@ -312,7 +317,7 @@ def _that_reached(state: State) -> list[tuple[int, float]]:
         return []
     values = [(live.number, value) for live in state.placed if (value := _value(state, live)) is not None]
     whole = state.rules.max_epochs if state.rules.folds else 0
-    values += [(one.number, one.value) for one in state.best[:1] if one.epoch >= whole]
+    values += [(one.number, one.value) for one in state.best if one.epoch >= whole and not one.point.violation]
     return [(number, value) for number, value in values if score(value) >= score(goal)]
 
 
@@ -320,7 +325,11 @@ def _value(state: State, live: Live) -> float | None:
     """Return what a running trial would have if it ended now; over folds, once it has been through all of them."""
     if state.rules.folds:
         return live.last if live.epoch >= state.rules.max_epochs else None
-    return live.last if state.rules.objective.at is At.LAST else live.best
+    last = state.rules.objective.at is At.LAST
+    goals, seen = state.rules.goals, live.seen
+    if not goals.plain and goals.violation(goals.values(seen, seen.last if last else seen.best)):
+        return None
+    return live.last if last else live.best
 
 
 def _is_under_way(state: State, number: int) -> bool:

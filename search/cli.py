@@ -161,13 +161,14 @@ def ui(sweep: Annotated[str | None, typer.Argument(metavar="[SWEEP]")] = None, h
 def best(
     sweep: Sweep,
     export: Annotated[Path | None, typer.Option(metavar="DIR", help="Write parameters and model.keras there.")] = None,
+    trial: Annotated[int | None, typer.Option(metavar="N", help="Take this trial instead.")] = None,
     as_json: AsJson = False,
     home: Home = None,
 ) -> None:
-    """Print the best trial's parameters as YAML, or export its model."""
+    """Print the best trial's parameters as YAML, or the Pareto front of several objectives; or export the models."""
     from .reading import best_command
 
-    best_command(sweep, export, home, as_json=as_json)
+    best_command(sweep, export, trial, home, as_json=as_json)
 
 
 @app.command(rich_help_panel="Understand")

@@ -12,7 +12,6 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import final
 
-from ..spaces.errors import did_you_mean
 from ..spaces.trial import Cause, Outcome, OutcomeKind, Report
 from ..trackers.events import (
     AttemptEnded,
@@ -20,6 +19,7 @@ from ..trackers.events import (
     Entry,
     Event,
     GraphicsMeasured,
+    ParametersUsed,
     Reported,
     RoundEnded,
     SlotsPacked,
@@ -34,7 +34,8 @@ from ..trackers.events import (
     TrialRetried,
 )
 from .budget import booked, enough, limits_used
-from .objective import At, Objective
+from .goals import standing_order, without_value
+from .objective import At
 from .packing import Packing, measured, ran_out
 from .state import ALIKE, Course, Live, Prospects, Ranked, Retryable, Rules, State
 from .stop import Ending, Standing, ended
@@ -153,6 +154,8 @@ def step(state: State, event: Event | SlotFree | Tick, at: float = 0.0) -> Step:
             changes = {"params": event.params, "round": event.round + 1, "next_attempt": event.attempt}
             state = _changed(state, number, placed=False, **changes)
             return replace(state, queue=(number, *state.queue)), ()
+        case ParametersUsed():
+            return _on_used(state, event)
         case Reported(trial=number, report=report):
             return _within_budget(_on_report(state, number, report, awaits_result=event.awaits_result))
         case AttemptEnded():
@@ -191,28 +194,28 @@ def replay(rules: Rules, entries: Iterable[Entry]) -> State:
 
 def completed(state: State, number: int, logged: Iterable[str] = (), value: float | None = None) -> Outcome:
     """Return the outcome of a trial whose training ran to its end; `value`: as a `fit` of its own gave it."""
-    live, objective = state.live[number], state.rules.objective
-    if live.best is None and live.epoch and objective.metric in logged:  # it was retried: else it had ended there
-        why = f"{objective.metric} was never finite when its epochs were first reported, and those reports stand"
+    live, rules = state.live[number], state.rules
+    if live.best is None and rules.goals.plain and live.epoch and rules.objective.metric in logged:  # it was retried
+        why = f"{rules.objective.metric} was never finite when its epochs were first reported, and those reports stand"
         return Outcome(kind=OutcomeKind.FAILED, reason=f"NonFiniteObjective: {why}")
     if live.best is None:
-        return Outcome(kind=OutcomeKind.FAILED, reason=_not_logged(objective, logged))
-    if value is not None:
-        if not math.isfinite(value):
-            return Outcome(
-                kind=OutcomeKind.FAILED, reason=f"NonFiniteObjective: {objective.metric} was {value} in the end"
-            )
-        return Outcome(kind=OutcomeKind.COMPLETED, value=value, epoch=live.last_epoch)
-    if objective.at is At.LAST:
-        return Outcome(kind=OutcomeKind.COMPLETED, value=live.last, epoch=live.last_epoch)
-    return Outcome(kind=OutcomeKind.COMPLETED, value=live.best, epoch=live.best_epoch)
+        return Outcome(kind=OutcomeKind.FAILED, reason=without_value(rules.goals, logged, live.seen))
+    if value is not None and not math.isfinite(value):
+        why = f"NonFiniteObjective: {rules.objective.metric} was {value} in the end"
+        return Outcome(kind=OutcomeKind.FAILED, reason=why)
+    return _valued(OutcomeKind.COMPLETED, live, rules, value=value)
 
 
-def stopped(live: Live, objective: Objective, why: str) -> Outcome:
+def stopped(live: Live, rules: Rules, why: str) -> Outcome:
     """Return the outcome of a trial that was stopped early."""
-    last = objective.at is At.LAST
-    value, epoch = (live.last, live.last_epoch) if last else (live.best, live.best_epoch)
-    return Outcome(kind=OutcomeKind.STOPPED, value=value, epoch=epoch, reason=why)
+    return _valued(OutcomeKind.STOPPED, live, rules, why=why)
+
+
+def _valued(kind: OutcomeKind, live: Live, rules: Rules, *, why: str = "", value: float | None = None) -> Outcome:
+    last = rules.objective.at is At.LAST or value is not None
+    found, epoch = (live.last, live.last_epoch) if last else (live.best, live.best_epoch)
+    outcome = Outcome(kind=kind, value=found if value is None else value, epoch=epoch, reason=why)
+    return rules.goals.outcome(live.seen, outcome, last=last, value=value)
 
 
 def failed_again(state: State, number: int, report: Report) -> Outcome | None:
@@ -220,17 +223,16 @@ def failed_again(state: State, number: int, report: Report) -> Outcome | None:
 
     The first report of that epoch stands, so this one is none; but it must not be passed over either.
     """
-    live, objective = state.live.get(number), state.rules.objective
-    value = report.metrics.get(objective.metric)
-    if live is None or value is None or report.epoch != live.epoch or live.epoch == live.last_epoch:
+    live, goals = state.live.get(number), state.rules.goals
+    if live is None or report.epoch != live.epoch or live.epoch == live.last_epoch:
         return None
-    return None if math.isfinite(value) else _not_finite(objective, report)
+    values = goals.values(live.seen, report.metrics)
+    wrong = "" if goals.missing(values) else goals.non_finite(values)
+    return _not_finite(wrong, values[wrong], report.epoch) if wrong else None
 
 
-def _not_finite(objective: Objective, report: Report) -> Outcome:
-    value = report.metrics[objective.metric]
-    why = f"NonFiniteObjective: {objective.metric} was {value} at epoch {report.epoch}"
-    return Outcome(kind=OutcomeKind.FAILED, reason=why)
+def _not_finite(metric: str, value: float, epoch: int) -> Outcome:
+    return Outcome(kind=OutcomeKind.FAILED, reason=f"NonFiniteObjective: {metric} was {value} at epoch {epoch}")
 
 
 # Its parts ----------------------------------------------------------------------------------------------------------------
@@ -265,7 +267,7 @@ def _next_in_window(state: State) -> Command:
 def _while_closing(state: State, closing: SweepClosing) -> Command:
     if state.queue and not closing.cancel:
         live = state.live[state.queue[0]]
-        return End(live.number, _cut(live, state.rules.objective, closing.why))
+        return End(live.number, _cut(live, state.rules, closing.why))
     if state.placed:
         return Wait()
     return Finish(closing.why, closing.exit_code or _exit_code(state))
@@ -280,7 +282,7 @@ def _due(state: State, now: float) -> tuple[Command, ...]:
     reason = None if cancelled or state.finished else enough(state, now)
     if reason is None:
         return ()
-    ends = (End(one, _cut(state.live[one], state.rules.objective, reason.why)) for one in reason.done)
+    ends = (End(one, _cut(state.live[one], state.rules, reason.why)) for one in reason.done)
     return (*((Close(SweepClosing(why=reason.why)),) if state.closing is None else ()), *ends)
 
 
@@ -294,10 +296,10 @@ def _within_budget(result: Step) -> Step:
     return state, (*due, *commands)
 
 
-def _cut(live: Live, objective: Objective, why: str) -> Outcome:
+def _cut(live: Live, rules: Rules, why: str) -> Outcome:
     """Return the outcome of a trial that goes no further: stopped where it has a value, else interrupted."""
     if live.best is not None:
-        return stopped(live, objective, why)
+        return stopped(live, rules, why)
     return Outcome(kind=OutcomeKind.INTERRUPTED, reason=why)
 
 
@@ -335,36 +337,42 @@ def _on_start(state: State, event: AttemptStarted) -> State:
     return _changed(state, event.trial, attempt=event.attempt, round=event.round, share=share, placed=True)
 
 
+def _on_used(state: State, event: ParametersUsed) -> Step:
+    """Take in what was measured of the model; end a trial whose model breaks a constraint whatever it learns."""
+    live = state.live.get(event.trial)
+    if live is None or not event.facts:
+        return state, ()
+    goals = state.rules.goals
+    state = _changed(state, event.trial, seen=goals.built(live.seen, event.facts))
+    refused = goals.refused(state.live[event.trial].seen)
+    return state, () if refused is None else (End(event.trial, refused),)
+
+
 def _on_report(state: State, number: int, report: Report, *, awaits_result: bool) -> Step:
     if not state.accepts(number, report):
         return state, ()
-    objective = state.rules.objective
-    value = report.metrics.get(objective.metric)
-    if value is None:
-        state = _changed(state, number, epoch=report.epoch)
+    objective, goals = state.rules.objective, state.rules.goals
+    state = _changed(state, number, epoch=report.epoch, seen=goals.timed(state.live[number].seen, report.seconds))
+    live = state.live[number]
+    values = goals.values(live.seen, report.metrics)
+    if goals.missing(values):
         return (state, ()) if awaits_result else _on_missing_objective(state, number, report)
     state = _objective_seen(state, number)
     live = state.live[number]
-    if not math.isfinite(value):
-        return _changed(state, number, epoch=report.epoch), (End(number, _not_finite(objective, report)),)
-    better = objective.better(value, live.best)
+    wrong = goals.non_finite(values)
+    if wrong:
+        return state, (End(number, _not_finite(wrong, values[wrong], report.epoch)),)
+    value = values[objective.metric]
+    seen, better = goals.reported(live.seen, report.epoch, report.metrics)
     best, best_epoch = (value, report.epoch) if better else (live.best, live.best_epoch)
     loss = report.metrics.get("loss")
     changes = {
         "mean": live.mean + (value - live.mean) / (live.values + 1),
         "values": live.values + 1,
         "first_loss": live.first_loss if live.values else loss,
+        "seen": seen,
     }
-    state = _changed(
-        state,
-        number,
-        epoch=report.epoch,
-        last=value,
-        last_epoch=report.epoch,
-        best=best,
-        best_epoch=best_epoch,
-        **changes,
-    )
+    state = _changed(state, number, last=value, last_epoch=report.epoch, best=best, best_epoch=best_epoch, **changes)
     return _judge(state, number, since=live.last_epoch or 0, loss=loss)
 
 
@@ -387,14 +395,15 @@ def _judge(state: State, number: int, *, since: int, loss: float | None) -> Step
             state, why = judged(state, standing)
     if not why:
         return state, ()
-    return state, (End(number, stopped(state.live[number], state.rules.objective, why)),)
+    return state, (End(number, stopped(state.live[number], state.rules, why)),)
 
 
 def _standing(live: Live, rules: Rules, *, since: int, loss: float | None) -> Standing:
     assert live.last is not None  # noqa: S101
     assert live.best is not None  # noqa: S101
     assert live.best_epoch is not None  # noqa: S101
-    score = rules.objective.score
+    score, goals = rules.objective.score, rules.goals
+    values = goals.values(live.seen, live.seen.last)
     return Standing(
         number=live.number,
         max_epochs=rules.max_epochs,
@@ -406,6 +415,8 @@ def _standing(live: Live, rules: Rules, *, since: int, loss: float | None) -> St
         mean=score(live.mean),
         first_loss=live.first_loss,
         loss=loss,
+        each=() if goals.plain else goals.each(live.seen),
+        violation=goals.violation(values),
     )
 
 
@@ -414,18 +425,11 @@ def _on_missing_objective(state: State, number: int, report: Report) -> Step:
     seen = state.live[number].objective_seen if in_window else state.objective_seen
     if seen or report.epoch < state.rules.first_value_epoch:
         return state, ()
-    why = _not_logged(state.rules.objective, report.metrics)
+    why = without_value(state.rules.goals, report.metrics, state.live[number].seen)
     end = End(number, Outcome(kind=OutcomeKind.FAILED, reason=why))
     if in_window:  # whether another trial has had it by now is chance
         return state, (end,)
     return state, (end, Close(SweepClosing(why=why, cancel=True, exit_code=1)))
-
-
-def _not_logged(objective: Objective, logged: Iterable[str]) -> str:
-    names = sorted(set(logged) - {"learning_rate"})
-    hint = did_you_mean(objective.metric, names)
-    have = f"it logs {', '.join(names)}" if names else "it logged nothing"
-    return f"the objective {objective.metric!r} is not among the model's metrics{hint}: {have}"
 
 
 def _on_attempt_end(state: State, event: AttemptEnded) -> Step:
@@ -455,7 +459,7 @@ def _on_losses(state: State, slot: str, *, lost: bool) -> State:
 
 def _on_trial_end(state: State, event: TrialEnded) -> Step:
     outcome, live = event.outcome, state.live[event.trial]
-    ending = _ending(live, outcome, state.rules.objective)
+    ending = _ending(live, outcome, state.rules)
     if state.rules.window is None:
         state = replace(state, rungs=ended(state.rules.stop, state.rungs, ending))
     else:
@@ -499,27 +503,33 @@ def _on_retry(state: State, number: int) -> State:
     )
 
 
-def _ending(live: Live, outcome: Outcome, objective: Objective) -> Ending:
-    return Ending(
+def _ending(live: Live, outcome: Outcome, rules: Rules) -> Ending:
+    ending = Ending(
         number=live.number,
         kind=outcome.kind,
-        score=None if outcome.value is None else objective.score(outcome.value),
+        score=None if outcome.value is None else rules.objective.score(outcome.value),
         epoch=live.last_epoch,
-        last=None if live.last is None else objective.score(live.last),
+        last=None if live.last is None else rules.objective.score(live.last),
     )
+    return ending if rules.goals.plain else replace(ending, each=rules.goals.endings(live.seen, outcome, ending))
 
 
 def _ranked(state: State, event: TrialEnded) -> tuple[Ranked, ...]:
-    outcome, rank = event.outcome, state.rules.rank
+    """Return the best trials with one more; a trial that falls out is gone, as its weights are."""
+    outcome, rules = event.outcome, state.rules
     if outcome.value is None or outcome.epoch is None or not math.isfinite(outcome.value):
         return state.best
-    ranked = [*state.best, Ranked(value=outcome.value, number=event.trial, epoch=outcome.epoch)]
-    return tuple(sorted(ranked, key=lambda one: rank(one.value, one.epoch, one.number))[: state.rules.keep])
+    point = rules.goals.point(outcome)
+    ranked = [*state.best, Ranked(value=outcome.value, number=event.trial, epoch=outcome.epoch, point=point)]
+    if not rules.goals.plain:
+        order = standing_order([(one.point, one.epoch) for one in ranked], folds=rules.folds)
+        return tuple(ranked[place] for place in order[: rules.keep])
+    return tuple(sorted(ranked, key=lambda one: rules.rank(one.value, one.epoch, one.number))[: rules.keep])
 
 
 def _hopeless(prospects: Prospects) -> str:
     if prospects.infeasible_in_a_row >= INFEASIBLE_IN_A_ROW:
-        mend = "widen the space, or relax `where` or the model"
+        mend = "widen the space, or relax `where`, `constraints` or the model"
         return f"{INFEASIBLE_IN_A_ROW} configurations in a row were infeasible; {mend}"
     failures = prospects.failures
     alike = {re.sub(r"\d+", "#", reason) for reason in failures}

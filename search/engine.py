@@ -260,6 +260,7 @@ class Engine:
         self._ledger.record(*events)
         start = events[-1]
         assert isinstance(start, AttemptStarted)  # noqa: S101
+        rules = self._ledger.state.rules
         live, best = self._ledger.state.live[start.trial], self._ledger.state.best
         self._placed[tune_id] = (start.trial, start.attempt)
         known = self._ledger.sampler.space.parameters
@@ -271,7 +272,7 @@ class Engine:
             params=live.params,
             specs=tuple(known[key].to_json() for key in live.params if key in known),
             rungs=self._ledger.spec.rungs(live.number),
-            keep_above=best[-1].value if len(best) >= self._ledger.state.rules.keep else None,
+            keep_above=best[-1].value if rules.goals.plain and len(best) >= rules.keep else None,
             batch_divisor=start.batch_divisor,
             resume_from=place_of_trial(self._checkpoints, live.number) if live.attempt > 1 else "",
             reported=live.epoch,
@@ -352,7 +353,7 @@ class Engine:
     def _check_used(self, number: int, attempt: int, params: Mapping[str, Scalar]) -> None:
         """End a trial whose model set values by itself that break a constraint; note what `where` names in vain."""
         refusal = self._ledger.sampler.refusal(params)
-        if refusal:
+        if refusal and number in self._ledger.state.live:
             self._ledger.record(*self._refused(number, attempt, refusal))
         if number == 0:
             for name, hint in self._ledger.sampler.unknown().items():

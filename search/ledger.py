@@ -153,6 +153,8 @@ def sampler_of(spec: SweepSpec) -> OptunaSampler | NumberOrder:
             objective=spec.objective,
             space=Known.of(spec.declared),
             constraints=spec.constraints,
+            further=spec.further,
+            bounds=spec.bounds,
         )
 
     window = spec.search.window

@@ -14,7 +14,7 @@ from rich.table import Table
 from rich.text import Text
 
 from ..trackers.history import History
-from .summary import Summary, duration, number, parameters, sparkline, trial_line
+from .summary import Summary, duration, number, parameters, sparkline, trial_line, values_in_words
 
 SHOWN = 16
 """So many running trials have a line of their own."""
@@ -61,7 +61,7 @@ class PlainView:
         for trial in history.trials.values():
             if trial.outcome is not None and self._said.get(trial.number, 0.0) != trial.ended_at:  # one may end again
                 self._said[trial.number] = trial.ended_at
-                self.say(trial_line(trial, summary.objective, summary.spec.budget.trials))
+                self.say(trial_line(trial, summary.objective, summary.spec.budget.trials, summary.spec.further))
         for text in history.notices[self._noticed :]:
             self.say(text)
         self._noticed = len(history.notices)
@@ -133,11 +133,15 @@ def _best(summary: Summary) -> RenderableType:
     if best is None or best.outcome is None:
         return Text("no value yet", style="dim")
     text = Text("best ", style="green")
-    text.append(f"{summary.objective.metric} {number(best.outcome.value)}", style="bold green")
+    text.append(values_in_words(best, summary.metrics), style="bold green")
     text.append(f"  trial {best.number}, epoch {best.outcome.epoch}  ", style="green")
     text.append(parameters(best.params), style="dim")
-    text.append(f"   {summary.counts()}", style="dim")
+    text.append(f"   {_front(summary)}{summary.counts()}", style="dim")
     return text
+
+
+def _front(summary: Summary) -> str:
+    return f"{len(summary.front())} on the front, " if summary.spec.further else ""
 
 
 def _running(summary: Summary) -> RenderableType:
@@ -162,12 +166,12 @@ def last_words(history: History) -> RenderableType:
     """Return what stays on the screen when a sweep is over: the best trial, and what became of the others."""
     summary = Summary.of(history)
     best = summary.best()
-    lines: list[Text] = [Text(f"{summary.spec.name}: {summary.counts()}")]
+    lines: list[Text] = [Text(f"{summary.spec.name}: {_front(summary)}{summary.counts()}")]
     if history.ended is not None and not history.ended.exit_code:
         lines[0].append(f"; {history.ended.why}")
     if best is not None and best.outcome is not None:
         head = Text("best ", style="green")
-        head.append(f"{summary.objective.metric} {number(best.outcome.value)}", style="bold green")
+        head.append(values_in_words(best, summary.metrics), style="bold green")
         head.append(f" (trial {best.number}, epoch {best.outcome.epoch})")
         lines.append(head)
         width = max((len(name) for name in best.params), default=0)

@@ -17,6 +17,7 @@ from ..cluster.finding import Finding, errors
 from ..cluster.program import Program
 from ..spaces.trial import Json
 from .forecast import Forecast, forecast
+from .objectives import in_words
 from .plan_view import promise_of, show
 from .points import combinations
 from .prober import Prober
@@ -70,7 +71,7 @@ def as_data(spec: SweepSpec, seen: Survey) -> dict[str, Any]:
         sizes["default"] = None if default is None else default.to_json()
     return {
         "name": spec.name,
-        "objective": str(spec.objective),
+        "objective": in_words(spec.objectives),
         "parameters": [one.to_json() for one in seen.parameters],
         "combinations": combinations(seen.parameters),
         "points": len(seen.seen),

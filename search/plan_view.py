@@ -14,7 +14,7 @@ from ..cluster.finding import Finding, Severity, errors
 from ..cluster.memory import FORMULA, size_in_words
 from ..spaces.bad_form import shown
 from ..spaces.parameter import Boolean, Choice, Fixed, Number, Parameter
-from . import stop_rules
+from . import objectives, stop_rules
 from .forecast import Forecast
 from .points import combinations, size
 from .promise import resume_promise
@@ -38,7 +38,8 @@ def show(
     """Print the plan of a sweep; `code`: whether its code was looked at, `expected`: what it is to come to."""
     head = Text(spec.name, style="bold")
     head.append(
-        f": {spec.objective}, {spec.budget}, sampler {_sampler(spec)}, stop {stop_rules.in_words(spec.search.stop)}",
+        f": {objectives.in_words(spec.objectives)}, {spec.budget}, sampler {_sampler(spec)}, "
+        f"stop {stop_rules.in_words(spec.search.stop)}",
         style="not bold",
     )
     console.print(head)

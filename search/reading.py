@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 import time
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,18 @@ from rich.text import Text
 from ..spaces.errors import BadInput, Infrastructure, NoTrialSucceeded, one_line
 from ..trackers.history import History, TrialRecord
 from . import sweeps
-from .summary import Summary, duration, failures, number, parameters, scalar, sparkline, trial_json, value_of
+from .summary import (
+    Summary,
+    duration,
+    failures,
+    number,
+    parameters,
+    scalar,
+    sparkline,
+    trial_json,
+    value_of,
+    values_in_words,
+)
 from .terminal import Terminal, echo, echo_json
 
 ROWS = 30
@@ -59,7 +70,7 @@ def _listed(folder: Path) -> dict[str, Any]:
         "name": folder.name,
         "state": sweeps.state(folder, history),
         "trials": summary.counted(),
-        "objective": str(summary.objective),
+        "objective": summary.goal,
         "best": None if best is None else value_of(best),
         "age_s": round(max(0.0, time.time() - history.started_at), 1),
     }
@@ -86,7 +97,7 @@ def _show_sweep(folder: Path, history: History, *, as_json: bool) -> None:
         trials = [trial_json(one) for one in history.trials.values()]
         now = time.time() if state == "running" else history.last_at
         spent = {one.name: {"used": one.used, "limit": one.limit} for one in summary.used(now)}
-        about = {"name": folder.name, "state": state, "objective": str(summary.objective), "notices": history.notices}
+        about = {"name": folder.name, "state": state, "objective": summary.goal, "notices": history.notices}
         why = None if history.ended is None else history.ended.why
         echo_json({**about, "used": spent, "ended": why, "spec": dict(history.spec), "trials": trials})
         return
@@ -94,18 +105,16 @@ def _show_sweep(folder: Path, history: History, *, as_json: bool) -> None:
     budget = summary.spec.budget.trials
     of = f" of {budget}" if budget is not None else ""
     state = sweeps.state(folder, history)
-    console.print(
-        Text(f"{folder.name}: {state}, {summary.counted()}{of} trials ({summary.counts()}), {summary.objective}")
-    )
+    console.print(Text(f"{folder.name}: {state}, {summary.counted()}{of} trials ({summary.counts()}), {summary.goal}"))
     now = time.time() if state == "running" else history.last_at
     goal = [] if summary.spec.budget.goal is None else [f"goal {summary.spec.budget.goal:g}"]
     why = f"; {history.ended.why}" if history.ended is not None else ""
     console.print(Text(f"budget: {', '.join([*map(str, summary.used(now)), *goal])}{why}"), soft_wrap=True)
     table = Table(box=None, pad_edge=False)
-    for column in ("trial", "state", summary.objective.metric, "epoch", "curve", "parameters"):
+    for column in ("trial", "state", *summary.metrics, "epoch", "curve", "parameters"):
         table.add_column(column, justify="right" if column in ("trial", "epoch") else "left")
     for one in [*ranked, *rest][:ROWS]:
-        table.add_row(*_row(one, summary.objective.metric))
+        table.add_row(*_row(one, summary.metrics))
     console.print(table)
     if len(history.trials) > ROWS:
         console.print(f"and {len(history.trials) - ROWS} more; --json has all")
@@ -115,12 +124,21 @@ def _show_sweep(folder: Path, history: History, *, as_json: bool) -> None:
         console.print(Text(text, style="yellow"), soft_wrap=True)
 
 
-def _row(trial: TrialRecord, metric: str) -> list[Text]:
+def _row(trial: TrialRecord, metrics: Sequence[str]) -> list[Text]:
     outcome = trial.outcome
-    curve = [value for _, value in trial.curve(metric)]
+    curve = [value for _, value in trial.curve(metrics[0])]
     epoch = len(trial.metrics) if outcome is None or outcome.epoch is None else outcome.epoch
-    cells = (trial.number, trial.state, number(value_of(trial)), epoch, sparkline(curve), parameters(trial.params))
+    values = _values(trial, len(metrics))
+    state = trial.state if outcome is None or outcome.feasible or value_of(trial) is None else f"{trial.state}, broken"
+    cells = (trial.number, state, *map(number, values), epoch, sparkline(curve), parameters(trial.params))
     return [Text(str(cell)) for cell in cells]
+
+
+def _values(trial: TrialRecord, count: int) -> list[float | None]:
+    """Return the value of each of so many objectives."""
+    if trial.outcome is None or value_of(trial) is None:
+        return [None] * count
+    return [*(trial.outcome.values or (trial.outcome.value,))]
 
 
 def _show_trial(summary: Summary, trial: TrialRecord, *, as_json: bool) -> None:
@@ -129,7 +147,7 @@ def _show_trial(summary: Summary, trial: TrialRecord, *, as_json: bool) -> None:
         traceback = trial.outcome.traceback if trial.outcome is not None else ""
         echo_json(
             {
-                **trial_json(trial),
+                **trial_json(trial, summary.metrics),
                 "metrics": epochs,
                 "traceback": traceback,
                 "timings": [dict(one) for one in trial.timings],
@@ -141,11 +159,13 @@ def _show_trial(summary: Summary, trial: TrialRecord, *, as_json: bool) -> None:
     start = f", starting point of {trial.start}" if trial.start else ""
     console.print(Text(f"trial {trial.number}: {trial.state}, attempt {trial.attempt}, seed {trial.seed}{start}"))
     if outcome is not None and outcome.value is not None:
-        console.print(f"{summary.objective.metric} {number(outcome.value)} at epoch {outcome.epoch}")
+        console.print(f"{values_in_words(trial, summary.metrics)} at epoch {outcome.epoch}")
     if outcome is not None and outcome.reason:
         console.print(Text(outcome.reason, style="yellow"), soft_wrap=True)
     for name, value in trial.params.items():
         console.print(Text(f"  {name} = {scalar(value)}"))
+    for name, value in trial.measured.items():
+        console.print(Text(f"{name} {number(value)}"))
     names = sorted({name for row in trial.metrics.values() for name in row})
     table = Table(box=None, pad_edge=False)
     for name in ("epoch", *names):
@@ -158,26 +178,60 @@ def _show_trial(summary: Summary, trial: TrialRecord, *, as_json: bool) -> None:
         console.print(outcome.traceback, style="dim", soft_wrap=True)
 
 
-def best_command(name: str, export: Path | None, home: Path | None, *, as_json: bool) -> None:
-    """Print the best trial, and export it."""
+def best_command(name: str, export: Path | None, trial: int | None, home: Path | None, *, as_json: bool) -> None:
+    """Print the best trial, the Pareto front where there are several objectives, or the given trial; and export it."""
     folder = sweeps.find(sweeps.home_folder(home), name)
     history = sweeps.read(folder)
     summary = Summary.of(history)
-    best = summary.best()
-    if best is None:
-        raise NoTrialSucceeded(f"no trial of {name} has a value ({summary.counts()}); `kerasweep show {name}` says why")
+    best = summary.best() if trial is None else history.trials.get(trial)
+    if trial is not None and best is None:
+        raise BadInput(f"{name} has no trial {trial}; it has {len(history.trials)}, numbered from 0")
+    if best is None or value_of(best) is None:
+        raise NoTrialSucceeded(
+            f"no trial of {name} has a value ({summary.counts()}); `kerasweep show {name}` says why"
+            if trial is None
+            else f"trial {trial} of {name} has no value; `kerasweep show {name} {trial}` says why"
+        )
     if export is not None:
-        from .results import export_best
+        _export(folder, export, trial)
+    elif summary.spec.further and trial is None:
+        _show_front(summary, best, as_json=as_json)
+    elif as_json:
+        echo_json(trial_json(best, summary.metrics))
+    else:
+        echo(as_yaml(summary, best))
 
-        with _without_native_noise():
-            written = export_best(folder, export)
-        for path in written:
-            echo(f"wrote {path}")
-        return
+
+def _export(folder: Path, target: Path, trial: int | None) -> None:
+    from .results import export
+
+    with _without_native_noise():
+        written, lacking = export(folder, target, trial)
+    for path in written:
+        echo(f"wrote {path}")
+    for text in lacking:
+        echo(text)
+
+
+def _show_front(summary: Summary, best: TrialRecord, *, as_json: bool) -> None:
+    """Show the Pareto front, a trial a row."""
+    front = summary.front()
     if as_json:
-        echo_json(trial_json(best))
+        trials = [trial_json(one, summary.metrics) for one in front]
+        echo_json({"objectives": [str(one) for one in summary.spec.objectives], "best": best.number, "front": trials})
         return
-    echo(as_yaml(summary, best))
+    console = Terminal()
+    name, trials = summary.spec.name, f"{len(front)} trial{'s' * (len(front) != 1)}"
+    console.print(Text(f"{name}: {summary.goal}: {trials} on the front, best by {summary.metrics[0]} first"))
+    table = Table(box=None, pad_edge=False)
+    for column in ("trial", "state", *summary.metrics, "epoch", "parameters"):
+        table.add_column(column, justify="right" if column in ("trial", "epoch", *summary.metrics) else "left")
+    for one in front:
+        *cells, _, params = _row(one, summary.metrics)
+        table.add_row(*cells, params)
+    console.print(table)
+    if best.outcome is not None and not best.outcome.feasible:
+        console.print("no trial keeps to all constraints; these break them least", style="yellow")
 
 
 @contextmanager
@@ -206,7 +260,7 @@ def as_yaml(summary: Summary, trial: TrialRecord) -> str:
     yaml.allow_unicode = all(str(one).isprintable() for one in (*params, *params.values()))
     yaml.dump(params, text)
     epoch = "" if trial.outcome is None else f", epoch {trial.outcome.epoch}"
-    value = one_line(f"{summary.objective.metric} {number(value_of(trial))}")
+    value = one_line(values_in_words(trial, summary.metrics))
     return f"# {summary.spec.name}, trial {trial.number}{epoch}: {value}\n" + text.getvalue().rstrip("\n")
 
 

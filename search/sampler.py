@@ -104,6 +104,8 @@ class OptunaSampler:
         constraints: Constraints | None = None,
         arguments: Mapping[str, Json] | None = None,
         duplicates: bool = False,
+        further: Sequence[Objective] = (),
+        bounds: Sequence[str] = (),
     ) -> None:
         """Begin without a history.
 
@@ -115,6 +117,8 @@ class OptunaSampler:
             constraints: What every proposal keeps to.
             arguments: The sampler's own.
             duplicates: Whether a configuration may be tried twice.
+            further: Objectives besides the first.
+            bounds: Constraints on outcomes, which say of each trial by how much they are broken.
         """
         from .sampler_choice import sampler_of
 
@@ -123,7 +127,7 @@ class OptunaSampler:
         self._constraints = constraints or Constraints()
         self._duplicates = duplicates
         self._sampler: Sampler = sampler_of(sampler, arguments or {})
-        self._study = Study(objective, space)
+        self._study = Study(objective, space, further=further, bounds=bounds)
         self._tried = Tried()
         self._tried.learn(space.parameters)
         self._end: tuple[tuple[int, Known], Proposal] | None = None

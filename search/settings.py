@@ -32,6 +32,8 @@ def settings_of(spec: SweepSpec, weights: str) -> Settings:
         checkpoint_share=spec.checkpoint.share,
         root=spec.folder,
         seed=spec.search.seed,
+        further=tuple((one.metric, one.direction is Direction.MAX) for one in spec.further),
+        bounds=spec.bounds,
     )
 
 

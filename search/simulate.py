@@ -109,7 +109,14 @@ def altered(spec: SweepSpec, slots: int, settings: Iterable[str]) -> tuple[Sweep
         form = read_form(SimulatedForm, root.plain())
         after = replace(
             spec,
-            search=search_of(form.search, spec.fit, form.budget, spec.declared, form.parallel),
+            search=search_of(
+                form.search,
+                spec.fit,
+                form.budget,
+                spec.declared,
+                form.parallel,
+                [one.metric for one in spec.objectives],
+            ),
             budget=budget_of(form.budget, spec.objective, spec.resources.gpus, endless=is_endless(form.search.sampler)),
             parallel=form.parallel,
         )

@@ -8,6 +8,7 @@ from typing import Any, Literal, final
 
 from ..cluster.backend import KerasSettings
 from ..cluster.placement import Shape
+from ..spaces.bounds import Bounds
 from ..spaces.constraints import Constraints
 from ..spaces.known import Declared
 from ..spaces.trace import Undeclared
@@ -164,6 +165,10 @@ class SweepSpec:
     declared: tuple[Declared, ...] = ()
     undeclared: str = Undeclared.SEARCH
     where: tuple[str, ...] = ()
+    further: tuple[Objective, ...] = ()
+    """The objectives besides the first."""
+    bounds: tuple[str, ...] = ()
+    """What stands under `constraints`: clauses on outcomes."""
     search: Search = field(default_factory=Search)
     start: Start = field(default_factory=Start)
     parallel: int | None = None
@@ -185,7 +190,12 @@ class SweepSpec:
     @property
     def stop(self) -> StopRule:
         """The stop rule."""
-        return rule_of(self.search.stop, self.objective)
+        return rule_of(self.search.stop, *self.objectives)
+
+    @property
+    def objectives(self) -> tuple[Objective, ...]:
+        """All objectives, the first one first."""
+        return (self.objective, *self.further)
 
     def rungs(self, number: int) -> tuple[int, ...]:
         """Return the epochs of a trial that are told at once."""
@@ -235,6 +245,8 @@ class SweepSpec:
             objective=replace(self.objective, at=At.LAST) if folds else self.objective,  # the mean over all of them
             **asdict(self.budget),
             gpus=self.resources.gpus,
+            further=self.further,
+            bounds=Bounds.of(self.bounds),
             max_epochs=self.max_epochs,
             first_value_epoch=frequency if isinstance(frequency, int) else 1,
             stop=self.stop,
@@ -254,10 +266,11 @@ class SweepSpec:
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> SweepSpec:
         """Return the specification that `to_json` wrote."""
-        goal = data["objective"]
         given: dict[str, Any] = {
             **data,
-            "objective": Objective(metric=goal["metric"], direction=Direction(goal["direction"]), at=At(goal["at"])),
+            "objective": _objective_from_json(data["objective"]),
+            "further": tuple(map(_objective_from_json, data.get("further", ()))),
+            "bounds": tuple(data.get("bounds", ())),
             "declared": tuple(Declared.from_json(one) for one in data["declared"]),
             "where": tuple(data.get("where", ())),
             "budget": Budget(**data["budget"]),
@@ -273,6 +286,10 @@ class SweepSpec:
             "keras": KerasSettings.from_json(data.get("keras", {})),
         }
         return cls(**given)
+
+
+def _objective_from_json(goal: Mapping[str, Any]) -> Objective:
+    return Objective(metric=goal["metric"], direction=Direction(goal["direction"]), at=At(goal["at"]))
 
 
 def _search_from_json(data: Mapping[str, Any]) -> Search:

@@ -7,9 +7,12 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
 from typing import final
 
+from ..spaces.bounds import Bounds
+from ..spaces.pareto import Point
 from ..spaces.trial import Cause, Json, Outcome, OutcomeKind, Report, Scalar
 from ..trackers.events import SweepClosing
 from .budget import Account
+from .goals import Goals, Seen
 from .objective import Objective
 from .packing import Packing
 from .stop import Ending, NeverStop, Rungs, Standing, StopRule
@@ -29,10 +32,13 @@ class Rules:
 
     `smaller_batch`: a trial that ran out of memory is tried again with half the batch size, else alone. The weights of
     the `keep` best trials are kept. `packs`: trials share graphics processors as their memory allows. `window`: trial n
-    is decided on from trials 0 … n - window alone; None: from all that has happened.
+    is decided on from trials 0 … n - window alone; None: from all that has happened. `further` objectives stand
+    beside the first, `bounds` are constraints on outcomes.
     """
 
     objective: Objective
+    further: tuple[Objective, ...] = ()
+    bounds: Bounds = field(default_factory=Bounds)
     trials: int | None = None
     hours: float | None = None
     slot_hours: float | None = None
@@ -50,6 +56,11 @@ class Rules:
     keep: int = 3
     window: int | None = None
     packs: bool = False
+
+    @property
+    def goals(self) -> Goals:
+        """What is looked for."""
+        return Goals(objectives=(self.objective, *self.further), bounds=self.bounds)
 
     def rank(self, value: float, epoch: int, number: int) -> tuple[float, ...]:
         """Return what sorts trials, best first; over folds, those that did more of them: the others may be harder."""
@@ -96,6 +107,7 @@ class Live:
     values: int = 0
     first_loss: float | None = None
     epoch: int = 0
+    seen: Seen = field(default_factory=Seen)
     share: float = 1.0
     spent: Mapping[Cause, int] = field(default_factory=dict[Cause, int])
     rungs: Rungs = field(default_factory=Rungs)
@@ -120,11 +132,12 @@ class Retryable:
 @final
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ranked:
-    """A trial that has a value."""
+    """A trial that has a value; `point`: where it stands by all objectives and constraints."""
 
     value: float
     number: int
     epoch: int
+    point: Point = field(default_factory=lambda: Point(()))
 
 
 @final

@@ -3,7 +3,12 @@
 Replaying the same entries builds the same study. Optuna numbers its trials by itself, so a map keeps ours. A trial
 that runs is a RUNNING one with all that was proposed; when it ends that one is withdrawn and a finished one with only
 what the model used takes its place. One that failed is a PRUNED one without a value, which ranks below all that have
-one: a region that keeps failing is left.
+one: a region that keeps failing is left. So is one whose model broke a constraint before it was trained; it says by how
+much, as all do where there are constraints.
+
+With several objectives Optuna learns nothing from PRUNED trials, whose values it does not look at. There a stopped trial
+is told as COMPLETE, with its values where it was stopped: what stopped it is a trial that was better in every respect at
+the same epoch and stays so, so that among complete ones it stands where it stood.
 """
 
 from __future__ import annotations
@@ -11,7 +16,7 @@ from __future__ import annotations
 import math
 import warnings
 from bisect import insort
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, final
 
 from ..spaces.known import Known
@@ -48,7 +53,9 @@ Asked = tuple[Mapping[str, Scalar], Mapping[str, Any]]
 class Study:
     """The study, the space that is known, and the trials that run."""
 
-    def __init__(self, objective: Objective, space: Known) -> None:
+    def __init__(
+        self, objective: Objective, space: Known, *, further: Sequence[Objective] = (), bounds: Sequence[str] = ()
+    ) -> None:
         import optuna
 
         optuna.logging.set_verbosity(optuna.logging.ERROR)
@@ -68,10 +75,12 @@ class Study:
         self._scale: tuple[float, ...] = ()
         self._stale = False
         self._retryable: dict[int, dict[int, float]] = {}
-        direction = "maximize" if objective.direction == "max" else "minimize"
         self._behind: list[Entry] = []
+        self._bounds = tuple(bounds)
+        up, down = optuna.study.StudyDirection.MAXIMIZE, optuna.study.StudyDirection.MINIMIZE
         self._optuna: optuna.Study = optuna.create_study(
-            direction=direction, sampler=optuna.samplers.RandomSampler(seed=0)
+            directions=[up if one.direction == "max" else down for one in (objective, *further)],
+            sampler=optuna.samplers.RandomSampler(seed=0),
         )
 
     def learn(self, specs: list[Parameter]) -> None:
@@ -255,10 +264,15 @@ class Study:
             failure.set_user_attr(FAILED, event.trial)
             self._failures.append(failure)
             self._tell_failures()
+        elif used is not None and outcome.kind is OutcomeKind.INFEASIBLE and outcome.violations:
+            self._failures.append(self._finished("PRUNED", proposed, attrs, outcome))
+            self._tell_failures()
         elif used is not None and outcome.kind is OutcomeKind.COMPLETED:
-            self._tell(self._finished("COMPLETE", proposed, attrs, outcome.value, curve))
+            self._tell(self._finished("COMPLETE", proposed, attrs, outcome, curve))
+        elif used is not None and outcome.kind is OutcomeKind.STOPPED and len(self._optuna.directions) > 1:
+            self._tell(self._finished("COMPLETE", proposed, attrs, outcome))
         elif used is not None and outcome.kind is OutcomeKind.STOPPED and curve:
-            self._tell(self._finished("PRUNED", proposed, attrs, None, curve))
+            self._tell(self._finished("PRUNED", proposed, attrs, outcome, curve))
 
     def _retry(self, event: TrialRetried) -> None:
         """Take a failure back, be it told already or not yet; the trial runs again."""
@@ -285,10 +299,12 @@ class Study:
         import optuna
 
         before = self.told
-        self._optuna = optuna.create_study(direction=before.direction, sampler=before.sampler)
-        past = self._starting.history(self.space, self._scale)
+        self._optuna = optuna.create_study(directions=before.directions, sampler=before.sampler)
+        several = len(before.directions) > 1  # ranks by one objective say nothing of the others
+        past = [] if several else self._starting.history(self.space, self._scale)
         for params, score in past:
-            prior = self._finished("COMPLETE", params, {}, self._objective.score(score))
+            found = Outcome(kind=OutcomeKind.COMPLETED, value=self._objective.score(score), epoch=1)
+            prior = self._finished("COMPLETE", params, {}, found)
             prior.set_user_attr(PRIOR, True)
             self._optuna.add_trial(prior)
         places: dict[int, int] = {}
@@ -304,19 +320,25 @@ class Study:
         state: str,
         params: Mapping[str, Scalar],
         attrs: Mapping[str, Any],
-        value: float | None = None,
+        outcome: Outcome | None = None,
         curve: Mapping[int, float] | None = None,
     ) -> optuna.trial.FrozenTrial:
         import optuna
 
         values, distributions = self._internal(params)
+        several = len(self._optuna.directions) > 1
+        reached: list[float] = []
+        if outcome is not None and outcome.value is not None:
+            reached = list(outcome.values) if several else [outcome.value]
+        broken = () if outcome is None else outcome.violations
         return optuna.trial.create_trial(
             state=optuna.trial.TrialState[state],
-            value=value,
+            values=reached if state == "COMPLETE" else None,
             params=values,
             distributions=distributions,
             system_attrs=dict(attrs),
             intermediate_values=dict(curve or {}),
+            constraints=dict(zip(self._bounds, broken, strict=False)) or None,
         )
 
     def _tell(self, trial: optuna.trial.FrozenTrial) -> None:

@@ -9,11 +9,14 @@ from dataclasses import dataclass
 from typing import Any, final
 
 from ..spaces.errors import one_line
+from ..spaces.pareto import Point, covers, front
 from ..spaces.trial import Scalar
 from ..trackers.history import History, TrialRecord
 from .budget import Used, used
 from .forecast import seconds_left
+from .goals import Goals, standing_order
 from .objective import Objective
+from .objectives import in_words
 from .spec import SweepSpec
 
 BLOCKS = "▁▂▃▄▅▆▇█"
@@ -37,20 +40,55 @@ class Summary:
         """The objective."""
         return self.spec.objective
 
+    @property
+    def goal(self) -> str:
+        """Return what is searched for, `max val_accuracy, min params`."""
+        return in_words(self.spec.objectives)
+
+    @property
+    def metrics(self) -> list[str]:
+        """The objectives' names, the first one first."""
+        return [one.metric for one in self.spec.objectives]
+
     def ranked(self) -> list[TrialRecord]:
-        """Return the trials that have a value, best first."""
-        rules = self.spec.rules()
-        with_value = [
-            (rules.rank(one.outcome.value, one.outcome.epoch or 0, one.number), one)
-            for one in self.history.trials.values()
-            if one.outcome is not None and one.outcome.value is not None and math.isfinite(one.outcome.value)
-        ]
-        return [one for _, one in sorted(with_value, key=lambda pair: pair[0])]
+        """Return the trials that have a value, best first; with several objectives the first front, then the next."""
+        rules, trials = self.spec.rules(), self._valued()
+        if not rules.goals.plain:
+            return [trials[place] for place in standing_order(self._standings(trials), folds=rules.folds)]
+        return sorted(
+            trials,
+            key=lambda one: rules.rank(value_of(one) or 0.0, one.outcome.epoch or 0 if one.outcome else 0, one.number),
+        )
 
     def best(self) -> TrialRecord | None:
-        """Return the best trial."""
-        ranked = self.ranked()
-        return ranked[0] if ranked else None
+        """Return the best trial: of those that keep to the constraints the one that is best by the first objective."""
+        trials = self._valued()
+        folds = self.spec.rules().folds
+        places = zip(self._standings(trials), trials, strict=True)
+        return min(
+            places,
+            key=lambda pair: (-pair[0][1] if folds else 0, pair[0][0].order, pair[1].number),
+            default=(None, None),
+        )[1]
+
+    def front(self) -> list[TrialRecord]:
+        """Return the trials that no other is better than or equal to in every respect, best by the first objective first.
+
+        Where none keeps to the constraints, it is those that break them least.
+        """
+        trials = self._valued()
+        standings = self._standings(trials)
+        if self.spec.rules().folds:
+            most = max((epoch for _, epoch in standings), default=0)
+            trials = [one for one, (_, epoch) in zip(trials, standings, strict=True) if epoch == most]
+        return [trials[place] for place in front([point for point, _ in self._standings(trials)])]
+
+    def _valued(self) -> list[TrialRecord]:
+        return [one for one in self.history.trials.values() if value_of(one) is not None]
+
+    def _standings(self, trials: Iterable[TrialRecord]) -> list[tuple[Point, int]]:
+        goals = self.spec.rules().goals
+        return [(goals.point(one.outcome), one.outcome.epoch or 0) for one in trials if one.outcome is not None]
 
     def running(self) -> list[TrialRecord]:
         """Return the trials on slots."""
@@ -100,14 +138,27 @@ class Summary:
 
     def _without_better(self) -> int:
         """Return how many trials counted since the last one that was better than all before it."""
-        rank, best, row = self.spec.rules().rank, None, 0
+        rules, best, row = self.spec.rules(), None, 0
+        if not rules.goals.plain:
+            return self._without_better_trade_off(rules.goals)
         for one in sorted(self.history.trials.values(), key=lambda one: one.ended_at or math.inf):
             if one.outcome is None or not one.outcome.counts:
                 continue
             value = value_of(one)
-            mine = None if value is None else rank(value, one.outcome.epoch or 0, 0)
+            mine = None if value is None else rules.rank(value, one.outcome.epoch or 0, 0)
             better = mine is not None and (best is None or mine < best)
             best, row = (mine, 0) if better else (best, row + 1)
+        return row
+
+    def _without_better_trade_off(self, goals: Goals) -> int:
+        points, row = list[Point](), 0
+        for one in sorted(self.history.trials.values(), key=lambda one: one.ended_at or math.inf):
+            if one.outcome is None or not one.outcome.counts:
+                continue
+            point = None if value_of(one) is None else goals.point(one.outcome)
+            better = point is not None and not any(covers(before, point) for before in points)
+            row = 0 if better else row + 1
+            points.extend([] if point is None else [point])
         return row
 
     def seconds_left(self, now: float) -> float | None:
@@ -170,25 +221,43 @@ def sparkline(values: Sequence[float], width: int = 12) -> str:
     return "".join(BLOCKS[round((value / 2 - low) / span * (len(BLOCKS) - 1))] for value in finite)
 
 
-def trial_line(trial: TrialRecord, objective: Objective, total: int | None) -> str:
+def values_in_words(trial: TrialRecord, metrics: Sequence[str]) -> str:
+    """Return `val_accuracy 0.97, params 1290`; says where constraints are broken."""
+    outcome = trial.outcome
+    values = () if outcome is None else outcome.values or (outcome.value,)
+    broken = "" if outcome is None or outcome.feasible else ", constraints broken"
+    return ", ".join(f"{one} {number(value)}" for one, value in zip(metrics, values, strict=False)) + broken
+
+
+def trial_line(trial: TrialRecord, objective: Objective, total: int | None, further: Sequence[Objective] = ()) -> str:
     """Return the one line that a finished trial is worth where there is no terminal."""
     outcome = trial.outcome
     of = f"/{total}" if total is not None else ""
     head = f"trial {trial.number}{of} {trial.state}"
     if outcome is None:
         return head
-    value = "" if outcome.value is None else f" {objective.metric}={number(outcome.value)} (epoch {outcome.epoch})"
+    metrics, values = [one.metric for one in (objective, *further)], outcome.values or (outcome.value,)
+    pairs = " ".join(f"{name}={number(one)}" for name, one in zip(metrics, values, strict=False))
+    value = "" if outcome.value is None else f" {pairs} (epoch {outcome.epoch})"
     why = f" [{one_line(outcome.reason, 200)}]" if outcome.reason else ""
     return f"{head}{value} {parameters(trial.params)}{why}"
 
 
-def trial_json(trial: TrialRecord) -> dict[str, Any]:
-    """Return a trial as `--json` shows it."""
+def trial_json(trial: TrialRecord, metrics: Sequence[str] = ()) -> dict[str, Any]:
+    """Return a trial as `--json` shows it; with the names of the objectives, all values where there are several."""
     outcome = trial.outcome
+    values: dict[str, Any] = {}
+    if outcome is not None and outcome.values:
+        values["values"] = dict(zip(metrics, outcome.values, strict=False))
+    if outcome is not None and outcome.violations:
+        values["feasible"] = outcome.feasible
+    if trial.measured:
+        values["measured"] = trial.measured
     return {
         "number": trial.number,
         "state": trial.state,
         "value": None if outcome is None else outcome.value,
+        **values,
         "epoch": None if outcome is None else outcome.epoch,
         "reason": "" if outcome is None else outcome.reason,
         "params": dict(trial.params),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
@@ -12,6 +12,7 @@ from typing import Any, cast
 from ..cluster.addresses import LOCAL
 from ..cluster.backend import BACKENDS, VARIABLE, KerasSettings, default_backend, missing
 from ..cluster.program import snapshot
+from ..spaces.bounds import checked_bounds
 from ..spaces.constraints import check_where
 from ..spaces.errors import BadInput, did_you_mean
 from ..spaces.known import Declared, Known
@@ -22,7 +23,7 @@ from ..spaces.yaml_form import BadForm, declare, declare_all
 from ..spaces.yaml_text import read
 from .budget_form import budget_of
 from .mentions import mentions
-from .objective import At, Direction, Objective
+from .objectives import read_objectives
 from .override import override
 from .place import absolute_place
 from .reference import locate
@@ -37,7 +38,6 @@ from .sweepform import (
     ClusterForm,
     FitForm,
     KerasForm,
-    ObjectiveForm,
     SearchForm,
     SweepForm,
     TrackForm,
@@ -92,7 +92,8 @@ def _spec(form: SweepForm, keys: set[object], path: Path, home: Path) -> SweepSp
     fit, searched = fit_arguments(form.fit)
     searched = [*searched, *searched_space(form.space)]
     check_smaller_batch(form.retry.smaller_batch, form.fit)
-    objective, resources = _objective(form.objective), Resources(**form.resources.model_dump())
+    objective, *further = objectives = read_objectives(form.objective)
+    resources = Resources(**form.resources.model_dump())
     spec = SweepSpec(
         name=name,
         folder=str(path.parent),
@@ -100,13 +101,15 @@ def _spec(form: SweepForm, keys: set[object], path: Path, home: Path) -> SweepSp
         train=form.train or "",
         data=form.data,
         objective=objective,
+        further=tuple(further),
+        bounds=checked_bounds(form.constraints),
         budget=budget_of(form.budget, objective, resources.gpus, endless=is_endless(form.search.sampler)),
         keras=keras_settings(form.keras, deterministic=form.search.deterministic),
         fit=fit,
         declared=tuple(searched),
         undeclared=form.undeclared,
         where=checked_where(form.where),
-        search=search_of(form.search, fit, form.budget, searched, form.parallel),
+        search=search_of(form.search, fit, form.budget, searched, form.parallel, [one.metric for one in objectives]),
         parallel=form.parallel,
         resources=resources,
         cluster=cluster_of(form.cluster),
@@ -222,21 +225,6 @@ def cluster_of(form: ClusterForm) -> Cluster:
     return Cluster(address=None if form.address == LOCAL else form.address, insecure=form.insecure)
 
 
-def _objective(value: object) -> Objective:
-    path = ("objective",)
-    if isinstance(value, str):
-        try:
-            return Objective.parse(value)
-        except BadInput as error:
-            raise BadForm(str(error), path) from error
-    form = read_form(ObjectiveForm, value, path)
-    given = [(Direction.MAX, form.maximize), (Direction.MIN, form.minimize)]
-    named = [(direction, metric) for direction, metric in given if metric is not None]
-    if len(named) != 1:
-        raise BadForm("the objective needs one of 'maximize' and 'minimize'; expected `{maximize: val_accuracy}`", path)
-    return Objective(direction=named[0][0], metric=named[0][1], at=At(form.at))
-
-
 def window_of(deterministic: bool, parallel: int | None) -> int | None:
     """Return the window of a deterministic search: as many trials as run at a time.
 
@@ -250,7 +238,12 @@ def window_of(deterministic: bool, parallel: int | None) -> int | None:
 
 
 def search_of(
-    form: SearchForm, fit: Mapping[str, Json], budget: BudgetForm, declared: Iterable[Declared], parallel: int | None
+    form: SearchForm,
+    fit: Mapping[str, Json],
+    budget: BudgetForm,
+    declared: Iterable[Declared],
+    parallel: int | None,
+    metrics: Sequence[str],
 ) -> Search:
     """Return how it is searched; a seed that is not given is drawn.
 
@@ -259,8 +252,15 @@ def search_of(
     """
     given = 0 if form.seed is None and form.deterministic else form.seed
     seed = random.SystemRandom().randrange(2**32) if given is None else given
-    stop = stop_forms(form.stop, max_epochs=max_epochs(fit), trials=budget.trials)
-    sampler = chosen(form.sampler, declared, trials=budget.trials, stops=bool(stop), duplicates=form.duplicates)
+    stop = stop_forms(form.stop, max_epochs=max_epochs(fit), trials=budget.trials, metrics=metrics)
+    sampler = chosen(
+        form.sampler,
+        declared,
+        trials=budget.trials,
+        stops=bool(stop),
+        duplicates=form.duplicates,
+        objectives=len(metrics),
+    )
     return Search(**sampler, stop=stop, seed=seed, window=window_of(form.deterministic, parallel))
 
 

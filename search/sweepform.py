@@ -35,7 +35,7 @@ _ABOVE_0 = "a number above 0"
 _HOURS = f"{_ABOVE_0} and at most {MOST_HOURS}"
 _SECONDS = f"{_ABOVE_0} and at most {MOST_HOURS * 3600}, in seconds"
 _CODE = "`file.py:name` or `package.module:name`"
-_OBJECTIVE = "`max val_accuracy`, `min val_loss` or `{maximize: val_accuracy, at: last}`"
+_OBJECTIVE = "`max val_accuracy`, `{maximize: val_accuracy, at: last}`, or a list, as `[max val_accuracy, min params]`"
 
 
 def _no_own_key(value: dict[str, float]) -> dict[str, float]:
@@ -229,6 +229,7 @@ class SweepForm(Form):
         default="search", description="search, default or refuse"
     )
     where: Any = Field(default=None, description='a list of clauses, such as ["units <= 256"]')
+    constraints: Any = Field(default=None, description='a list of clauses, such as ["params <= 1e6"]')
     search: SearchForm = Field(default=SearchForm(), description="a mapping, such as {sampler: tpe, stop: asha}")
     start: Any = Field(default=None, description="a mapping, such as {try: [{units: 64}], from: NAME}")
     budget: BudgetForm = Field(default=BudgetForm(), description="a mapping, such as {trials: 50} or {hours: 2}")

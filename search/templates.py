@@ -19,7 +19,8 @@ SWEEP = """\
 
 model: {model}
 {data}
-objective: {objective}
+objective: {objective}   # a list gives a Pareto front: [{objective}, min params]
+# constraints: ["params <= 1e6", "latency_ms <= 5"]   # on what a trial comes to: its metrics, and built-in measures
 fit: {{epochs: 20, batch_size: [32, 64, 128]}}   # arguments of fit; a list or a range is searched as well
 
 # What build(hp) names is searched as the code has it. To search another range, declare it here:

@@ -123,5 +123,5 @@ class Backlog:
 def _slim(record: TrialRecord, outcome: Outcome) -> None:
     if outcome.retryable:
         return
-    record.metrics, record.reported_at, record.facts = {}, {}, {}
+    record.metrics, record.reported_at, record.seconds, record.facts = {}, {}, {}, {}
     record.causes, record.timings = [], []

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, final
 
+from ..spaces.bounds import measures_of, median_seconds
 from ..spaces.trial import Cause, Outcome, Scalar
 from .events import (
     AttemptEnded,
@@ -35,7 +36,9 @@ from .events import (
 @final
 @dataclass(slots=True, kw_only=True)
 class TrialRecord:
-    """One trial: `params` are those that its model read, by plain name; `metrics` is by epoch, `at` in seconds."""
+    """One trial: `params` are those that its model read, by plain name; `metrics`, `reported_at` (a time, in seconds)
+    and `seconds`, its length, are by epoch.
+    """
 
     number: int
     seed: int
@@ -44,6 +47,7 @@ class TrialRecord:
     facts: Mapping[str, Any] = field(default_factory=dict[str, Any])
     metrics: dict[int, Mapping[str, float]] = field(default_factory=dict[int, Mapping[str, float]])
     reported_at: dict[int, float] = field(default_factory=dict[int, float])
+    seconds: dict[int, float] = field(default_factory=dict[int, float])
     attempt: int = 0
     running: bool = False
     started_at: float | None = None
@@ -62,6 +66,12 @@ class TrialRecord:
     """What its starting point is of; empty where the sampler alone proposed it."""
     upto: str = ""
     """The last event about it that is shown, as `number@time`."""
+
+    @property
+    def measured(self) -> dict[str, float]:
+        """Return what was measured of the trial, by name."""
+        pace = median_seconds([seconds for _, seconds in sorted(self.seconds.items())])
+        return {**measures_of(self.facts), **({} if pace is None else {"seconds_per_epoch": pace})}
 
     @property
     def state(self) -> str:
@@ -185,11 +195,15 @@ def _apply_to_trial(
         case GraphicsMeasured():
             pass
         case ParametersUsed():
-            record.params, record.facts = event.params, event.facts or record.facts
+            record.params, record.facts = (
+                event.params,
+                {**event.facts, **record.facts},
+            )  # what was measured first stands
         case Reported(report=report):
             if report.epoch not in record.metrics:
                 record.metrics[report.epoch] = report.metrics
                 record.reported_at[report.epoch] = at
+                record.seconds[report.epoch] = report.seconds
         case AttemptEnded():
             record.leave(at)
             record.causes.append(event.cause)

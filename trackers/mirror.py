@@ -137,11 +137,7 @@ def params(record: TrialRecord) -> Iterator[Param]:
 def points(record: TrialRecord, epochs: Iterable[int], goal: Goal) -> Iterator[Point]:
     """Yield the metrics of `epochs`, and the objective at those of them where it is news."""
     wanted = sorted(epochs)
-    for epoch in wanted:
-        row, at_ms = record.metrics[epoch], milliseconds(record.reported_at[epoch])
-        names = cleaned_names(row, taken=(OBJECTIVE,))
-        for name, value in row.items():
-            yield Point(names[name], value if math.isfinite(value) else math.nan, epoch, at_ms)
+    yield from logged(record, wanted, taken=(OBJECTIVE,))
     news = dict(_objective(record, goal))
     for epoch in wanted:
         if epoch in news:
@@ -152,6 +148,15 @@ def points(record: TrialRecord, epochs: Iterable[int], goal: Goal) -> Iterator[P
             yield Point(OBJECTIVE, math.nan, max(record.metrics), ended_ms)
         elif record.retries:  # that of its failure is not the last word
             yield Point(OBJECTIVE, rounded(value), max(record.metrics), ended_ms)
+
+
+def logged(record: TrialRecord, epochs: Iterable[int], taken: Sequence[str]) -> Iterator[Point]:
+    """Yield the metrics that the model logged at `epochs`, under other names than those `taken`."""
+    for epoch in epochs:
+        row, at_ms = record.metrics[epoch], milliseconds(record.reported_at[epoch])
+        names = cleaned_names(row, taken=taken)
+        for name, value in row.items():
+            yield Point(names[name], value if math.isfinite(value) else math.nan, epoch, at_ms)
 
 
 def _objective(record: TrialRecord, goal: Goal) -> Iterator[tuple[int, float]]:
