@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from ruamel.yaml import YAML
 
 from kerasweep.spaces import Space
 
@@ -62,3 +63,19 @@ def test_every_command_that_is_named_exists() -> None:
     text = subprocess.run([KERASWEEP, "--help"], capture_output=True, text=True, check=True).stdout
     for command in named:
         assert re.search(rf"^  {command}\b", text, flags=re.MULTILINE), command
+
+
+@pytest.mark.parametrize("number", range(1, len(blocks("yaml"))))
+def test_every_part_of_a_sweep_file_is_sound(tmp_path: Path, number: int) -> None:
+    """Each further block of YAML is accepted in the place of what the first sweep file has under its keys."""
+    yaml: Any = YAML(typ="safe")
+    whole, part = yaml.load(blocks("yaml")[0]), yaml.load(blocks("yaml")[number])
+    part.get("start", {}).pop("from", None)  # an earlier sweep, which is not there
+    whole = {key: value for key, value in whole.items() if key != "space"} | part
+    (tmp_path / "model.py").write_text("def build(hp): ...\ndef load(): ...\n")
+    with (tmp_path / "sweep.yaml").open("w") as file:
+        yaml.dump(whole, file)
+    done = subprocess.run(
+        [KERASWEEP, "plan", "sweep.yaml", "--no-code"], cwd=tmp_path, capture_output=True, text=True, timeout=60
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
