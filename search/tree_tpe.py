@@ -41,8 +41,12 @@ GOOD = 0.1
 """This share of the trials is good, as in Optuna,"""
 MOST_GOOD = 25
 """and so many at most."""
+BRANCH_STARTUP = 3
+"""So many trials of a branch are drawn at random before it has a model of its own."""
 SHARPNESS = 3.0
-"""So many times narrower than in Optuna the kernels of few good trials may become, which makes up for there being few."""
+"""So many times narrower than in Optuna the kernels of few good trials may become, which makes up for there being few,"""
+HALF_SHARP = 15
+"""half-way so with so many trials: the best of two or three need not be near what is good."""
 KERNELS = 250
 """So many bad trials make a model at most."""
 CANDIDATES = 24
@@ -76,7 +80,8 @@ class TreeModel:
         axes = {one: Axis.of(it) for one, it in (before | block).items()}
         rows = history.ranked
         has = axes[name].holds(history.column(name, rows))
-        if len(rows) < STARTUP or not has.any():
+        trials = int(np.count_nonzero(has))
+        if len(rows) < STARTUP or trials < BRANCH_STARTUP:
             return {one: self._anything(axes[one]) for one in block}
         good, bad = self._split(rows, has)
         bad, weights = thinned(bad, self._kernels)
@@ -85,7 +90,7 @@ class TreeModel:
         return self._most_promising(
             axes,
             decided,
-            Parzen([*axes.values()], self._points(axes, good), np.ones(len(good)), SHARPNESS),
+            Parzen([*axes.values()], self._points(axes, good), np.ones(len(good)), sharpness(trials)),
             Parzen(
                 [*axes.values()],
                 np.vstack([self._points(axes, bad), running]),
@@ -139,6 +144,11 @@ class TreeModel:
     def _anything(self, axis: Axis) -> float:
         u = self._random.random(1)
         return float(axis.value(np.floor(u * axis.values) if axis.categorical else u)[0])
+
+
+def sharpness(trials: int) -> float:
+    """Return how many times narrower than in Optuna kernels may become in a block of so many trials."""
+    return 1 + (SHARPNESS - 1) * trials / (trials + HALF_SHARP)
 
 
 def conditioned(parzen: Parzen, before: Array) -> Array:
