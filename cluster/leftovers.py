@@ -20,7 +20,9 @@ class Removed:
     bytes: int = 0
 
 
-def remove_leftovers(root: str, *, live: Collection[int], best: Collection[int]) -> Removed:
+def remove_leftovers(
+    root: str, *, live: Collection[int], best: Collection[int], donors: Collection[int] = ()
+) -> Removed:
     """Remove the checkpoints of trials that have ended, and the weights of those that are not among the best.
 
     Survives: whatever a kill leaves is found the next time; nothing of a live trial is touched.
@@ -29,13 +31,14 @@ def remove_leftovers(root: str, *, live: Collection[int], best: Collection[int])
         root: The sweep's place for checkpoints and weights, a folder or a URL.
         live: The trials that have not ended.
         best: Those whose weights stay.
+        donors: Those whose checkpoints stay, since other trials go on from them.
 
     Raises:
         OSError: the place cannot be read.
     """
     place = _Remote(root) if "://" in root else _Local()
     trials = size = 0
-    for number in sorted(place.numbers(root) - set(live)):
+    for number in sorted(place.numbers(root) - {*live, *donors}):
         target = place_of_trial(root, number) if number in best else f"{root}/{number}"
         freed = place.remove(target)
         trials += freed is not None

@@ -12,6 +12,8 @@ from ..cluster.addresses import LOCAL
 from ..spaces.bad_form import BadForm
 from ..spaces.errors import BadInput, did_you_mean, one_line
 from ..spaces.known import Declared
+from .confirm_form import ConfirmForm
+from .pbt_form import check_pbt
 from .spec import SweepSpec
 from .sweepform import (
     BudgetForm,
@@ -66,6 +68,8 @@ AMENDABLE: Mapping[str, Callable[[str], Any]] = {
     "retry.error": int,
     "checkpoint.every_s": _finite,
     "keep.best": int,
+    "confirm.top": int,
+    "confirm.seeds": int,
 }
 SECTIONS = {
     "budget": BudgetForm,
@@ -73,12 +77,13 @@ SECTIONS = {
     "retry": RetryForm,
     "checkpoint": CheckpointForm,
     "keep": KeepForm,
+    "confirm": ConfirmForm,
     "cluster": ClusterForm,
     "": ParallelForm,
 }
 
 
-KEPT = ("objective", "model", "train", "data", "keras", "fit", "undeclared", "where")
+KEPT = ("objective", "model", "train", "data", "keras", "fit", "repeats", "pbt", "undeclared", "where")
 """What a resumed sweep keeps besides its space and its search, or its trials could not be compared."""
 
 
@@ -146,6 +151,10 @@ def amended(spec: SweepSpec, settings: Iterable[str]) -> SweepSpec:
             raise BadInput(f"--set {key}: must be above 0, got {text}")
         _check_bounds(key, value)
         spec = _with(spec, key, value)
+    try:
+        check_pbt(spec)
+    except BadForm as fault:
+        raise BadInput(f"--set: {fault}") from None
     if spec.budget.trials is None and spec.budget.hours is None:
         raise BadInput("--set budget: a sweep needs trials or hours to end")
     return spec

@@ -11,6 +11,7 @@ import sys
 import tempfile
 from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
@@ -29,12 +30,17 @@ from ..spaces.yaml_form import BadForm, shown
 from . import sweeps
 from .amend import check_kept
 from .commands import check_machine, check_tracker, placed
+from .confirm import Confirm
+from .confirm_form import check_repeats, confirm_of, repeats_of
 from .driver import Driver
 from .job import Job
 from .launcher import wait_for_delivery
 from .objective import Objective
 from .origin import origin_of
+from .pbt_form import check_pbt, pbt_of
 from .place import absolute_place
+from .population import Pbt
+from .repeats import Repeats
 from .results import Result
 from .sampler import SAMPLERS
 from .spec import Budget, Checkpointing, Cluster, Keep, Limits, Resources, Retry, Search, SweepSpec, Track, max_epochs
@@ -87,6 +93,9 @@ def sweep(
     limits: Mapping[str, float] | None = None,
     checkpoint: bool | Mapping[str, float] = True,
     keep: Mapping[str, int] | None = None,
+    confirm: Mapping[str, int] | None = None,
+    repeats: int | Mapping[str, float] = 1,
+    pbt: Mapping[str, Any] | None = None,
     track: str | None = None,
     experiment: str | None = None,
     storage: str | Path | None = None,
@@ -135,6 +144,10 @@ def sweep(
         checkpoint: `{"every_s": 10, "share": 0.02}`: seconds between two checkpoints of a running trial, and the most of
             its time that they may cost; False for none.
         keep: `{"best": 3}`: the weights of so many best trials stay on the disk.
+        confirm: `{"top": 5, "seeds": 5}`: after the search so many best trials are trained again on so many fresh seeds,
+            and the champion is chosen there.
+        repeats: So many seeds for every trial, or `{"seeds": 3, "level": 0.05}`; a trial's value is their mean.
+        pbt: Population-based training: `{"population": 8, "interval": 2, "mutate": ["learning_rate"]}`.
         track: MLflow tracking URI; `mlflow.db` in `directory` if None.
         experiment: MLflow experiment; the sweep's name if None.
         storage: A folder or an fsspec URL, off this machine, that gets copies of the journal and of checkpoints.
@@ -162,6 +175,7 @@ def sweep(
     settings = _keras(keras or {}, fit or {}, loop=train is not None)
     home = sweeps.home_folder(None if directory is None else Path(directory))
     plain, declared = _fit(fit or {})
+    confirmed, repeated, population = _noise(confirm, repeats, pbt)
     chosen = _checked_name(name or f"sweep-{len(sweeps.names(home)) + 1}")
     spec = SweepSpec(
         name=chosen,
@@ -181,7 +195,7 @@ def sweep(
         where=_where(space, where),
         search=Search(
             sampler=_one_of("sampler", sampler, SAMPLERS),
-            stop=_stop(stop, plain, trials),
+            stop=_stop(stop, max_epochs(plain, repeated.seeds), trials),
             seed=random.randrange(2**31) if seed is None else seed,
         ),
         parallel=_section(ParallelForm, "parallel", {"parallel": parallel}).parallel,
@@ -191,10 +205,14 @@ def sweep(
         limits=Limits(**_section(LimitsForm, "limits", limits).model_dump()),
         checkpoint=Checkpointing(**_section(CheckpointForm, "checkpoint", _switched(checkpoint)).model_dump()),
         keep=Keep(**_section(KeepForm, "keep", keep).model_dump()),
+        confirm=confirmed,
+        repeats=repeated,
+        pbt=population,
         track=Track(uri=track or f"sqlite:///{home / 'mlflow.db'}", experiment=experiment or chosen),
         storage=absolute_place(str(storage or "")),
     )
     check_where(spec.constraints, Known.of(spec.declared), ("where",))
+    _check_noise(spec, loop=train is not None)
     spec = placed(spec, home)
     check_machine(spec)
     if (away := check_tracker(spec.track.uri, home)) and progress:
@@ -233,8 +251,6 @@ def _run(spec: SweepSpec, home: Path, program: Any, *, resume: bool, progress: b
 
 def _as_before(spec: SweepSpec, folder: Path) -> SweepSpec:
     """Return the specification with what must stay as the sweep began: its seed."""
-    from dataclasses import replace
-
     before = SweepSpec.from_json(sweeps.read(folder).spec)
     check_kept(before, spec)
     return replace(spec, search=replace(spec.search, seed=before.search.seed))
@@ -264,6 +280,23 @@ def _section(form: type[AnyForm], word: str, given: Mapping[str, Any] | None) ->
     whole = {name: int(value) for name, value in plain.items() if isinstance(value, float) and value.is_integer()}
     try:
         return read_form(form, {**plain, **whole}, (word,))
+    except BadForm as fault:
+        raise BadInput(str(fault)) from None
+
+
+def _noise(confirm: object, repeats: object, pbt: object) -> tuple[Confirm, Repeats, Pbt | None]:
+    """Return what is done about noise, and the population, as `sweep` was told."""
+    try:
+        return confirm_of(confirm), repeats_of(repeats), pbt_of(pbt)
+    except BadForm as fault:
+        raise BadInput(str(fault)) from None
+
+
+def _check_noise(spec: SweepSpec, *, loop: bool) -> None:
+    told = replace(spec, train="train") if loop else spec
+    try:
+        check_repeats(told)
+        check_pbt(told)
     except BadForm as fault:
         raise BadInput(str(fault)) from None
 
@@ -300,10 +333,10 @@ def _fit(values: Mapping[str, Any]) -> tuple[dict[str, Json], list[Declared]]:
     return plain if "epochs" in values else {name: one for name, one in plain.items() if name != "epochs"}, declared
 
 
-def _stop(rules: object, fit: Mapping[str, Json], trials: int | None) -> tuple[Mapping[str, Any], ...]:
+def _stop(rules: object, epochs: int, trials: int | None) -> tuple[Mapping[str, Any], ...]:
     given = list(cast(Sequence[object], rules)) if isinstance(rules, tuple) else rules
     try:
-        return stop_forms(given, max_epochs=max_epochs(fit), trials=trials)
+        return stop_forms(given, max_epochs=epochs, trials=trials)
     except BadForm as fault:
         raise BadInput(str(fault).replace("search.stop", "stop")) from None
 

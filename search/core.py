@@ -17,6 +17,7 @@ from ..spaces.trial import Cause, Outcome, OutcomeKind, Report
 from ..trackers.events import (
     AttemptEnded,
     AttemptStarted,
+    Donor,
     Entry,
     Event,
     Reported,
@@ -30,6 +31,8 @@ from ..trackers.events import (
     TrialEnded,
 )
 from .objective import At, Objective
+from .population import Turn
+from .repeats import hopeless, leading, score_of
 from .state import Live, Ranked, Rules, State
 from .stop import Standing
 
@@ -61,9 +64,11 @@ class Tick:
 @final
 @dataclass(frozen=True, slots=True)
 class Ask:
-    """Propose parameters for a new trial of this number."""
+    """Propose parameters for a new trial of this number; or train `confirms` again, or go on as an `heir` does."""
 
     number: int
+    confirms: int | None = None
+    heir: Donor | None = None
 
 
 @final
@@ -127,9 +132,8 @@ def step(state: State, event: Event | SlotFree | Tick, at: float = 0.0) -> Step:
         case _:
             state = replace(state, last_at=max(at, state.last_at))
     match event:
-        case TrialAsked(trial=number):
-            live = Live(number=number, seed=event.seed, params=event.params)
-            return replace(state, asked=number + 1, live={**state.live, number: live}, queue=(*state.queue, number)), ()
+        case TrialAsked():
+            return _on_ask(state, event), ()
         case AttemptStarted(trial=number):
             return _on_start(state, event), ()
         case RoundEnded(trial=number):
@@ -194,22 +198,46 @@ def _next_for_slot(state: State) -> Command:
         return Wait()
     if state.queue:
         return Wait() if placed and state.needs_all(state.queue[0]) else Start(state.queue[0])
-    if state.rules.trials is None or state.counted + len(state.live) < state.rules.trials:
+    if state.rules.trials is None or state.counted + len(state.searched) < state.rules.trials:
+        return _next_of_search(state)
+    return _after_search(state, "budget")
+
+
+def _next_of_search(state: State) -> Command:
+    plan = state.rules.population
+    if plan is None or state.population.founders_wanted(plan):
         return Ask(state.asked)
+    heir = state.population.next(plan, state.asked)
+    if heir is not None:
+        return Ask(state.asked, heir=heir)
+    return _after_search(state, f"the population has trained its {plan.epochs} epochs")
+
+
+def _after_search(state: State, why: str, exit_code: int = 0) -> Command:
+    """Confirm the best trials once none of the search is live any more; then end."""
+    confirms = None if state.searched else state.confirming.next(state.rules.confirm)
+    if confirms is not None:
+        return Ask(state.asked, confirms=confirms)
     if state.live:
         return Wait()
-    return Finish("budget", _exit_code(state))
+    return Finish(why, exit_code or _exit_code(state))
 
 
 def _while_closing(state: State, closing: SweepClosing) -> Command:
-    if state.queue and not closing.cancel:
-        live = state.live[state.queue[0]]
+    if closing.cancel:
+        return Wait() if state.placed else Finish(closing.why, closing.exit_code or _exit_code(state))
+    waiting = [state.live[number] for number in state.queue]
+    for live in waiting:
+        if live.confirms is not None:
+            continue
         if live.best is not None:
             return End(live.number, stopped(live, state.rules.objective, closing.why))
         return End(live.number, Outcome(kind=OutcomeKind.INTERRUPTED, reason=closing.why))
-    if state.placed:
-        return Wait()
-    return Finish(closing.why, closing.exit_code or _exit_code(state))
+    if waiting and not state.searched:
+        placed = [live.number for live in state.placed]
+        alone = any(map(state.needs_all, [*placed, waiting[0].number]))
+        return Wait() if placed and alone else Start(waiting[0].number)
+    return _after_search(state, closing.why, closing.exit_code)
 
 
 def _exit_code(state: State) -> int:
@@ -244,6 +272,17 @@ def _on_resume(state: State, at: float) -> State:
     )
 
 
+def _on_ask(state: State, event: TrialAsked) -> State:
+    number = event.trial
+    live = Live(number=number, seed=event.seed, params=event.params, confirms=event.confirms, donor=event.donor)
+    state = replace(state, asked=number + 1, live={**state.live, number: live}, queue=(*state.queue, number))
+    if event.confirms is not None:
+        return replace(state, confirming=state.confirming.ask(number, event.confirms))
+    if state.rules.population is None:
+        return state
+    return replace(state, population=state.population.ask(number, event.donor))
+
+
 def _on_start(state: State, event: AttemptStarted) -> State:
     state = replace(state, queue=tuple(one for one in state.queue if one != event.trial))
     return _changed(state, event.trial, attempt=event.attempt, round=event.round, placed=True)
@@ -271,6 +310,9 @@ def _on_report(state: State, number: int, report: Report, *, awaits_result: bool
         "values": live.values + 1,
         "first_loss": live.first_loss if live.values else loss,
     }
+    repeat = score_of(report, objective)
+    if repeat is not None:
+        changes["repeats"] = (*live.repeats, repeat)
     state = _changed(
         state,
         number,
@@ -288,9 +330,12 @@ def _judge(state: State, number: int, *, since: int, loss: float | None) -> Step
     """Ask the stop rule about a trial that has a new value, the one before at epoch `since`."""
     why = "" if state.closing is None or state.closing.cancel else state.closing.why
     rules, live = state.rules, state.live[number]
+    if live.confirms is not None:
+        return state, ()
     if not why and live.epoch < rules.max_epochs:
         rungs, why = rules.stop.decide(state.rungs, _standing(live, rules, since=since, loss=loss))
         state = replace(state, rungs=rungs)
+        why = why or hopeless(live.repeats, state.leader, rules.repeats, rules.objective)
     if not why:
         return state, ()
     return state, (End(number, stopped(state.live[number], state.rules.objective, why)),)
@@ -354,21 +399,40 @@ def _on_losses(state: State, slot: str, *, lost: bool) -> State:
 
 
 def _on_trial_end(state: State, event: TrialEnded) -> Step:
-    outcome = event.outcome
+    outcome, live = event.outcome, state.live.get(event.trial)
+    if live is None:
+        return state, ()
     state = replace(
         state,
         live={number: live for number, live in state.live.items() if number != event.trial},
         queue=tuple(number for number in state.queue if number != event.trial),
-        counted=state.counted + outcome.counts,
         ended={**state.ended, outcome.kind: state.ended.get(outcome.kind, 0) + 1},
-        best=_ranked(state, event),
     )
+    if live.confirms is not None:
+        return replace(state, confirming=state.confirming.end(outcome, live.number, state.rules.objective.better)), ()
+    state = replace(_learnt(state, live, outcome), counted=state.counted + outcome.counts, best=_ranked(state, event))
     infeasible = outcome.kind is OutcomeKind.INFEASIBLE
     state = replace(state, infeasible_in_a_row=state.infeasible_in_a_row + 1 if infeasible else 0)
     if outcome.kind is OutcomeKind.FAILED and not state.best:
         state = replace(state, first_failures=(*state.first_failures, outcome.reason)[: ALIKE + 1])
     why = "" if state.closing else _hopeless(state)
     return state, (Close(SweepClosing(why=why, cancel=True, exit_code=1)),) if why else ()
+
+
+def _learnt(state: State, live: Live, outcome: Outcome) -> State:
+    """Return the state with what a trial of the search leaves to those that confirm, that are tested, that inherit."""
+    rules, whole = state.rules, outcome.kind is OutcomeKind.COMPLETED
+    turn = None
+    if whole and live.last is not None:
+        score = rules.objective.score(live.last)
+        turn = Turn(trial=live.number, epoch=live.epoch, score=score, seed=live.seed, params=live.params)
+    failed = outcome.kind is not OutcomeKind.STOPPED
+    return replace(
+        state,
+        confirming=state.confirming.enter(outcome, live.number, live.params, rules.confirm.top, rules.rank),
+        leader=leading(state.leader, live.number, live.repeats if whole else (), rules.repeats),
+        population=state.population.end(live.number, turn, failed=failed),
+    )
 
 
 def _ranked(state: State, event: TrialEnded) -> tuple[Ranked, ...]:

@@ -34,13 +34,12 @@ from ..trackers.events import (
     SweepClosing,
     SweepEnded,
     Timed,
-    TrialAsked,
     TrialEnded,
 )
 from .core import Ask, End, Finish, SlotFree, Start, Tick, completed, step
 from .inbox import take
 from .ledger import Ledger
-from .sampler import derived_seed
+from .proposals import asked, extended, infeasible, legacy_of, until_of
 from .settings import checkpoints_of
 
 logger = logging.getLogger(__name__)
@@ -130,8 +129,8 @@ class Engine:
             match command:
                 case End():
                     self._ledger.decide([command])
-                case Ask(number=number):
-                    events = self._ask(number)
+                case Ask():
+                    events = asked(self._ledger, command)
                     if isinstance(events[-1], AttemptStarted):
                         return self._place(tune_id, events)
                     self._ledger.record(*events)
@@ -207,24 +206,12 @@ class Engine:
 
     # Parts --------------------------------------------------------------------------------------------------------------
 
-    def _ask(self, number: int) -> list[Event]:
-        proposal = self._ledger.sampler.propose(number)
-        asked = TrialAsked(
-            trial=number,
-            seed=derived_seed(self._ledger.spec.search.seed, number, "trial"),
-            params=proposal.params,
-            history_seq=self._ledger.journal.seq,
-            attrs=proposal.attrs,
-        )
-        if proposal.refusal:
-            return [asked, TrialEnded(trial=number, attempt=0, outcome=_infeasible(proposal.refusal))]
-        return [asked, AttemptStarted(trial=number, attempt=1)]
-
     def _place(self, tune_id: str, events: Sequence[Event]) -> Mapping[str, str]:
         self._ledger.record(*events)
         start = events[-1]
         assert isinstance(start, AttemptStarted)  # noqa: S101
-        live, best = self._ledger.state.live[start.trial], self._ledger.state.best
+        state = self._ledger.state
+        live = state.live[start.trial]
         self._placed[tune_id] = (start.trial, start.attempt)
         known = self._ledger.sampler.space.parameters
         assignment = Assignment(
@@ -234,11 +221,13 @@ class Engine:
             seed=live.seed,
             params=live.params,
             specs=tuple(known[key].to_json() for key in live.params if key in known),
-            rungs=self._ledger.spec.rungs(live.number),
-            keep_above=best[-1].value if len(best) >= self._ledger.state.rules.keep else None,
+            rungs=self._ledger.spec.rungs(live.number) if live.confirms is None else (),
+            keep_above=state.keep_above(live),
             batch_divisor=start.batch_divisor,
             resume_from=place_of_trial(self._checkpoints, live.number) if live.attempt > 1 else "",
             reported=live.epoch,
+            until=until_of(state, live),
+            legacy=legacy_of(state, live, self._checkpoints),
         )
         return {ASSIGNMENT: json.dumps(assignment.to_json())}
 
@@ -287,8 +276,7 @@ class Engine:
 
     def _extend(self, number: int, attempt: int, specs: Iterable[Mapping[str, Any]]) -> None:
         live = self._ledger.state.live[number]
-        self._ledger.sampler.learn([parameter_from_json(spec) for spec in specs])
-        proposal = self._ledger.sampler.extend(number, live.round + 1, live.params)
+        proposal = extended(self._ledger, live, [parameter_from_json(spec) for spec in specs])
         ended = RoundEnded(
             trial=number,
             attempt=attempt,
@@ -298,7 +286,7 @@ class Engine:
             attrs=proposal.attrs,
         )
         if proposal.refusal:
-            refused = TrialEnded(trial=number, attempt=attempt, outcome=_infeasible(proposal.refusal))
+            refused = TrialEnded(trial=number, attempt=attempt, outcome=infeasible(proposal.refusal))
             self._ledger.record(ended, refused)
         else:
             self._ledger.record(ended)
@@ -307,7 +295,7 @@ class Engine:
         """End a trial whose model set values by itself that break a constraint; note what `where` names in vain."""
         refusal = self._ledger.sampler.refusal(params)
         if refusal:
-            self._ledger.record(TrialEnded(trial=number, attempt=attempt, outcome=_infeasible(refusal)))
+            self._ledger.record(TrialEnded(trial=number, attempt=attempt, outcome=infeasible(refusal)))
         if number == 0:
             for name, hint in self._ledger.sampler.unknown().items():
                 text = f"where: trial 0 has no parameter {name!r}{hint}; clauses that mention it hold until one has"
@@ -351,7 +339,7 @@ class Engine:
         """Remove what trials that have ended leave, but for the weights of the best."""
         state = self._ledger.state
         try:
-            remove_leftovers(self._checkpoints, live=state.live, best={one.number for one in state.best})
+            remove_leftovers(self._checkpoints, live=state.live, best=state.kept, donors=state.donors)
         except Exception:  # a storage raises what its library has; the next end, or `gc`, removes it
             logger.exception("what ended trials left was not removed")
 
@@ -402,7 +390,3 @@ class Engine:
             raise Infrastructure(f"Ray Tune ended: {error}") from (self.error or error)
         if self.error is not None:
             raise self.error
-
-
-def _infeasible(why: str) -> Outcome:
-    return Outcome(kind=OutcomeKind.INFEASIBLE, reason=why)

@@ -45,8 +45,7 @@ def collect(folder: Path) -> Removed:
     spec = SweepSpec.from_json(sweeps.read(folder).spec)
     state = replay(spec.rules(), entries)
     root = checkpoints_of(spec, folder)
-    best = {one.number for one in state.best}
-    removed = remove_leftovers(root, live=state.live, best=best)
+    removed = remove_leftovers(root, live=state.live, best=state.kept, donors=state.donors)
     return Removed(trials=removed.trials, bytes=removed.bytes + remove_drafts(root))
 
 

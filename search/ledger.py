@@ -18,6 +18,7 @@ from ..trackers.events import (
     SweepRestored,
     SweepResumed,
     SweepStarted,
+    TrialAsked,
     TrialEnded,
 )
 from ..trackers.history import History
@@ -58,6 +59,7 @@ class Ledger:
             space=Known.of(spec.declared),
             constraints=spec.constraints,
         )
+        self._apart = set[int]()
         for entry in past:
             self._fold(entry)
 
@@ -101,7 +103,10 @@ class Ledger:
 
     def _fold(self, entry: Entry) -> tuple[Command, ...]:
         self.state, commands = step(self.state, entry.event, entry.at)
-        self.sampler.apply(entry)
+        if isinstance(entry.event, TrialAsked) and entry.event.apart:
+            self._apart.add(entry.event.trial)
+        if entry.trial not in self._apart:
+            self.sampler.apply(entry)
         self.history.apply(entry)
         return commands
 

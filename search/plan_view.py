@@ -72,7 +72,14 @@ def _with_code(file: Path) -> Text:
 def _budget(spec: SweepSpec) -> str:
     parts = [] if spec.budget.trials is None else [f"{spec.budget.trials} trials"]
     parts += [] if spec.budget.hours is None else [f"{spec.budget.hours:g} hours"]
-    return " or ".join(parts)
+    text = " or ".join(parts)
+    if spec.pbt is not None:
+        text += f", a population of {spec.pbt.population} in turns of {_several(spec.pbt.interval, 'epoch')}"
+    if spec.repeats.seeds > 1:
+        text += f", {spec.repeats.seeds} seeds each"
+    return text + (
+        f", then the best {spec.confirm.top} on {spec.confirm.seeds} fresh seeds" if spec.confirm.top else ""
+    )
 
 
 def _table(spec: SweepSpec, parameters: Sequence[Parameter]) -> Table:

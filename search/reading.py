@@ -7,6 +7,7 @@ import sys
 import time
 from collections.abc import Generator
 from contextlib import contextmanager
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,19 @@ from rich.text import Text
 from ..spaces.errors import BadInput, Infrastructure, NoTrialSucceeded, one_line
 from ..trackers.history import History, TrialRecord
 from . import sweeps
-from .summary import Summary, duration, failures, number, parameters, scalar, sparkline, trial_json, value_of
+from .lineage import in_words, lineage
+from .summary import (
+    Summary,
+    confirmed_json,
+    duration,
+    failures,
+    number,
+    parameters,
+    scalar,
+    sparkline,
+    trial_json,
+    value_of,
+)
 from .terminal import Terminal, echo, echo_json
 
 ROWS = 30
@@ -80,12 +93,13 @@ def show_command(name: str, trial: int | None, home: Path | None, *, as_json: bo
 def _show_sweep(folder: Path, history: History, *, as_json: bool) -> None:
     summary = Summary.of(history)
     ranked = summary.ranked()
-    rest = [one for one in history.trials.values() if value_of(one) is None]
+    rest = [one for one in history.trials.values() if value_of(one) is None and one.confirms is None]
     if as_json:
         state = sweeps.state(folder, history)
         trials = [trial_json(one) for one in history.trials.values()]
         about = {"name": folder.name, "state": state, "objective": str(summary.objective), "notices": history.notices}
-        echo_json({**about, "spec": dict(history.spec), "trials": trials})
+        confirmed = [confirmed_json(one) for one in summary.confirmed()]
+        echo_json({**about, "spec": dict(history.spec), "trials": trials, "confirmed": confirmed})
         return
     console = Terminal()
     budget = summary.spec.budget.trials
@@ -94,25 +108,32 @@ def _show_sweep(folder: Path, history: History, *, as_json: bool) -> None:
     console.print(
         Text(f"{folder.name}: {state}, {summary.counted()}{of} trials ({summary.counts()}), {summary.objective}")
     )
+    for one in summary.confirmed():
+        console.print(Text(f"trial {one.number}: {one.in_words(summary.objective.metric)}"), soft_wrap=True)
+    if summary.confirming():
+        console.print(summary.confirming())
+    inherits = [] if summary.spec.pbt is None else ["from"]
     table = Table(box=None, pad_edge=False)
-    for column in ("trial", "state", summary.objective.metric, "epoch", "curve", "parameters"):
+    for column in ("trial", "state", summary.objective.metric, "epoch", "curve", *inherits, "parameters"):
         table.add_column(column, justify="right" if column in ("trial", "epoch") else "left")
     for one in [*ranked, *rest][:ROWS]:
-        table.add_row(*_row(one, summary.objective.metric))
+        table.add_row(*_row(one, summary.objective.metric, inherits=bool(inherits)))
     console.print(table)
-    if len(history.trials) > ROWS:
-        console.print(f"and {len(history.trials) - ROWS} more; --json has all")
+    if len(ranked) + len(rest) > ROWS:
+        console.print(f"and {len(ranked) + len(rest) - ROWS} more; --json has all")
     for reason, count in failures(history.trials.values())[:5]:
         console.print(Text(f"failed {count} x: {reason}", style="red"), soft_wrap=True)
     for text in history.notices:
         console.print(Text(text, style="yellow"), soft_wrap=True)
 
 
-def _row(trial: TrialRecord, metric: str) -> list[Text]:
+def _row(trial: TrialRecord, metric: str, *, inherits: bool) -> list[Text]:
     outcome = trial.outcome
     curve = [value for _, value in trial.curve(metric)]
-    epoch = len(trial.metrics) if outcome is None or outcome.epoch is None else outcome.epoch
-    cells = (trial.number, trial.state, number(value_of(trial)), epoch, sparkline(curve), parameters(trial.params))
+    epoch = max(trial.metrics, default=0) if outcome is None or outcome.epoch is None else outcome.epoch
+    donor = [trial.donor.trial if trial.donor is not None else ""] if inherits else []
+    head = (trial.number, trial.state, number(value_of(trial)), epoch, sparkline(curve))
+    cells = (*head, *donor, parameters(trial.params))
     return [Text(str(cell)) for cell in cells]
 
 
@@ -132,6 +153,10 @@ def _show_trial(summary: Summary, trial: TrialRecord, *, as_json: bool) -> None:
     console = Terminal()
     outcome = trial.outcome
     console.print(Text(f"trial {trial.number}: {trial.state}, attempt {trial.attempt}, seed {trial.seed}"))
+    if trial.confirms is not None:
+        console.print(f"confirms trial {trial.confirms}")
+    if trial.donor is not None:
+        console.print(Text(in_words(lineage(summary.history, trial.number))), soft_wrap=True)
     if outcome is not None and outcome.value is not None:
         console.print(f"{summary.objective.metric} {number(outcome.value)} at epoch {outcome.epoch}")
     if outcome is not None and outcome.reason:
@@ -167,7 +192,11 @@ def best_command(name: str, export: Path | None, home: Path | None, *, as_json: 
             echo(f"wrote {path}")
         return
     if as_json:
-        echo_json(trial_json(best))
+        told = [confirmed_json(one) for one in summary.confirmed()[:1]]
+        lines = lineage(history, best.number) if best.donor is not None else ()
+        echo_json(
+            {**trial_json(best), "confirmed": told[0] if told else None, "lineage": [asdict(one) for one in lines]}
+        )
         return
     echo(as_yaml(summary, best))
 
@@ -199,7 +228,11 @@ def as_yaml(summary: Summary, trial: TrialRecord) -> str:
     yaml.dump(params, text)
     epoch = "" if trial.outcome is None else f", epoch {trial.outcome.epoch}"
     value = one_line(f"{summary.objective.metric} {number(value_of(trial))}")
-    return f"# {summary.spec.name}, trial {trial.number}{epoch}: {value}\n" + text.getvalue().rstrip("\n")
+    more = [one.in_words(summary.objective.metric) for one in summary.confirmed() if one.number == trial.number]
+    if trial.donor is not None:
+        more.append(in_words(lineage(summary.history, trial.number)))
+    head = f"# {summary.spec.name}, trial {trial.number}{epoch}: {value}\n"
+    return head + "".join(f"# {one_line(one, 2000)}\n" for one in more) + text.getvalue().rstrip("\n")
 
 
 def ui_command(name: str | None, home: Path | None) -> None:

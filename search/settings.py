@@ -32,6 +32,7 @@ def settings_of(spec: SweepSpec, weights: str) -> Settings:
         checkpoint_share=spec.checkpoint.share,
         root=spec.folder,
         seed=spec.search.seed,
+        repeats=spec.repeats.seeds,
     )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any, final
 
@@ -13,7 +13,10 @@ from ..spaces.known import Declared
 from ..spaces.trace import Undeclared
 from ..spaces.trial import Cause, Json
 from . import tracking_uri
+from .confirm import Confirm
 from .objective import At, Direction, Objective
+from .population import Pbt, Plan
+from .repeats import Repeats
 from .state import Rules
 from .stop import StopRule
 from .stop_rules import rule_of
@@ -21,9 +24,9 @@ from .stop_rules import rule_of
 MANY_EPOCHS = 100_000
 
 
-def max_epochs(fit: Mapping[str, Json]) -> int:
-    """Return the epochs of a full trial, as far as the arguments of `fit` say; with folds each counts as one."""
-    epochs = fit.get("folds") or fit.get("epochs", 1)
+def max_epochs(fit: Mapping[str, Json], repeats: int = 1) -> int:
+    """Return the epochs of a full trial, as far as is said; of several fits, folds or repeats, each counts as one."""
+    epochs = fit.get("folds") or (repeats if repeats > 1 else fit.get("epochs", 1))
     return epochs if isinstance(epochs, int) else MANY_EPOCHS
 
 
@@ -155,14 +158,22 @@ class SweepSpec:
     limits: Limits = field(default_factory=Limits)
     checkpoint: Checkpointing = field(default_factory=Checkpointing)
     keep: Keep = field(default_factory=Keep)
+    confirm: Confirm = field(default_factory=Confirm)
+    repeats: Repeats = field(default_factory=Repeats)
+    pbt: Pbt | None = None
     track: Track = field(default_factory=Track)
     storage: str = ""
     """A folder or an fsspec URL, off this machine, that gets copies of the journal and of checkpoints."""
 
     @property
     def max_epochs(self) -> int:
-        """The epochs of a full trial, as far as the file says; with folds each counts as one."""
-        return max_epochs(self.fit)
+        """The epochs of a full trial, as far as the file says; of several fits each counts as one."""
+        return max_epochs(self.fit, self.repeats.seeds)
+
+    @property
+    def several_fits(self) -> bool:
+        """Whether a trial is the mean over folds or repeats."""
+        return "folds" in self.fit or self.repeats.seeds > 1
 
     @property
     def stop(self) -> StopRule:
@@ -189,11 +200,21 @@ class SweepSpec:
             f"a trial has {self.max_epochs}"
             for one in late
         )
-        return (*tracking_uri.notes(self.track.uri), *never)
+        return (*tracking_uri.notes(self.track.uri), *never, *self._population_notes())
+
+    def _population_notes(self) -> Iterator[str]:
+        """Yield what a population may not be meant to be."""
+        if self.pbt is None:
+            return
+        turns = self.pbt.population * -(-self.max_epochs // self.pbt.interval)
+        if self.budget.trials is not None and self.budget.trials < turns:
+            yield f"pbt: the population needs {turns} trials for its {self.max_epochs} epochs, the budget has {self.budget.trials}"
+        if self.parallel is not None and self.parallel > self.pbt.population:
+            yield f"pbt: a population of {self.pbt.population} leaves some of {self.parallel} slots without a trial"
 
     def rules(self) -> Rules:
         """Return what the core goes by."""
-        folds = "folds" in self.fit
+        folds = self.several_fits
         frequency = 1 if folds else self.fit.get("validation_freq", 1)
         return Rules(
             objective=replace(self.objective, at=At.LAST) if folds else self.objective,  # the mean over all of them
@@ -206,6 +227,9 @@ class SweepSpec:
             smaller_batch=self.retry.smaller_batch,
             folds=folds,
             keep=self.keep.best,
+            confirm=self.confirm,
+            repeats=self.repeats,
+            population=None if self.pbt is None else Plan(pbt=self.pbt, epochs=self.max_epochs, seed=self.search.seed),
         )
 
     def to_json(self) -> dict[str, Any]:
@@ -229,10 +253,17 @@ class SweepSpec:
             "limits": Limits(**data["limits"]),
             "checkpoint": Checkpointing(**data.get("checkpoint", {})),
             "keep": Keep(**data.get("keep", {})),
+            "confirm": Confirm(**data.get("confirm", {})),
+            "repeats": Repeats(**data.get("repeats", {})),
+            "pbt": _pbt_from_json(data.get("pbt")),
             "track": Track(**data["track"]),
             "keras": KerasSettings.from_json(data.get("keras", {})),
         }
         return cls(**fields)
+
+
+def _pbt_from_json(data: Mapping[str, Any] | None) -> Pbt | None:
+    return None if data is None else Pbt(**{**data, "mutate": tuple(data["mutate"])})
 
 
 def _search_from_json(data: Mapping[str, Any]) -> Search:

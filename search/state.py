@@ -7,8 +7,11 @@ from dataclasses import dataclass, field
 from typing import final
 
 from ..spaces.trial import Cause, OutcomeKind, Report, Scalar
-from ..trackers.events import SweepClosing
+from ..trackers.events import Donor, SweepClosing
+from .confirm import Confirm, Confirming
 from .objective import Objective
+from .population import Plan, Population
+from .repeats import Leader, Repeats
 from .stop import NeverStop, Rungs, StopRule
 
 LOSSES = 3
@@ -21,7 +24,7 @@ class Rules:
     """All that the decisions depend on besides what happened; `retry` says how often a cause is forgiven.
 
     `smaller_batch`: a trial that ran out of memory is tried again with half the batch size, else alone. The weights of
-    the `keep` best trials are kept.
+    the `keep` best trials are kept. `folds`: a trial is the mean over several fits, folds or repeats.
     """
 
     objective: Objective
@@ -34,6 +37,9 @@ class Rules:
     smaller_batch: bool = False
     folds: bool = False
     keep: int = 3
+    confirm: Confirm = field(default_factory=Confirm)
+    repeats: Repeats = field(default_factory=Repeats)
+    population: Plan | None = None
 
     def rank(self, value: float, epoch: int, number: int) -> tuple[float, ...]:
         """Return what sorts trials, best first; over folds, those that did more of them: the others may be harder."""
@@ -47,7 +53,10 @@ class Rules:
 @final
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Live:
-    """A trial that has not ended; `placed`: on a slot, else waiting for one."""
+    """A trial that has not ended; `placed`: on a slot, else waiting for one.
+
+    `confirms` and `donor` as in `TrialAsked`; `repeats` has the score of each repeat that is done.
+    """
 
     number: int
     seed: int
@@ -65,6 +74,9 @@ class Live:
     first_loss: float | None = None
     epoch: int = 0
     spent: Mapping[Cause, int] = field(default_factory=dict[Cause, int])
+    confirms: int | None = None
+    donor: Donor | None = None
+    repeats: tuple[float, ...] = ()
 
     @property
     def ran_out(self) -> int:
@@ -95,6 +107,9 @@ class State:
     ended: Mapping[OutcomeKind, int] = field(default_factory=dict[OutcomeKind, int])
     best: tuple[Ranked, ...] = ()
     rungs: Rungs = field(default_factory=Rungs)
+    confirming: Confirming = field(default_factory=Confirming)
+    leader: Leader | None = None
+    population: Population = field(default_factory=Population)
     objective_seen: bool = False
     first_failures: tuple[str, ...] = ()
     infeasible_in_a_row: int = 0
@@ -117,6 +132,28 @@ class State:
     def placed(self) -> list[Live]:
         """The trials on slots."""
         return [live for live in self.live.values() if live.placed]
+
+    @property
+    def searched(self) -> list[Live]:
+        """The trials of the search itself, without the runs that confirm some."""
+        return [live for live in self.live.values() if live.confirms is None]
+
+    @property
+    def kept(self) -> set[int]:
+        """The trials whose weights stay: the best of the search, and the best run of each that was confirmed."""
+        return {one.number for one in (*self.best, *self.confirming.best.values())}
+
+    def keep_above(self, live: Live) -> float | None:
+        """Return the value from which a live trial's weights are worth writing; None: always."""
+        if live.confirms is not None:
+            run = self.confirming.best.get(live.confirms)
+            return None if run is None else run.value
+        return self.best[-1].value if len(self.best) >= self.rules.keep else None
+
+    @property
+    def donors(self) -> set[int]:
+        """The trials that have ended and whose checkpoints stay, since others go on from them."""
+        return self.population.donors(self.rules.population)
 
     def avoided(self, nodes: Collection[str]) -> set[str]:
         """Return those of the nodes on which no trial is to be placed: they keep losing them, and there are others."""

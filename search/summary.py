@@ -5,13 +5,14 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any, final
 
 from ..spaces.errors import one_line
 from ..spaces.trial import Scalar
+from ..trackers.confirmed import Confirmed, confirmed, runs_of
 from ..trackers.history import History, TrialRecord
-from .objective import Objective
+from .objective import Direction, Objective
 from .spec import SweepSpec
 
 BLOCKS = "▁▂▃▄▅▆▇█"
@@ -36,12 +37,36 @@ class Summary:
         return self.spec.objective
 
     def ranked(self) -> list[TrialRecord]:
-        """Return the trials that have a value, best first."""
+        """Return the trials that have a value, best first: those that were confirmed, then the others as searched."""
+        champions = [self.history.trials[one.number] for one in self.confirmed()]
+        return [*champions, *(one for one in self.searched() if one not in champions)]
+
+    def confirmed(self) -> list[Confirmed]:
+        """Return how the best trials did on fresh seeds, the champion first; none before all of them are through."""
+        plan = self.spec.confirm
+        if not plan.top:
+            return []
+        top = [one.number for one in self.searched()[: plan.top]]
+        maximize = self.objective.direction is Direction.MAX
+        return confirmed(self.history, top, seeds=plan.seeds, maximize=maximize)
+
+    def confirming(self) -> str:
+        """Return how far the confirmation is, in words; empty where there is none, or nothing of it has begun."""
+        done = sum(one.outcome is not None for runs in runs_of(self.history).values() for one in runs)
+        plan = self.spec.confirm
+        wanted = min(plan.top, len(self.searched())) * plan.seeds
+        return f"confirming {done}/{wanted}" if runs_of(self.history) and not self.confirmed() else ""
+
+    def searched(self) -> list[TrialRecord]:
+        """Return the trials of the search that have a value, best first by that."""
         rules = self.spec.rules()
         with_value = [
             (rules.rank(one.outcome.value, one.outcome.epoch or 0, one.number), one)
             for one in self.history.trials.values()
-            if one.outcome is not None and one.outcome.value is not None and math.isfinite(one.outcome.value)
+            if one.confirms is None
+            and one.outcome is not None
+            and one.outcome.value is not None
+            and math.isfinite(one.outcome.value)
         ]
         return [one for _, one in sorted(with_value, key=lambda pair: pair[0])]
 
@@ -56,11 +81,12 @@ class Summary:
 
     def counted(self) -> int:
         """Return how many trials have counted against the budget."""
-        return sum(1 for one in self.history.trials.values() if one.outcome is not None and one.outcome.counts)
+        trials = self.history.trials.values()
+        return sum(1 for one in trials if one.confirms is None and one.outcome is not None and one.outcome.counts)
 
     def counts(self) -> str:
         """Return `12 completed, 3 stopped, 1 failed`."""
-        kinds = Counter(one.state for one in self.history.trials.values())
+        kinds = Counter(one.state for one in self.history.trials.values() if one.confirms is None)
         order = ("completed", "stopped", "failed", "infeasible", "lost", "interrupted", "running", "waiting")
         return ", ".join(f"{kinds[kind]} {kind}" for kind in order if kinds[kind]) or "no trial yet"
 
@@ -143,6 +169,8 @@ def trial_line(trial: TrialRecord, objective: Objective, total: int | None) -> s
     outcome = trial.outcome
     of = f"/{total}" if total is not None else ""
     head = f"trial {trial.number}{of} {trial.state}"
+    if trial.confirms is not None:
+        head = f"trial {trial.number} confirms trial {trial.confirms}: {trial.state}"
     if outcome is None:
         return head
     value = "" if outcome.value is None else f" {objective.metric}={number(outcome.value)} (epoch {outcome.epoch})"
@@ -165,7 +193,15 @@ def trial_json(trial: TrialRecord) -> dict[str, Any]:
         "started_at": trial.started_at,
         "ended_at": trial.ended_at,
         "reproduced": trial.reproduced,
+        "confirms": trial.confirms,
+        "donor": None if trial.donor is None else asdict(trial.donor),
     }
+
+
+def confirmed_json(one: Confirmed) -> dict[str, Any]:
+    """Return how a trial was confirmed as `--json` shows it; `interval` is the 95 % t interval of the mean."""
+    about = {"trial": one.number, "searched": one.searched, "mean": one.mean, "interval": one.interval}
+    return {**about, "flattered": one.flattered, "values": one.values, "runs": one.runs, "best_run": one.best_run}
 
 
 def failures(trials: Iterable[TrialRecord]) -> list[tuple[str, int]]:

@@ -19,9 +19,11 @@ from ..spaces.space import checked_where
 from ..spaces.trial import Json, Scalar
 from ..spaces.yaml_form import BadForm, declare, declare_all
 from ..spaces.yaml_text import read
+from .confirm_form import check_repeats, confirm_of, repeats_of
 from .mentions import mentions
 from .objective import At, Direction, Objective
 from .override import override
+from .pbt_form import check_pbt, pbt_of
 from .place import absolute_place
 from .reference import locate
 from .spec import Budget, Checkpointing, Cluster, Keep, Limits, Resources, Retry, Search, SweepSpec, Track, max_epochs
@@ -85,6 +87,7 @@ def _spec(form: SweepForm, keys: set[object], path: Path, home: Path) -> SweepSp
             _check_code(key, code, path.parent)
     name = form.name or _default_name(path)
     fit, searched = fit_arguments(form.fit)
+    repeats = repeats_of(form.repeats)
     check_smaller_batch(form.retry.smaller_batch, form.fit)
     spec = SweepSpec(
         name=name,
@@ -99,7 +102,7 @@ def _spec(form: SweepForm, keys: set[object], path: Path, home: Path) -> SweepSp
         declared=(*searched, *searched_space(form.space)),
         undeclared=form.undeclared,
         where=checked_where(form.where),
-        search=_search(form.search, fit, form.budget),
+        search=_search(form.search, max_epochs(fit, repeats.seeds), form.budget),
         parallel=form.parallel,
         resources=Resources(**form.resources.model_dump()),
         cluster=cluster_of(form.cluster),
@@ -107,9 +110,14 @@ def _spec(form: SweepForm, keys: set[object], path: Path, home: Path) -> SweepSp
         limits=Limits(**form.limits.model_dump()),
         checkpoint=Checkpointing(**form.checkpoint.model_dump()),
         keep=Keep(**form.keep.model_dump()),
+        confirm=confirm_of(form.confirm),
+        repeats=repeats,
+        pbt=pbt_of(form.pbt),
         track=_track(form.track, name, home),
         storage=_storage(form.storage),
     )
+    check_repeats(spec)
+    check_pbt(spec, code=True)
     if spec.where:
         check_names(spec)
         check_where(spec.constraints, Known.of(spec.declared), ("where",))
@@ -222,9 +230,9 @@ def _budget(form: BudgetForm) -> Budget:
     return Budget(trials=form.trials, hours=form.hours)
 
 
-def _search(form: SearchForm, fit: Mapping[str, Json], budget: BudgetForm) -> Search:
+def _search(form: SearchForm, epochs: int, budget: BudgetForm) -> Search:
     seed = random.SystemRandom().randrange(2**32) if form.seed is None else form.seed
-    stop = stop_forms(form.stop, max_epochs=max_epochs(fit), trials=budget.trials)
+    stop = stop_forms(form.stop, max_epochs=epochs, trials=budget.trials)
     return Search(sampler=form.sampler, stop=stop, seed=seed)
 
 

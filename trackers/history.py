@@ -11,6 +11,7 @@ from .events import (
     AttemptEnded,
     AttemptStarted,
     Differed,
+    Donor,
     Entry,
     Noticed,
     ParametersUsed,
@@ -30,7 +31,10 @@ from .events import (
 @final
 @dataclass(slots=True, kw_only=True)
 class TrialRecord:
-    """One trial: `params` are those that its model read, by plain name; `metrics` is by epoch, `at` in seconds."""
+    """One trial: `params` are those that its model read, by plain name; `metrics` is by epoch, `at` in seconds.
+
+    `confirms`: the trial of the search that it trains again; `donor`: the one that it inherits from.
+    """
 
     number: int
     seed: int
@@ -48,6 +52,8 @@ class TrialRecord:
     timings: list[Mapping[str, Any]] = field(default_factory=list[Mapping[str, Any]])
     reproduced: bool = True
     batch_divisor: int = 1
+    confirms: int | None = None
+    donor: Donor | None = None
 
     @property
     def state(self) -> str:
@@ -109,7 +115,13 @@ class History:
             case Noticed() as event:
                 self.notices.append(event.text)
             case TrialAsked() as event:
-                self.trials[event.trial] = TrialRecord(number=event.trial, seed=event.seed, asked_at=entry.at)
+                self.trials[event.trial] = TrialRecord(
+                    number=event.trial,
+                    seed=event.seed,
+                    asked_at=entry.at,
+                    confirms=event.confirms,
+                    donor=event.donor,
+                )
             case event:
                 _apply_to_trial(self.trials[event.trial], event, entry.at)
 

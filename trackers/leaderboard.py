@@ -12,7 +12,7 @@ from typing import Any
 from urllib.parse import quote
 
 from .history import History, TrialRecord
-from .mirror import OBJECTIVE, Goal, cleaned_names, counts, milliseconds, ranking, run_name, value_of
+from .mirror import OBJECTIVE, Goal, cleaned_names, confirmation, counts, milliseconds, ranking, run_name, value_of
 from .redaction import redact
 from .runs import PARENT
 
@@ -62,7 +62,9 @@ def _packed(history: History, parent: str, params: Sequence[str]) -> str:
 
 def _state(history: History, parent: str, params: Sequence[str]) -> dict[str, Any]:
     objective, outcome = f"metrics.`{OBJECTIVE}`", "tags.`outcome`"
-    columns = [objective, *(f"params.`{name}`" for name in params), outcome]
+    told = [*(["tags.`confirms`"] if history.spec.get("confirm", {}).get("top") else ())]
+    told += ["tags.`donor`"] if history.spec.get("pbt") else []
+    columns = [objective, *(f"params.`{name}`" for name in params), outcome, *told]
     name, *rest = _WIDTHS
     order = [name, *columns, *rest]
     return {
@@ -125,6 +127,12 @@ def _note(
         link = f"[{name}](#/experiments/{experiment_id}/runs/{run})" if run else name
         values = [_shown(record.params[one]) if one in record.params else "" for one in names]
         lines.append(_row([str(place), link, f"{value_of(record):.6g}", str(epoch or ""), *values]))
+    champions = confirmation(history)
+    if champions:
+        lines += ["", "Trained again on fresh seeds, the champion first:", ""]
+        lines += [
+            f"- {run_name(one.number)}: {_escaped(one.in_words(Goal.of(history.spec).metric))}" for one in champions
+        ]
     return "\n".join(lines)
 
 
@@ -139,4 +147,8 @@ def _shown(value: object) -> str:
 def _cell(text: str) -> str:
     flat = " ".join(redact(text).split())
     shown = flat if len(flat) <= 40 else flat[:39] + "…"
-    return _MARKDOWN.sub(r"\\\g<0>", shown.replace("&", "&amp;").replace("<", "&lt;"))
+    return _escaped(shown)
+
+
+def _escaped(text: str) -> str:
+    return _MARKDOWN.sub(r"\\\g<0>", text.replace("&", "&amp;").replace("<", "&lt;"))
