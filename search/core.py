@@ -311,11 +311,10 @@ def _on_report(state: State, number: int, report: Report, *, awaits_result: bool
         "first_loss": live.first_loss if live.values else loss,
     }
     repeat = score_of(report, objective)
-    if repeat is not None:
-        changes["repeats"] = (*live.repeats, repeat)
     state = _changed(
         state,
         number,
+        repeats=live.repeats if repeat is None else (*live.repeats, repeat),
         epoch=report.epoch,
         last=value,
         last_epoch=report.epoch,

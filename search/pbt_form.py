@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, ClassVar
+from typing import Annotated, Any, ClassVar
 
 from pydantic import Field
 
@@ -40,8 +40,9 @@ def pbt_of(value: object) -> Pbt | None:
     """
     if value is None:
         return None
-    given = read_form(PbtForm, value, ("pbt",)).model_dump()
-    return Pbt(**{**given, "mutate": tuple(dict.fromkeys(given["mutate"]))})
+    given: dict[str, Any] = read_form(PbtForm, value, ("pbt",)).model_dump()
+    given["mutate"] = tuple(dict.fromkeys(given["mutate"]))
+    return Pbt(**given)
 
 
 def check_pbt(spec: SweepSpec, *, code: bool = False) -> None:

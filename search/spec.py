@@ -263,7 +263,10 @@ class SweepSpec:
 
 
 def _pbt_from_json(data: Mapping[str, Any] | None) -> Pbt | None:
-    return None if data is None else Pbt(**{**data, "mutate": tuple(data["mutate"])})
+    if data is None:
+        return None
+    given: dict[str, Any] = {**data, "mutate": tuple(data["mutate"])}
+    return Pbt(**given)
 
 
 def _search_from_json(data: Mapping[str, Any]) -> Search:

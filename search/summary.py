@@ -38,8 +38,9 @@ class Summary:
 
     def ranked(self) -> list[TrialRecord]:
         """Return the trials that have a value, best first: those that were confirmed, then the others as searched."""
-        champions = [self.history.trials[one.number] for one in self.confirmed()]
-        return [*champions, *(one for one in self.searched() if one not in champions)]
+        champions = [one.number for one in self.confirmed()]
+        others = [one for one in self.searched() if one.number not in champions]
+        return [*(self.history.trials[number] for number in champions), *others]
 
     def confirmed(self) -> list[Confirmed]:
         """Return how the best trials did on fresh seeds, the champion first; none before all of them are through."""
