@@ -26,7 +26,7 @@ class PbtForm(Form):
     )
     interval: OneOrMore = Field(description=f"a whole number of epochs from 1 to {MANY}")
     mutate: Annotated[list[str], Field(min_length=1)] = Field(
-        description="a list of parameters whose change leaves the weights' shapes, such as [learning_rate, dropout]"
+        description="a list, not empty, of parameters whose change leaves the weights' shapes, such as [learning_rate, dropout]"
     )
     quantile: Annotated[float, Field(gt=0, le=0.5)] = Field(default=0.25, description="a number above 0, up to 0.5")
     resample: Annotated[float, Field(ge=0, le=1)] = Field(default=0.25, description="a number from 0 to 1")
