@@ -5,9 +5,15 @@ from __future__ import annotations
 import os
 import shutil
 import tempfile
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import IO, Any, Protocol, cast, final
+
+FILES = "kerasweep-files-"
+"""Begins the name of a temporary folder for drafts and local copies; the number of its process follows."""
+OBJECT_STORES = ("s3", "s3a", "gs", "gcs", "abfs", "abfss", "az", "oss", "r2")
+"""They have no folders; to make one would make the bucket, of a name that was mistyped perhaps."""
 
 
 class Files(Protocol):
@@ -122,6 +128,9 @@ class RemoteFiles:
 
         self._system, self._root = cast("tuple[Any, str]", cast(Any, fsspec).core.url_to_fs(place))
         self._scratch: Path | None = None
+        protocol: str | Sequence[str] = self._system.protocol
+        protocols = {protocol} if isinstance(protocol, str) else {*protocol}
+        self._has_folders = not protocols & {*OBJECT_STORES}
 
     def names(self) -> list[str]:
         """Return the names of the files that are there."""
@@ -144,7 +153,8 @@ class RemoteFiles:
 
     def put(self, name: str, draft: Path) -> None:
         """Upload the draft, and remove it here."""
-        self._system.makedirs(self._root, exist_ok=True)
+        if self._has_folders:
+            self._system.makedirs(self._root, exist_ok=True)
         self._system.put_file(str(draft), f"{self._root}/{name}")
         draft.unlink()
 
@@ -156,7 +166,7 @@ class RemoteFiles:
     def draft(self, name: str) -> Path:
         """Return a path in a temporary folder of this machine."""
         if self._scratch is None:
-            self._scratch = Path(tempfile.mkdtemp(prefix="kerasweep-"))
+            self._scratch = Path(tempfile.mkdtemp(prefix=f"{FILES}{os.getpid()}-"))
         return self._scratch / name
 
     def close(self) -> None:

@@ -11,6 +11,7 @@ from ..spaces.errors import one_line
 from ..spaces.trial import Json
 from .checkpointing import Checkpoints, Trial
 from .fit_state import CannotResume, FitState, held_by, learning_rates, put_back, set_learning_rates
+from .unsaved import marks_of, unsaved
 
 if TYPE_CHECKING:
     import keras
@@ -70,6 +71,7 @@ def checkpointer_class() -> Callable[[Trial, Checkpoints, Sequence[Any]], keras.
             self._others = others
             self._before: list[dict[str, Any]] = []
             self._rates: dict[str, float] = {}
+            self._marks: list[dict[str, object]] = []
             self._size = 0
             self._awaited = checkpoints.resumed
 
@@ -85,6 +87,7 @@ def checkpointer_class() -> Callable[[Trial, Checkpoints, Sequence[Any]], keras.
             model, resumed = self._fitted, self._checkpoints.resumed
             self._before = [held_by(one) for one in self._others]
             self._rates = learning_rates(model)
+            self._marks = [marks_of(one) for one in self._others]
             if resumed is not None and resumed.weights is not None:
                 state = FitState(plain=resumed.plain, arrays=resumed.arrays)
                 put_back(model, self._others, state, resumed.weights)
@@ -93,6 +96,9 @@ def checkpointer_class() -> Callable[[Trial, Checkpoints, Sequence[Any]], keras.
                     set_learning_rates(model, {name: one for name, one in self._rates.items() if one != had.get(name)})
                 if resumed.plain["history"] is not None and _history(model) is not None:
                     _history(model).history = resumed.plain["history"]["history"]
+                lost: list[str] = resumed.plain.get("unsaved", [])
+                if lost:
+                    self._trial.notice(f"goes on without what checkpoints cannot hold: {', '.join(lost)}")
             self._checkpoints.active = True
 
         def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
@@ -112,8 +118,9 @@ def checkpointer_class() -> Callable[[Trial, Checkpoints, Sequence[Any]], keras.
                 following = int(cast(Any, self.params)["epochs"]) if over else epoch + 1
 
                 def then() -> dict[str, Json]:
+                    lost: list[Json] = [*unsaved(self._others, self._marks)]
                     past = self._past(epoch, logs)
-                    return {"fit_epoch": following, "history": past, "rates": self._rates}
+                    return {"fit_epoch": following, "history": past, "unsaved": lost, "rates": self._rates}
 
                 self._checkpoints.take_fit(self._fitted, self._others, self._before, then)
             self._checkpoints.active = not saving  # nothing more to wait for

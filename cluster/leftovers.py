@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast, final
@@ -21,7 +21,7 @@ class Removed:
 
 
 def remove_leftovers(
-    root: str, *, live: Collection[int], best: Collection[int], donors: Collection[int] = ()
+    root: str, *, over: Callable[[int], bool], best: Collection[int], go_on: Callable[[], bool] = lambda: True
 ) -> Removed:
     """Remove the checkpoints of trials that have ended, and the weights of those that are not among the best.
 
@@ -29,16 +29,18 @@ def remove_leftovers(
 
     Args:
         root: The sweep's place for checkpoints and weights, a folder or a URL.
-        live: The trials that have not ended.
+        over: Says of a trial, by its number, whether it has ended.
         best: Those whose weights stay.
-        donors: Those whose checkpoints stay, since other trials go on from them.
+        go_on: Asked before each trial; whether to go on.
 
     Raises:
         OSError: the place cannot be read.
     """
     place = _Remote(root) if "://" in root else _Local()
     trials = size = 0
-    for number in sorted(place.numbers(root) - {*live, *donors}):
+    for number in sorted(filter(over, place.numbers(root))):
+        if not go_on():
+            break
         target = place_of_trial(root, number) if number in best else f"{root}/{number}"
         freed = place.remove(target)
         trials += freed is not None

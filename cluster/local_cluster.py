@@ -21,6 +21,8 @@ import psutil
 
 from ..spaces.errors import BadInput, Infrastructure, one_line
 
+FOLDER = "ksc-"
+"""Begins the name of a cluster's temporary folder."""
 FILE = "cluster.json"
 START_S = 120.0
 END_S = 5.0
@@ -117,7 +119,7 @@ def up(home: Path, *, nodes: int, cpus: int, gpus: int, labels: Mapping[str, str
         down(home)
         cluster = None
     while cluster is None or len(cluster.alive) < nodes:
-        folder = tempfile.mkdtemp(prefix="ksc-") if cluster is None else cluster.folder  # short: sockets are below it
+        folder = tempfile.mkdtemp(prefix=FOLDER) if cluster is None else cluster.folder  # short: sockets are below it
         order = {"folder": folder, "cpus": cpus, "gpus": gpus, "labels": dict(labels or {})}
         started = _start({**order, "address": "" if cluster is None else cluster.address})
         node = LocalNode(id=started["node_id"], cpus=cpus, gpus=gpus, processes=tuple(map(Process.of, started["pids"])))

@@ -170,6 +170,10 @@ class Members:
     def _part(self) -> int:
         return share_of(self.nodes, self._shape, 1 + len(self._now.peers)) if self._now.peers else 1
 
+    def reshape(self, shape: Shape) -> None:
+        """Let slots take something else from now on; those that are there are gone by then."""
+        self._shape = shape
+
     # Looking ----------------------------------------------------------------------------------------------------------
 
     def look(self) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import os
 import time
-from collections.abc import Generator, Mapping
+from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -28,6 +28,7 @@ from .memory import training_size
 from .model_facts import learning_rate
 from .settings import Settings, sweep_arguments, trace_of
 from .training import StopTraining, clean_up
+from .unsaved import marks_of, unsaved
 from .user_code import UserCode, fit_arguments_of
 
 KERAS_BATCH = 32
@@ -118,6 +119,7 @@ def _rehearsed(code: UserCode, settings: Settings, params: Mapping[str, Scalar])
         "logged": sorted(seen.logs),
         "findings": [one.to_json() for one in in_order(findings)],
         "data": {"training": _rows(data.train), "validation": _rows(data.validation)},
+        "unsaved": seen.unsaved,
         "own_fit": isinstance(code.model, UserModel) and code.model.has_own_fit,
         "build_s": built_s,
         "batch_s": time.monotonic() - began,
@@ -173,7 +175,8 @@ def _fit(model: UserModel, hp: Any, arguments: dict[str, Any], settings: Setting
         samples = check_foldable(arguments, settings.folds)
         fold = fold_of_each(arguments.get("y"), samples, settings.folds, settings.seed)
         arguments = fold_arguments(arguments, fold, 0)
-    callbacks = [*callbacks_for(arguments.get("callbacks"), hp), seen.callback()]
+    own = callbacks_for(arguments.get("callbacks"), hp)
+    callbacks = [*own, seen.callback(own)]
     return model.fit(hp, seen.model, {**arguments, "callbacks": callbacks})
 
 
@@ -258,12 +261,23 @@ class _Seen:
         self.model: Any = None
         self.epoch = 0
         self.number = 0
+        self.unsaved: list[str] = []
+        """What callbacks hold, and no checkpoint would."""
 
-    def callback(self) -> Any:
-        """Return a Keras callback that fills `logs`."""
+    def callback(self, others: Sequence[Any]) -> Any:
+        """Return a Keras callback, the last one, that fills `logs` and sees what the others hold."""
         import keras
 
-        return keras.callbacks.LambdaCallback(on_epoch_end=self._see)
+        before: list[dict[str, object]] = []
+
+        def begin(logs: Any) -> None:
+            before[:] = [marks_of(one) for one in others]
+
+        def see(epoch: int, logs: Any) -> None:
+            self._see(epoch, logs)
+            self.unsaved = unsaved(others, before)
+
+        return keras.callbacks.LambdaCallback(on_train_begin=begin, on_epoch_end=see)
 
     def report(self, metrics: Mapping[str, float], seconds: float | None = None, *, epoch: int | None = None) -> None:
         """Note the metrics."""

@@ -27,6 +27,8 @@ CLOSE_S = 6.0
 RECYCLE_BYTES = 1_000_000_000
 """A trainer that has grown by so much since its first trial is due for recycling."""
 POLL_S = 0.25
+LOGS = "kerasweep-logs-"
+"""Begins the name of a folder for logs where there is no sweep's folder; the number of the slot's process follows."""
 _WARM_S = 600.0
 
 
@@ -328,7 +330,7 @@ class Slot:
             link = connect(path, adopt, patience_s=30.0 if self._server is not None else 0.0)
         except (OSError, LinkClosed):
             if not Path(self._setup.logs).is_dir():  # another machine, without the sweep's folder
-                self._setup = replace(self._setup, logs=tempfile.mkdtemp(prefix="kerasweep-logs-"))
+                self._setup = replace(self._setup, logs=tempfile.mkdtemp(prefix=f"{LOGS}{os.getpid()}-"))
             self._server = ForkServer(
                 Path(tempfile.mkdtemp(prefix="kerasweep-")),
                 Program.from_json(self._setup.program),

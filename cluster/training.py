@@ -17,6 +17,7 @@ from ..spaces.errors import Infeasible, one_line
 from ..spaces.hp import hyperparameters_class
 from ..spaces.trace import NeedsParameters
 from ..spaces.trial import Assignment
+from . import graphics_memory
 from .checkpointer import checkpointed
 from .checkpointing import Checkpoints, place_of_trial
 from .failure import describe
@@ -121,7 +122,7 @@ class Training:
             self._keep_weights()
         self.running = False
         self._times["end"] = time.time()
-        self.say({**ended, "timing": {**self._times, "pid": os.getpid()}})
+        self.say({**ended, "timing": {**self._times, "pid": os.getpid()}, **self._graphics_memory()})
         self.weights.forget()
         del self._trace
         clean_up()
@@ -381,6 +382,12 @@ class Training:
 
     def _say_report(self, report: Mapping[str, Any]) -> None:
         self.say({"type": "report", **report, "awaits_result": self._awaits_result})
+
+    def _graphics_memory(self) -> dict[str, Any]:
+        """Return what it took of its graphics processor, where it has one and has trained for an epoch."""
+        if not (self._code.gpus and self.epoch):
+            return {}
+        return {"graphics_memory": graphics_memory.measure(self._code.keras.backend)}
 
     def _failed(self, error: BaseException) -> dict[str, Any]:
         failure = describe(error, self._settings.root or os.getcwd())

@@ -26,6 +26,8 @@ class UserCode:
         self.data = data
         self.keras = keras
         self.replicas = Replicas()
+        self.gpus = 0.0
+        """What it has of graphics processors."""
         self.notice = ""
         """What the user should know of where it trains; told with the first trial."""
         self.dtype_policy: str = keras.dtype_policy or _dtype_policy()
@@ -63,6 +65,7 @@ class UserCode:
 
     def use_graphics(self, gpu: float) -> None:
         """Spread models over the graphics processors of a slot that has several; say so where the backend sees fewer."""
+        self.gpus = gpu
         found = graphics_processors(self.keras.backend)
         self.replicas = Replicas.on(self.keras.backend, found if gpu > 1 else ())
         if len(found) < gpu:

@@ -97,8 +97,8 @@ def check_kept(before: SweepSpec, after: SweepSpec) -> None:
     found = [_changed(name, getattr(before, name), getattr(after, name)) for name in KEPT]
     was, now = ({one.parameter.name: one for one in spec.declared} for spec in (before, after))
     found += [_changed(f"space.{name}", was.get(name), now.get(name)) for name in {**was, **now}]
-    same_seed = replace(after.search, seed=before.search.seed)
-    found += [_changed("search", before.search, same_seed)]
+    as_began = {name: getattr(before.search, name) for name in ("seed", "taken", "reason")}
+    found += [_changed("search", before.search, replace(after.search, **as_began))]
     differences = [one for one in found if one]
     if differences:
         raise BadInput(
@@ -155,7 +155,7 @@ def amended(spec: SweepSpec, settings: Iterable[str]) -> SweepSpec:
         check_pbt(spec)
     except BadForm as fault:
         raise BadInput(f"--set: {fault}") from None
-    if spec.budget.trials is None and spec.budget.hours is None:
+    if spec.budget.trials is None and spec.budget.hours is None and spec.search.sampler != "grid":
         raise BadInput("--set budget: a sweep needs trials or hours to end")
     return spec
 

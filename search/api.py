@@ -42,7 +42,7 @@ from .place import absolute_place
 from .population import Pbt
 from .repeats import Repeats
 from .results import Result
-from .sampler import SAMPLERS
+from .sampler_form import chosen, is_endless
 from .spec import Budget, Checkpointing, Cluster, Keep, Limits, Resources, Retry, Search, SweepSpec, Track, max_epochs
 from .stop_form import stop_forms
 from .sweepfile import check_loop, check_smaller_batch, fit_arguments, keras_settings, searched_space
@@ -82,7 +82,8 @@ def sweep(
     hyperparameters: keras_tuner.HyperParameters | None = None,
     undeclared: str | None = None,
     keras: Mapping[str, Any] | None = None,
-    sampler: str = "tpe",
+    sampler: str | Mapping[str, Any] = "tpe",
+    duplicates: bool = False,
     stop: str | Mapping[str, Any] | Sequence[str | Mapping[str, Any]] = "none",
     seed: int | None = None,
     parallel: int | None = None,
@@ -130,12 +131,14 @@ def sweep(
             `tune_new_entries=False`) or `refuse` (its `allow_new_entries=False`); `search` if None.
         keras: `{"backend": "jax", "dtype_policy": "mixed_float16", "jit_compile": True, "steps_per_execution": 8,
             "deterministic": True}`, for every trial alike.
-        sampler: `tpe` or `random`.
+        sampler: `tpe`, `random`, `grid`, `qmc`, `gp`, `cmaes`, `nsga2`, `auto`, a sampler for Optuna as `module:Class`, or
+            a mapping with its arguments: `{"name": "optuna.samplers:TPESampler", "n_startup_trials": 20}`.
+        duplicates: Try a configuration again that has been tried; else a sweep ends that has tried them all.
         stop: When trials end early: `none`, `auto`, `asha`, `hyperband`, `median`, `patience`, `threshold`,
             `divergence`, a mapping such as `{"rule": "asha", "min_epochs": 2, "factor": 3}`, or a list of these.
         seed: Seed of the search and, by trial, of Keras; a random one if None.
         parallel: Trials at a time; as many as fit if None.
-        resources: `{"cpu": 1, "gpu": 0}` for each trial; also `memory_gb`, `custom` and `labels`, as in the sweep file.
+        resources: `{"cpu": 1, "gpu": 0}` for each trial (`"gpu": "auto"` packs them); also `memory_gb`, `custom`, `labels`.
         address: The Ray cluster to run on, of which this machine is a node: HOST:PORT or `auto`; this machine alone if
             None.
         insecure_cluster: Join a cluster over the network without a token all the same.
@@ -176,26 +179,28 @@ def sweep(
     home = sweeps.home_folder(None if directory is None else Path(directory))
     plain, declared = _fit(fit or {})
     confirmed, repeated, population = _noise(confirm, repeats, pbt)
-    chosen = _checked_name(name or f"sweep-{len(sweeps.names(home)) + 1}")
+    searched = (
+        *declared,
+        *_declared(space),
+        *(() if hyperparameters is None else declared_by(hyperparameters)),
+    )
+    rules = _stop(stop, max_epochs(plain, repeated.seeds), trials)
+    title = _checked_name(name or f"sweep-{len(sweeps.names(home)) + 1}")
     spec = SweepSpec(
-        name=chosen,
+        name=title,
         folder=str(Path.cwd()),
         model="",
         data=None,
         objective=Objective.of(objective),
-        budget=_budget(trials, hours),
+        budget=_budget(trials, hours, endless=is_endless(sampler)),
         keras=settings,
         fit=plain,
-        declared=(
-            *declared,
-            *_declared(space),
-            *(() if hyperparameters is None else declared_by(hyperparameters)),
-        ),
+        declared=searched,
         undeclared=_one_of("undeclared", undeclared or "search", tuple(Undeclared)),
         where=_where(space, where),
         search=Search(
-            sampler=_one_of("sampler", sampler, SAMPLERS),
-            stop=_stop(stop, max_epochs(plain, repeated.seeds), trials),
+            **_sampler(sampler, searched, trials, stops=bool(rules), duplicates=duplicates),
+            stop=rules,
             seed=random.randrange(2**31) if seed is None else seed,
         ),
         parallel=_section(ParallelForm, "parallel", {"parallel": parallel}).parallel,
@@ -208,7 +213,7 @@ def sweep(
         confirm=confirmed,
         repeats=repeated,
         pbt=population,
-        track=Track(uri=track or f"sqlite:///{home / 'mlflow.db'}", experiment=experiment or chosen),
+        track=Track(uri=track or f"sqlite:///{home / 'mlflow.db'}", experiment=experiment or title),
         storage=absolute_place(str(storage or "")),
     )
     check_where(spec.constraints, Known.of(spec.declared), ("where",))
@@ -253,7 +258,8 @@ def _as_before(spec: SweepSpec, folder: Path) -> SweepSpec:
     """Return the specification with what must stay as the sweep began: its seed."""
     before = SweepSpec.from_json(sweeps.read(folder).spec)
     check_kept(before, spec)
-    return replace(spec, search=replace(spec.search, seed=before.search.seed))
+    taken = {name: getattr(before.search, name) for name in ("seed", "taken", "reason")}
+    return replace(spec, search=replace(spec.search, **taken))
 
 
 @contextmanager
@@ -265,8 +271,8 @@ def _private_files() -> Generator[None]:
         os.umask(before)
 
 
-def _budget(trials: int | None, hours: float | None) -> Budget:
-    if trials is None and hours is None:
+def _budget(trials: int | None, hours: float | None, *, endless: bool) -> Budget:
+    if endless and trials is None and hours is None:
         raise BadInput("a sweep needs trials=… or hours=… to end")
     for word, value in (("trials", trials), ("hours", hours)):
         if value is not None and not 0 < value < math.inf:
@@ -339,6 +345,15 @@ def _stop(rules: object, epochs: int, trials: int | None) -> tuple[Mapping[str, 
         return stop_forms(given, max_epochs=epochs, trials=trials)
     except BadForm as fault:
         raise BadInput(str(fault).replace("search.stop", "stop")) from None
+
+
+def _sampler(
+    given: str | Mapping[str, Any], declared: Sequence[Declared], trials: int | None, *, stops: bool, duplicates: bool
+) -> dict[str, Any]:
+    try:
+        return chosen(given, declared, trials=trials, stops=stops, duplicates=duplicates)
+    except BadForm as fault:
+        raise BadInput(str(fault).replace("search.", "")) from None
 
 
 def _declared(space: Space | Mapping[str, Any] | None) -> Sequence[Declared]:

@@ -208,9 +208,9 @@ def check_machine(spec: SweepSpec) -> None:
     lack = missing(spec.keras.backend)
     if lack:
         raise BadInput(f"keras.backend: {lack}")
-    if spec.resources.gpu > 1 and spec.keras.backend not in replicas.BACKENDS:
+    if spec.resources.gpus > 1 and spec.keras.backend not in replicas.BACKENDS:
         raise BadInput(
-            f"resources.gpu is {spec.resources.gpu:g}: Keras on {spec.keras.backend} trains on one gpu a process; "
+            f"resources.gpu is {spec.resources.gpus:g}: Keras on {spec.keras.backend} trains on one gpu a process; "
             f"set it to 1, or keras.backend to {' or '.join(replicas.BACKENDS)}"
         )
     want = spec.resources.cpu * (spec.parallel or 1)
@@ -219,10 +219,11 @@ def check_machine(spec: SweepSpec) -> None:
         raise BadInput(f"{asked} is {want} cpus, this machine has {have}; lower one of the two")
     if (
         spec.cluster.address is None
-        and spec.resources.gpu
+        and spec.resources.gpus
         and not any(any(Path("/dev").glob(one)) for one in GPU_DEVICES)
     ):
-        raise BadInput(f"resources.gpu is {spec.resources.gpu:g}, this machine has no gpu; set it to 0")
+        asked = "auto" if spec.resources.packs else f"{spec.resources.gpus:g}"
+        raise BadInput(f"resources.gpu is {asked}, this machine has no gpu; set it to 0")
 
 
 def check_tracker(uri: str, home: Path) -> str:

@@ -3,6 +3,7 @@
     STORAGE/NAME/journal-000000000123.db    the journal up to event 123; the newest two are kept
     STORAGE/NAME/sweep.json, sweep.yaml     the specification
     STORAGE/NAME/code.json                  the user's code as it was at the start, text by relative path
+    STORAGE/NAME/claim.json                 whose the place is (see `claim`)
 
 A journal is checked whole when it is read, so that half of one, where a place shows such, is passed over.
 """
@@ -21,8 +22,9 @@ from typing import final
 
 from ..cluster.checkpoint_files import Files, files_at
 from ..cluster.program import snapshot
-from ..spaces.errors import one_line
+from ..spaces.errors import KerasweepError, one_line
 from ..trackers.redaction import redact
+from .claim import Past, check_claim, claim, seq_of
 from .place import join
 
 EVERY_S = 60.0
@@ -64,6 +66,8 @@ class Copier:
         self._copied = -1
         self._trouble = self._told = ""
         self._code_is_there = False
+        self.taken = ""
+        """Why the place must not be written to: it is another sweep's, or another machine goes on with this one."""
 
     def look(self, ended: int) -> None:
         """Begin a copy where trials have ended since the last one, a minute ago or more; to be called often.
@@ -75,6 +79,8 @@ class Copier:
             self._told = self._trouble
             self._notice(f"storage: {self._trouble}; the sweep goes on, and its copy is tried again")
         busy = self._thread is not None and self._thread.is_alive()
+        if self.taken:
+            return
         if ended != self._copied and not busy and self._clock() - self._began_at >= EVERY_S:
             self._copied, self._began_at = ended, self._clock()
             self._start()
@@ -84,6 +90,8 @@ class Copier:
         deadline = time.monotonic() + patience_s
         if self._thread is not None:
             self._thread.join(patience_s)
+        if self.taken:
+            return
         if self._thread is None or not self._thread.is_alive():
             self._start()
             if self._thread is not None:
@@ -103,30 +111,34 @@ class Copier:
             with closing(files):
                 self._copy(files)
             self._trouble = ""
+        except KerasweepError as error:
+            self.taken, self._trouble = str(error), ""
         except Exception as error:  # a storage has its own
             logger.exception("the copy to the storage failed")
             text = one_line(redact(str(error) or type(error).__name__), 200)
             self._trouble = f"{redact(self._place)} does not take a copy: {text}"
 
     def _copy(self, files: Files) -> None:
+        draft = files.draft("journal.db")
+        _back_up(self._folder / "journal.db", draft)
+        past = Past.of(draft)
+        held = check_claim(files, redact(self._place), past)
+        if held is None or held.session != past.id(-1):
+            claim(files, past)
         if not self._code_is_there:
             _put(files, "code.json", json.dumps(snapshot(self._folder / "code")))
             for name in ("sweep.yaml", "sweep.json"):
                 if (self._folder / name).exists():
                     _put(files, name, (self._folder / name).read_text())
             self._code_is_there = True
-        draft = files.draft("journal.db")
-        seq = _back_up(self._folder / "journal.db", draft)
-        files.put(journal_name(seq), draft)
+        files.put(journal_name(past.seq), draft)
         for name in journals(files)[KEPT:]:
             files.remove(name)
 
 
 def journals(files: Files) -> list[str]:
     """Return the names of the copies of a journal, newest first."""
-    return sorted(
-        (name for name in files.names() if name.startswith("journal-") and name.endswith(".db")), reverse=True
-    )
+    return sorted(filter(seq_of, files.names()), reverse=True)
 
 
 def _put(files: Files, name: str, text: str) -> None:
@@ -135,11 +147,10 @@ def _put(files: Files, name: str, text: str) -> None:
     files.put(name, draft)
 
 
-def _back_up(journal: Path, target: Path) -> int:
-    """Write what is journaled to `target`, one file without a log, while its driver goes on; return its last number."""
+def _back_up(journal: Path, target: Path) -> None:
+    """Write what is journaled to `target`, one file without a log, while its driver goes on."""
     target.unlink(missing_ok=True)
     source = sqlite3.connect(f"{journal.resolve().as_uri()}?mode=ro", uri=True, timeout=10.0)
     with closing(source), closing(sqlite3.connect(target)) as copy:
         source.backup(copy)
         copy.execute("PRAGMA journal_mode = DELETE")
-        return int(copy.execute("SELECT coalesce(max(seq), 0) FROM events").fetchone()[0])

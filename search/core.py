@@ -20,8 +20,10 @@ from ..trackers.events import (
     Donor,
     Entry,
     Event,
+    GraphicsMeasured,
     Reported,
     RoundEnded,
+    SlotsPacked,
     SweepClosing,
     SweepEnded,
     SweepResumed,
@@ -31,10 +33,11 @@ from ..trackers.events import (
     TrialEnded,
 )
 from .objective import At, Objective
+from .packing import Packing, measured, ran_out
 from .population import Turn
 from .repeats import hopeless, leading, score_of
 from .state import Live, Ranked, Rules, State
-from .stop import Standing
+from .stop import Ending, Standing, ended
 
 ALIKE = 3
 """So many first trials that fail with one error end the sweep."""
@@ -111,7 +114,15 @@ class Close:
     event: SweepClosing
 
 
-Command = Ask | Start | Wait | Finish | End | Close
+@final
+@dataclass(frozen=True, slots=True)
+class Pack:
+    """Let slots take another share of a graphics processor: journal this."""
+
+    event: SlotsPacked
+
+
+Command = Ask | Start | Wait | Finish | End | Close | Pack
 Step = tuple[State, tuple[Command, ...]]
 
 
@@ -148,6 +159,12 @@ def step(state: State, event: Event | SlotFree | Tick, at: float = 0.0) -> Step:
             return _on_trial_end(state, event)
         case Timed(slot=slot):
             return _on_losses(state, slot, lost=False), ()
+        case GraphicsMeasured():
+            packing, packed = measured(state.packing, event)
+            return replace(state, packing=packing), () if packed is None else (Pack(packed),)
+        case SlotsPacked(share=share):
+            packing = Packing(share=share, decided=True, needs=state.packing.needs)
+            return replace(state, packing=packing), ()
         case SweepClosing():
             return replace(state, closing=event), ()
         case SweepEnded():
@@ -285,7 +302,8 @@ def _on_ask(state: State, event: TrialAsked) -> State:
 
 def _on_start(state: State, event: AttemptStarted) -> State:
     state = replace(state, queue=tuple(one for one in state.queue if one != event.trial))
-    return _changed(state, event.trial, attempt=event.attempt, round=event.round, placed=True)
+    share = state.packing.share
+    return _changed(state, event.trial, attempt=event.attempt, round=event.round, share=share, placed=True)
 
 
 def _on_report(state: State, number: int, report: Report, *, awaits_result: bool) -> Step:
@@ -377,15 +395,17 @@ def _not_logged(objective: Objective, logged: Iterable[str]) -> str:
 def _on_attempt_end(state: State, event: AttemptEnded) -> Step:
     state = _on_losses(state, event.slot, lost=event.cause is Cause.LOST)
     live = state.live[event.trial]
+    packed = ran_out(state.packing, live.share) if event.cause is Cause.OOM and event.traceback else None
+    pack = () if packed is None else (Pack(packed),)  # one without a traceback was killed for the machine's own memory
     times = live.spent.get(event.cause, 0) + 1
     spent = {**live.spent, event.cause: times}
     state = _changed(state, event.trial, placed=False, spent=spent, next_attempt=event.attempt + 1, round=0)
     if state.rules.forgives(event.cause, times):
-        return replace(state, queue=(*state.queue, event.trial)), ()
+        return replace(state, queue=(*state.queue, event.trial)), pack
     kind = OutcomeKind.LOST if event.cause is Cause.LOST else OutcomeKind.FAILED
     reason = event.why if times == 1 else f"{event.why} ({times} times)"
     outcome = Outcome(kind=kind, reason=reason, traceback=event.traceback)
-    return state, (End(event.trial, outcome),)
+    return state, (*pack, End(event.trial, outcome))
 
 
 def _on_losses(state: State, slot: str, *, lost: bool) -> State:
@@ -398,9 +418,7 @@ def _on_losses(state: State, slot: str, *, lost: bool) -> State:
 
 
 def _on_trial_end(state: State, event: TrialEnded) -> Step:
-    outcome, live = event.outcome, state.live.get(event.trial)
-    if live is None:
-        return state, ()
+    outcome, live = event.outcome, state.live[event.trial]
     state = replace(
         state,
         live={number: live for number, live in state.live.items() if number != event.trial},
@@ -419,7 +437,7 @@ def _on_trial_end(state: State, event: TrialEnded) -> Step:
 
 
 def _learnt(state: State, live: Live, outcome: Outcome) -> State:
-    """Return the state with what a trial of the search leaves to those that confirm, that are tested, that inherit."""
+    """Return the state with what a trial of the search leaves to those that are compared with it, or inherit."""
     rules, whole = state.rules, outcome.kind is OutcomeKind.COMPLETED
     turn = None
     if whole and live.last is not None:
@@ -428,9 +446,20 @@ def _learnt(state: State, live: Live, outcome: Outcome) -> State:
     failed = outcome.kind is not OutcomeKind.STOPPED
     return replace(
         state,
+        rungs=ended(rules.stop, state.rungs, _ending(live, outcome, rules.objective)),
         confirming=state.confirming.enter(outcome, live.number, live.params, rules.confirm.top, rules.rank),
         leader=leading(state.leader, live.number, live.repeats if whole else (), rules.repeats),
         population=state.population.end(live.number, turn, failed=failed),
+    )
+
+
+def _ending(live: Live, outcome: Outcome, objective: Objective) -> Ending:
+    return Ending(
+        number=live.number,
+        kind=outcome.kind,
+        score=None if outcome.value is None else objective.score(outcome.value),
+        epoch=live.last_epoch,
+        last=None if live.last is None else objective.score(live.last),
     )
 
 

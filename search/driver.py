@@ -31,22 +31,24 @@ from ..cluster.credentials import taken
 from ..cluster.finding import Finding
 from ..cluster.forkserver import ForkServer
 from ..cluster.members import Check, Members
-from ..cluster.placement import Node
+from ..cluster.placement import Node, Shape
 from ..cluster.program import Program, write_sources
 from ..cluster.ray_session import RayDied, RaySession
 from ..cluster.slot import SlotSetup
 from ..cluster.versions import versions
-from ..spaces.errors import BadInput, Infrastructure, KerasweepError, lacking, one_line
+from ..spaces.errors import BadInput, Infrastructure, KerasweepError, SweepHeld, lacking, one_line
 from ..trackers.events import Noticed
 from ..trackers.journal import Journal, Lock, Reader
 from ..trackers.redaction import mask, redact, secrets_of
 from . import sweeps
+from .claim import Past, PlaceCheck
 from .copies import Copier
 from .engine import Engine
 from .inbox import discard
 from .job import ALIVE, SCRATCH, Job
 from .ledger import Ledger, begin
 from .origin import installed_versions
+from .place import join
 from .settings import checkpoints_of, settings_of
 from .signals import Interrupt, exit_code, handle
 from .spec import SweepSpec
@@ -63,6 +65,8 @@ GROWTH = 4
 """Without `parallel`, so many times the slots of a cluster's start may be in use at a time, as it grows."""
 TRACKER_S = 30.0
 """The tracker starts once a trial has reported (its imports would delay that), at the latest after so many seconds."""
+PLACE_S = 10.0
+"""The storage may take so long to say whose it is, from when Ray is up; the first copy asks again."""
 LAST_COPY_S, HURRIED_COPY_S = 10.0, 3.0
 """A sweep's last copy to its storage may take so long; less when it was interrupted."""
 Tell = Callable[[Mapping[str, Any]], None]
@@ -125,7 +129,7 @@ class Driver:
         logs = Path(self._job.staging or self._job.folder) / "logs"
         logs.mkdir(mode=0o700, parents=True, exist_ok=True)
         slots = self._slots_wanted()
-        cpu, gpu = self._spec.resources.cpu, self._spec.resources.gpu
+        cpu, gpu = self._spec.resources.cpu, self._spec.resources.gpus
         looks = settings_of(self._spec, "").to_json() if self._job.staging and not self._job.force else None
         log = logs / "trainers.log"
         journal = None if self._job.staging else Journal(self._folder)  # first: a second driver hears of it at once
@@ -135,6 +139,7 @@ class Driver:
         copier: Copier | None = None
         try:
             alive.acquire()
+            place = self._looked_at_place()
             self._credentials = taken(os.environ)
             server = ForkServer(self._scratch, program, warm=slots, cpu=cpu, gpu=gpu, log=log, settings=looks)
             ray = RaySession(self._scratch / "ray", slots=slots, address=self._spec.cluster.address)
@@ -149,6 +154,8 @@ class Driver:
             whole = ray.wait()
             logger.info("Ray is up: %s", whole)
             slots = self._slots(whole) if members is None else self._ceiling(members)
+            if place is not None:
+                place.wait(PLACE_S)
             self._signals.running = True  # from here on the engine ends the sweep, in good order
             journal = journal or self._begin(program)
             self._tell({"type": "started", "folder": str(self._folder)})
@@ -163,7 +170,7 @@ class Driver:
                 copier = Copier(self._folder, self._spec.storage, notice=ledger.notice)
             engine = self._engine(ledger, slots, ray, members, copier)
             with ray.prestarted_actors():
-                engine.run(self._trainable(server), self._request(members), self._scratch / "tune")
+                self._run(engine, ledger, whole, members, server)
             self._watch_tracker(patience_s=0)  # it delivers the rest, also of a sweep that ended before a first report
             return self._exit_code(ledger)
         except RayDied:
@@ -192,9 +199,16 @@ class Driver:
 
     def _slots_wanted(self) -> int:
         resources = self._spec.resources
-        if resources.gpu:
+        if resources.gpus:
             return self._spec.parallel or 1
         return self._spec.parallel or max(1, (os.cpu_count() or 1) // resources.cpu)
+
+    def _looked_at_place(self) -> PlaceCheck | None:
+        """Begin to see whether the storage is this sweep's to write to."""
+        if not self._spec.storage:
+            return None
+        past = Past() if self._job.staging else Past.of(self._folder / "journal.db")
+        return PlaceCheck(join(self._spec.storage, self._folder.name), past)
 
     def _check_program(self, server: ForkServer) -> None:
         verdict = server.checked()
@@ -244,15 +258,15 @@ class Driver:
         discard(self._folder, self._began_ns)
         return begin(journal, self._spec, versions=installed_versions(), origin={}, secrets=self._secrets)
 
-    def _slots(self, machine: Node) -> int:
-        """Return how many trials run at a time.
+    def _slots(self, machine: Node, shape: Shape | None = None) -> int:
+        """Return how many trials run at a time, where a slot takes `shape`; what it takes at first, by default.
 
         Raises:
             BadInput: the cluster cannot run even one, or fewer than asked for.
         """
         want = self._spec.resources
-        fits = machine.fits(want.shape)
-        parallel = self._spec.parallel or fits
+        fits = machine.fits(shape or want.shape)
+        parallel = min(fits, self._spec.parallel or fits) if want.packs else self._spec.parallel or fits
         if fits < max(1, parallel):
             raise BadInput(f"this machine has {machine}, the sweep asks for {parallel or 1} x ({want.shape})")
         return parallel
@@ -303,6 +317,9 @@ class Driver:
                 self._watch_tracker()
             if copier is not None:
                 copier.look(sum(ledger.state.ended.values()))
+                if copier.taken:
+                    engine.cleaner.finish(0)  # what is there is another one's
+                    engine.cancel(f"storage: {copier.taken}", SweepHeld.exit_code)
 
         engine = Engine(
             ledger, self._folder, slots, members=members, interrupted=lambda: self._signals.code, watch=watch
@@ -317,7 +334,24 @@ class Driver:
             self._tracker = Tracker(self._folder, self._credentials)
         self._tracker.keep_alive(patience_s)
 
-    def _trainable(self, server: ForkServer) -> type[Any]:
+    def _run(self, engine: Engine, ledger: Ledger, whole: Node, members: Members | None, server: ForkServer) -> None:
+        """Run the sweep; where slots take another share of a graphics processor, the old ones end and new ones start."""
+        while True:
+            shape = self._spec.resources.shape_at(ledger.state.packing.share)
+            if self._spec.resources.packs:
+                engine.repacked(self._slots_of(shape, whole, members), members)
+            share = ledger.state.packing.share
+            engine.run(self._trainable(server, shape), self._request(members, shape), self._scratch / f"tune-{share}")
+            if ledger.state.finished or not engine.repacking:
+                return
+
+    def _slots_of(self, shape: Shape, whole: Node, members: Members | None) -> int:
+        if members is None:
+            return self._slots(whole, shape)
+        members.reshape(shape)
+        return self._spec.parallel or GROWTH * members.capacity
+
+    def _trainable(self, server: ForkServer, shape: Shape) -> type[Any]:
         from ..cluster.actor import trainable
 
         spec, limits = self._spec, self._spec.limits
@@ -330,7 +364,7 @@ class Driver:
                 logs=str(self._folder / "logs"),
                 versions={} if spec.cluster.address is None else versions(),
                 cpu=spec.resources.cpu,
-                gpu=spec.resources.gpu,
+                gpu=shape.gpu,
                 chunk_s=self._chunk_s,
                 trial_s=limits.trial_s,
                 silence_s=limits.silence_s,
@@ -338,12 +372,12 @@ class Driver:
             )
         )
 
-    def _request(self, members: Members | None) -> Any:
+    def _request(self, members: Members | None, shape: Shape) -> Any:
         if members is not None:
             return members.request()
         from ray import tune
 
-        return tune.PlacementGroupFactory([self._spec.resources.shape.bundle])
+        return tune.PlacementGroupFactory([shape.bundle])
 
     def _exit_code(self, ledger: Ledger) -> int:
         ended = ledger.history.ended

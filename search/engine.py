@@ -17,7 +17,6 @@ from typing import Any, Protocol, final
 
 from ..cluster.actor import ASSIGNMENT, GIVE_UP
 from ..cluster.checkpointing import place_of_trial
-from ..cluster.leftovers import remove_leftovers
 from ..cluster.ray_session import RayDied
 from ..spaces.errors import Infrastructure
 from ..spaces.parameter import parameter_from_json
@@ -27,6 +26,7 @@ from ..trackers.events import (
     AttemptStarted,
     Differed,
     Event,
+    GraphicsMeasured,
     Noticed,
     ParametersUsed,
     Reported,
@@ -36,6 +36,7 @@ from ..trackers.events import (
     Timed,
     TrialEnded,
 )
+from .cleaning import Cleaner
 from .core import Ask, End, Finish, SlotFree, Start, Tick, completed, step
 from .inbox import take
 from .ledger import Ledger
@@ -45,6 +46,8 @@ from .settings import checkpoints_of
 logger = logging.getLogger(__name__)
 
 INBOX_S = 0.2
+CLEANING_S, HURRIED_CLEANING_S = 5.0, 1.0
+"""The end of a sweep waits so long until what its trials left is removed; less when it was interrupted."""
 
 
 class Places(Protocol):
@@ -101,7 +104,10 @@ class Engine:
         self._ledger = ledger
         self._folder = folder
         self._checkpoints = checkpoints_of(ledger.spec, folder)
+        self.cleaner = Cleaner(self._checkpoints)
+        """Removes what ended trials leave."""
         self._slots = slots
+        self._share = ledger.state.packing.share
         self._members = members or _Fixed(slots)
         self._interrupted = interrupted
         self._watch = watch
@@ -127,10 +133,14 @@ class Engine:
         while True:
             _, (command, *_) = step(self._ledger.state, SlotFree())
             match command:
+                case Ask() | Start() if self.repacking:
+                    return None if self._placed else "FINISHED"
                 case End():
                     self._ledger.decide([command])
                 case Ask():
                     events = asked(self._ledger, command)
+                    if not events:
+                        return None
                     if isinstance(events[-1], AttemptStarted):
                         return self._place(tune_id, events)
                     self._ledger.record(*events)
@@ -145,6 +155,16 @@ class Engine:
                     return self._finish(command)
                 case _:
                     return None
+
+    @property
+    def repacking(self) -> bool:
+        """Whether slots are to take another share of a graphics processor: trials end, and Tune begins anew."""
+        return self._ledger.state.packing.share != self._share
+
+    def repacked(self, slots: int, members: Places | None) -> None:
+        """Go on with slots that take what the journal says, at most so many."""
+        self._slots, self._members = slots, members or _Fixed(slots)
+        self._share = self._ledger.state.packing.share
 
     def chunk(self, tune_id: str, messages: Sequence[Mapping[str, Any]]) -> bool:
         """Take in what a slot sent; return True to have its trial stopped."""
@@ -192,10 +212,16 @@ class Engine:
         self._watch()
         for request in take(self._folder):
             if request.get("type") == "stop":
-                self._cancel("stopped on request", 130)
+                self.cancel("stopped on request", 130)
         code = self._interrupted()
         if code:
-            self._cancel("interrupted", code)
+            self.cancel("interrupted", code)
+
+    def cancel(self, why: str, code: int) -> None:
+        """Interrupt what runs, and end the sweep with this exit code; it can be resumed."""
+        closing = self._ledger.state.closing
+        if closing is None or not closing.cancel:
+            self._ledger.record(SweepClosing(why=why, cancel=True, exit_code=code))
 
     def fresh(self, tune_id: str, iteration: int) -> bool:
         """Say whether a result is new; Tune may hand the last one over twice."""
@@ -233,13 +259,13 @@ class Engine:
 
     def _finish(self, command: Finish) -> str:
         self._remove_leftovers()
+        closing = self._ledger.state.closing
+        hurried = closing is not None and closing.cancel
+        if not self.cleaner.finish(HURRIED_CLEANING_S if hurried else CLEANING_S) and not hurried:
+            name = self._ledger.spec.name
+            self._ledger.notice(f"what ended trials left is not all removed yet; `kerasweep gc {name}` removes it")
         self._ledger.record(SweepEnded(why=command.why, exit_code=command.exit_code))
         return "FINISHED"
-
-    def _cancel(self, why: str, code: int) -> None:
-        closing = self._ledger.state.closing
-        if closing is None or not closing.cancel:
-            self._ledger.record(SweepClosing(why=why, cancel=True, exit_code=code))
 
     def _take(self, number: int, attempt: int, message: Mapping[str, Any]) -> None:
         match message["type"]:
@@ -308,6 +334,8 @@ class Engine:
             self._ledger.record_soon(
                 Timed(trial=number, attempt=attempt, slot=str(message["slot"]), pid=pid, times=times)
             )
+        if "graphics_memory" in message and self._ledger.state.measures:
+            self._ledger.record_soon(GraphicsMeasured(trial=number, attempt=attempt, **message["graphics_memory"]))
 
     def _end(self, number: int, attempt: int, message: Mapping[str, Any]) -> None:
         kind = message["kind"]
@@ -338,10 +366,7 @@ class Engine:
     def _remove_leftovers(self) -> None:
         """Remove what trials that have ended leave, but for the weights of the best."""
         state = self._ledger.state
-        try:
-            remove_leftovers(self._checkpoints, live=state.live, best=state.kept, donors=state.donors)
-        except Exception:  # a storage raises what its library has; the next end, or `gc`, removes it
-            logger.exception("what ended trials left was not removed")
+        self.cleaner.clean(asked=state.asked, live={*state.live, *state.donors}, best=state.kept)
 
     # Tune -----------------------------------------------------------------------------------------------------------------
 
@@ -358,7 +383,7 @@ class Engine:
             return otherwise
 
     def run(self, trainable: type[Any], request: Any, storage: Path) -> None:
-        """Run until the sweep ends; `request` is what Tune makes a slot's placement group from.
+        """Run until the sweep ends, or until slots are to be packed anew; `request` is what Tune makes a slot's placement group from.
 
         Raises:
             Infrastructure: Ray ended, or something in the engine failed; the journal is sound.

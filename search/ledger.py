@@ -26,7 +26,7 @@ from ..trackers.journal import Journal, Reader
 from ..trackers.redaction import mask
 from ..trackers.status import delivery_status
 from ..trackers.tracker_db import forget
-from .core import Close, Command, End, step
+from .core import Close, Command, End, Pack, step
 from .sampler import OptunaSampler
 from .spec import SweepSpec
 from .state import State
@@ -53,7 +53,9 @@ class Ledger:
         self.state = State(rules=spec.rules())
         self.history = History()
         self.sampler = OptunaSampler(
-            sampler=spec.search.sampler,
+            sampler=spec.search.taken or spec.search.sampler,
+            arguments=spec.search.arguments,
+            duplicates=spec.search.duplicates,
             seed=spec.search.seed,
             objective=spec.objective,
             space=Known.of(spec.declared),
@@ -97,7 +99,7 @@ class Ledger:
             if isinstance(command, End):
                 attempt = self.state.live[command.number].attempt
                 events.append(TrialEnded(trial=command.number, attempt=attempt, outcome=command.outcome))
-            elif isinstance(command, Close):
+            elif isinstance(command, Close | Pack):
                 events.append(command.event)
         return events
 

@@ -7,10 +7,14 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 import psutil
 
+from ..cluster.checkpoint_files import FILES
+from ..cluster.local_cluster import FOLDER
+from ..cluster.slot import LOGS
 from ..spaces.errors import KerasweepError, one_line
 from ..trackers.journal import Lock
 from ..trackers.status import delivery_status
@@ -30,7 +34,8 @@ def leftovers(home: Path, temporary: Path) -> Iterator[Check]:
         home: The folder that holds `sweeps/`.
         temporary: Where drivers have their scratch folders.
     """
-    found = [*_scratch(temporary), *_slots(temporary), *_prepared(home), *_sweeps(home)]
+    of_temporary = (_scratch, _slots, _files, _clusters)
+    found = [*(one for look in of_temporary for one in look(temporary)), *_prepared(home), *_sweeps(home)]
     yield from found
     if not found:
         yield Check(name="leftovers", state=State.OK, said="nothing of a dead sweep is left")
@@ -50,7 +55,7 @@ def _scratch(temporary: Path) -> Iterator[Check]:
 
 
 def _slots(temporary: Path) -> Iterator[Check]:
-    """Find the folders of slots that were killed."""
+    """Find the folders of slots that were killed, with the arrays that their trainers shared."""
     dead: list[Path] = []
     for path in filter(_is_mine, temporary.glob("kerasweep-*")):
         owners = [one.stem.rpartition("-")[2] for one in path.glob("trainers-*.sock")]
@@ -58,6 +63,36 @@ def _slots(temporary: Path) -> Iterator[Check]:
             dead.append(path)
     if dead:
         yield _removable(f"{_several(len(dead), 'folder')} of dead slots in {temporary}", dead)
+
+
+def _files(temporary: Path) -> Iterator[Check]:
+    """Find the drafts and logs of processes that were killed; their names have the process's number."""
+    dead = [
+        path
+        for prefix in (FILES, LOGS)
+        for path in filter(_is_mine, temporary.glob(f"{prefix}*"))
+        if not Path("/proc", path.name.removeprefix(prefix).partition("-")[0]).exists()
+    ]
+    if dead:
+        yield _removable(f"{_several(len(dead), 'folder')} with drafts or logs of dead processes in {temporary}", dead)
+
+
+def _clusters(temporary: Path) -> Iterator[Check]:
+    """Find the folders of clusters of this machine of which no process lives."""
+    folders = [path for path in temporary.glob(f"{FOLDER}*") if _is_mine(path) and not _is_young(path)]
+    words = _words() if folders else ""
+    dead = [path for path in folders if str(path) not in words]
+    if dead:
+        yield _removable(f"{_several(len(dead), 'folder')} of dead clusters in {temporary}", dead)
+
+
+def _words() -> str:
+    """Return the command lines of all processes: those of a Ray node name its folder."""
+    words: list[str] = []
+    for process in psutil.process_iter():
+        with suppress(psutil.Error):
+            words += process.cmdline()
+    return "\n".join(words)
 
 
 def _removable(said: str, scratch: Sequence[Path]) -> Check:
@@ -75,7 +110,11 @@ def _is_mine(path: Path) -> bool:
 
 def _is_alive(scratch: Path) -> bool:
     """Say whether a driver has the folder, or is just about to take it."""
-    return Lock.holder(scratch / ALIVE) is not None or time.time() - scratch.stat().st_mtime < YOUNG_S
+    return Lock.holder(scratch / ALIVE) is not None or _is_young(scratch)
+
+
+def _is_young(folder: Path) -> bool:
+    return time.time() - folder.stat().st_mtime < YOUNG_S
 
 
 def _marked() -> dict[str, list[psutil.Process]]:

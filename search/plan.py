@@ -104,4 +104,4 @@ def _ignore(text: str) -> None:
 def _memory_of_a_trial(spec: SweepSpec) -> float:
     """Return the bytes that one of the trials that run at a time may take, on this machine."""
     parallel = spec.parallel or max(1, (os.cpu_count() or 1) // spec.resources.cpu)
-    return psutil.virtual_memory().total / parallel if not spec.resources.gpu else float("inf")
+    return psutil.virtual_memory().total / parallel if not spec.resources.gpus else float("inf")

@@ -12,6 +12,7 @@ from rich.text import Text
 
 from ..cluster.finding import Finding, Severity, errors
 from ..cluster.memory import FORMULA, size_in_words
+from ..spaces.bad_form import shown
 from ..spaces.parameter import Boolean, Choice, Fixed, Number, Parameter
 from . import stop_rules
 from .points import combinations, size
@@ -27,7 +28,7 @@ def show(spec: SweepSpec, seen: Survey, console: Console, file: Path, *, code: b
     """Print the plan of a sweep; `code`: whether its code was looked at."""
     head = Text(spec.name, style="bold")
     head.append(
-        f": {spec.objective}, {_budget(spec)}, sampler {spec.search.sampler}, stop {stop_rules.in_words(spec.search.stop)}",
+        f": {spec.objective}, {_budget(spec)}, sampler {_sampler(spec)}, stop {stop_rules.in_words(spec.search.stop)}",
         style="not bold",
     )
     console.print(head)
@@ -72,7 +73,7 @@ def _with_code(file: Path) -> Text:
 def _budget(spec: SweepSpec) -> str:
     parts = [] if spec.budget.trials is None else [f"{spec.budget.trials} trials"]
     parts += [] if spec.budget.hours is None else [f"{spec.budget.hours:g} hours"]
-    text = " or ".join(parts)
+    text = " or ".join(parts) or "the whole grid"
     if spec.pbt is not None:
         text += f", a population of {spec.pbt.population} in turns of {_several(spec.pbt.interval, 'epoch')}"
     if spec.repeats.seeds > 1:
@@ -80,6 +81,11 @@ def _budget(spec: SweepSpec) -> str:
     return text + (
         f", then the best {spec.confirm.top} on {spec.confirm.seeds} fresh seeds" if spec.confirm.top else ""
     )
+
+
+def _sampler(spec: SweepSpec) -> str:
+    arguments = " ".join(f"{name} {shown(value)}" for name, value in spec.search.arguments.items())
+    return f"{spec.search.sampler} ({arguments})" if arguments else spec.search.sampler
 
 
 def _table(spec: SweepSpec, parameters: Sequence[Parameter]) -> Table:
@@ -172,7 +178,7 @@ def _resume(spec: SweepSpec, seen: Survey) -> tuple[str, str]:
 def promise_of(spec: SweepSpec, seen: Survey) -> str:
     """Return what a trial that loses its process goes on with."""
     kind = str(seen.data.get("training", {}).get("kind", ""))
-    return resume_promise(spec, kind, own_fit=seen.own_fit)
+    return resume_promise(spec, kind, own_fit=seen.own_fit, unsaved=seen.unsaved)
 
 
 def _rows(name: str, part: Mapping[str, Any]) -> str:

@@ -8,7 +8,7 @@ from ..cluster.checkpoint import identity_of_trial
 from ..cluster.checkpointing import place_of_trial
 from ..spaces.parameter import Parameter, identity
 from ..spaces.trial import Legacy, Outcome, OutcomeKind, Scalar
-from ..trackers.events import AttemptStarted, Event, TrialAsked, TrialEnded
+from ..trackers.events import AttemptStarted, Event, SweepClosing, TrialAsked, TrialEnded
 from .core import Ask
 from .ledger import Ledger
 from .population import heir_params
@@ -17,7 +17,10 @@ from .state import Live, State
 
 
 def asked(ledger: Ledger, command: Ask) -> list[Event]:
-    """Return the events of a new trial: what it begins with, and its start, or its end where it must not run."""
+    """Return the events of a new trial: what it begins with, and its start, or its end where it must not run.
+
+    None while the sampler has nothing to propose, but trials run that may make for something; then the search's end.
+    """
     number, seed = command.number, derived_seed(ledger.spec.search.seed, command.number, "trial")
     if command.confirms is not None:  # all candidates are compared on the same fresh seeds
         confirming = ledger.state.confirming
@@ -27,6 +30,9 @@ def asked(ledger: Ledger, command: Ask) -> list[Event]:
         proposal = Proposal(params=_inherited(ledger, command), attrs={})
     else:
         proposal = ledger.sampler.propose(number)
+        if proposal.end:
+            over = SweepClosing(why=proposal.end, exit_code=proposal.exit_code)
+            return [] if ledger.state.live else [over]
     event = TrialAsked(
         trial=number,
         seed=seed,

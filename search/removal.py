@@ -15,8 +15,10 @@ import typer
 from ..cluster.memory import size_in_words
 from ..spaces.errors import BadInput, KerasweepError, SweepHeld, one_line
 from ..trackers.journal import Lock
+from ..trackers.redaction import redact
 from ..trackers.status import delivery_status
 from . import sweeps
+from .place import join
 from .spec import SweepSpec
 from .terminal import echo
 
@@ -76,13 +78,15 @@ def _look(folder: Path) -> Doomed:
     size = sum(path.lstat().st_size for path in folder.rglob("*"))
     try:
         history, delivery = sweeps.read(folder), delivery_status(folder)
-        track = SweepSpec.from_json(history.spec).track
+        spec = SweepSpec.from_json(history.spec)
     except (KerasweepError, KeyError, TypeError, ValueError):
         return Doomed(folder=folder, trials=None, bytes=size)
-    kept = f"; its runs in MLflow stay: {one_line(f'experiment {track.experiment!r} at {track.uri}')}"
+    kept = f"; its runs in MLflow stay: {one_line(f'experiment {spec.track.experiment!r} at {spec.track.uri}')}"
     lacking = max(0, delivery.last_seq - delivery.delivered_seq)
-    known = delivery.experiment_id is not None
-    return Doomed(folder=folder, trials=len(history.trials), bytes=size, lacking=lacking, kept=kept if known else "")
+    kept = kept if delivery.experiment_id is not None else ""
+    if spec.storage:
+        kept += f"; its copies stay: {one_line(redact(join(spec.storage, folder.name)))}"
+    return Doomed(folder=folder, trials=len(history.trials), bytes=size, lacking=lacking, kept=kept)
 
 
 def _agreed(doomed: Doomed) -> bool:

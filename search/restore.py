@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import re
 import secrets
 import shutil
@@ -21,9 +22,12 @@ from ..trackers.journal import Journal, Lock, Reader
 from ..trackers.redaction import redact
 from ..trackers.tracker_db import forget
 from . import sweeps
+from .claim import Past, claim
 from .copies import journals
 from .place import absolute_place
 from .sweepform import NAME
+
+logger = logging.getLogger(__name__)
 
 LOGS = ("-wal", "-shm", "")
 """The journal's files by their ends; the database itself goes last, so that no log is left to another one."""
@@ -67,9 +71,10 @@ def _restore(files: Files, place: str, staging: Path) -> Path:
         raise BadInput(f"the copy in {place} is of a sweep with the name {name!r}, which cannot be a folder's")
     folder = staging.parent / name
     if (folder / "journal.db").exists():
-        _check_behind(folder, history)
+        _check_behind(folder, history, Past.of(staging / "journal.db"))
     with Journal(staging) as journal:
         journal.append(SweepRestored(why=f"from the copy in {place}"))
+        _claim(files, journal.path)
     (staging / "journal.lock").unlink()
     if folder.exists():
         _replace(folder, staging)
@@ -108,8 +113,16 @@ def _fetch(files: Files, place: str, staging: Path) -> History:
     raise Infrastructure(f"every copy in {place} is damaged ({', '.join(names)}); nothing was changed here")
 
 
-def _check_behind(folder: Path, copy: History) -> None:
-    """Refuse to take the place of a sweep that is at work, another one, or no less far.
+def _claim(files: Files, journal: Path) -> None:
+    """Take the place over: a driver of another machine that still goes on with the sweep ends at its next copy."""
+    try:
+        claim(files, Past.of(journal))
+    except Exception:  # a place that can only be read; the copies that follow will say so
+        logger.exception("the place was not taken over")
+
+
+def _check_behind(folder: Path, copy: History, past: Past) -> None:
+    """Refuse to take the place of a sweep that is at work, another one, or no less far with no turn of its own left out.
 
     Raises:
         BadInput: it is another one, or as far.
@@ -127,7 +140,8 @@ def _check_behind(folder: Path, copy: History) -> None:
         return
     if here.started_at != copy.started_at:
         raise BadInput(f"{folder} is another sweep of the same name; choose another folder with --dir")
-    if here.seq >= copy.seq:
+    own = Past.of(folder / "journal.db")
+    if here.seq >= copy.seq and set(past.sessions) <= set(own.sessions):
         raise BadInput(f"{folder} has {here.seq} events, the copy {copy.seq}; go on with `kerasweep resume {name}`")
 
 

@@ -1,41 +1,30 @@
-"""Proposals by Optuna, from the journal's history alone.
-
-The study lives in memory and holds what the journal says: replaying the same entries builds the same study. Optuna
-numbers its trials by itself, so a map keeps ours. A trial that runs is a RUNNING one with all that was proposed; when
-it ends that one is withdrawn and a finished one with only what the model used takes its place. One that failed is a
-PRUNED one without a value, which Optuna ranks below all that have one: a region that keeps failing is left.
-"""
+"""Proposals, from the journal's history alone: what keeps to the constraints, and has not been tried."""
 
 from __future__ import annotations
 
 import hashlib
-import math
-import warnings
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
 from random import Random
-from typing import TYPE_CHECKING, Any, final
+from typing import TYPE_CHECKING, Any, Protocol, final
 
-from ..spaces.constraints import Constraints
+from ..spaces.constraints import MANY_CONFIGURATIONS, Constraints
 from ..spaces.known import Known
-from ..spaces.parameter import Fixed, Parameter, identity, parameter_from_json
-from ..spaces.trial import OutcomeKind, Scalar
-from ..trackers.events import Entry, ParametersUsed, Reported, RoundEnded, TrialAsked, TrialEnded
-from .codec import decode, distribution, encode
+from ..spaces.parameter import Parameter
+from ..spaces.prior import configuration, configurations
+from ..spaces.trial import Json, Scalar
+from ..trackers.events import Entry
 from .objective import Objective
+from .study import Study
+from .tried import Tried
 
 if TYPE_CHECKING:
     import optuna
 
-SAMPLERS = ("tpe", "random")
-MODEL_TRIES = 20
-"""So often a sampler that learns is asked for a proposal that keeps to the constraints."""
 MENDING_TRIES = 500
 RANDOM_TRIES = 2_000
-FAILURES = 9
-"""So many failed trials per trial with a value are told to TPE, which takes the best tenth of all for good."""
-CANDIDATES = 24
-"""So many candidates TPE draws from its model of good trials, to take the most promising one."""
+FEW_CONFIGURATIONS = 2_000
+"""Of a space with so few, those that are left are listed as soon as a proposal repeats a trial."""
 
 
 def derived_seed(*parts: int | str) -> int:
@@ -46,21 +35,63 @@ def derived_seed(*parts: int | str) -> int:
 @final
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Proposal:
-    """Parameters by identity, and what the sampler wrote about them; `refusal`: why they must not be trained with."""
+    """Parameters by identity, and what the sampler wrote about them.
+
+    `refusal`: why they must not be trained with. `end`: why there is nothing left to propose; the sweep then ends with
+    `exit_code`, once no trial runs any more that might say otherwise.
+    """
 
     params: Mapping[str, Scalar]
-    attrs: Mapping[str, Any]
+    attrs: Mapping[str, Any] = field(default_factory=dict[str, Any])
     refusal: str = ""
+    end: str = ""
+    exit_code: int = 0
+
+
+@final
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ask:
+    """What a sampler is asked: the trial's number and round, with the values that earlier rounds pinned.
+
+    `attempt` counts how often it was asked before, what it said then being refused; `refusal` says why. What was refused
+    once is refused for ever, as long as `released` stays, the number of trials that were interrupted.
+    """
+
+    number: int
+    round: int
+    seed: int
+    pinned: Mapping[str, Scalar]
+    attempt: int = 0
+    released: int = 0
+    refusal: Callable[[Mapping[str, Scalar]], str]
+
+    @property
+    def derived(self) -> int:
+        """A seed of its own for each ask, a function of the sweep's, the trial's number, the round and the attempt."""
+        parts = (self.seed, self.number, self.round)
+        return derived_seed(*parts, self.attempt) if self.attempt else derived_seed(*parts)
+
+
+class Sampler(Protocol):
+    """Proposes: immutable history in, parameters out. It keeps nothing that the history does not say."""
+
+    @property
+    def tries(self) -> int:
+        """So often it is asked before a proposal that may stand is searched for without it."""
+        ...
+
+    def propose(self, ask: Ask, study: Study) -> Proposal:
+        """Return parameters, by identity, for each that is active in the study's space."""
+        ...
 
 
 @final
 class OptunaSampler:
-    """Proposes with a fresh Optuna sampler each time, seeded by (sweep seed, trial number, round).
+    """Folds the journal into a history, and proposes from it by the sampler that the sweep asks for.
 
-    A proposal that breaks a constraint is drawn again: first by the sampler's model, from ever fewer candidates, since
-    the most promising one of many is the same forbidden one each time, while one alone is a sample of the model; then
-    only in what the broken clauses mention; at last at random. Random search is drawn at random alone, so that it
-    stays uniform over what is allowed.
+    A proposal that breaks a constraint, or repeats a trial, is drawn again: first by the sampler; then only in what the
+    broken clauses mention; at last at random, or from those that are left. Random search is drawn at random alone, so
+    that it stays uniform over what is allowed.
     """
 
     def __init__(
@@ -71,25 +102,41 @@ class OptunaSampler:
         objective: Objective,
         space: Known,
         constraints: Constraints | None = None,
+        arguments: Mapping[str, Json] | None = None,
+        duplicates: bool = False,
     ) -> None:
-        import optuna
+        """Begin without a history.
 
-        optuna.logging.set_verbosity(optuna.logging.ERROR)
-        self.space = space
-        self._kind = sampler
+        Args:
+            sampler: Its name, or `module:Class`.
+            seed: The sweep's.
+            objective: What is searched for.
+            space: What is declared.
+            constraints: What every proposal keeps to.
+            arguments: The sampler's own.
+            duplicates: Whether a configuration may be tried twice.
+        """
+        from .sampler_choice import sampler_of
+
         self._seed = seed
-        self._objective = objective
+        self._mends = sampler != "random"
         self._constraints = constraints or Constraints()
-        self._keys: dict[str, str] = {}
-        self._running: dict[int, int] = {}
-        self._asked: dict[int, Mapping[str, Scalar]] = {}
-        self._used: dict[int, ParametersUsed] = {}
-        self._curves: dict[int, dict[int, float]] = {}
-        self._proposed: tuple[int, int] | None = None
-        self._failures: list[optuna.trial.FrozenTrial] = []
-        self._room = 0
-        direction = "maximize" if objective.direction == "max" else "minimize"
-        self._study: optuna.Study = optuna.create_study(direction=direction)
+        self._duplicates = duplicates
+        self._sampler: Sampler = sampler_of(sampler, arguments or {})
+        self._study = Study(objective, space)
+        self._tried = Tried()
+        self._tried.learn(space.parameters)
+        self._end: tuple[tuple[int, Known], Proposal] | None = None
+
+    @property
+    def space(self) -> Known:
+        """All that is known of the space."""
+        return self._study.space
+
+    @property
+    def study(self) -> optuna.Study:
+        """Optuna's form of the history, not to be changed."""
+        return self._study.optuna
 
     def propose(self, number: int) -> Proposal:
         """Return parameters for a new trial."""
@@ -97,37 +144,20 @@ class OptunaSampler:
 
     def extend(self, number: int, round: int, pinned: Mapping[str, Scalar]) -> Proposal:
         """Return parameters for a trial whose model asked for more, earlier values as they were."""
-        self._withdraw(number)
-        return self._ask(number, round, pinned)
+        self._study.withdraw(number)
+        proposal = self._ask(number, round, pinned)
+        return replace(proposal, end="", refusal=proposal.end) if proposal.end else proposal
 
     def learn(self, specs: list[Parameter]) -> None:
         """Take in parameters that a model was found to read."""
-        self.space = self.space.learn(specs)
+        self._study.learn(specs)
+        self._tried.learn(self.space.parameters)
 
     def apply(self, entry: Entry) -> None:
         """Take in one journaled event, live or in a replay."""
-        match entry.event:
-            case TrialAsked() as event:
-                self._asked[event.trial] = event.params
-                if self._proposed != (event.trial, 0):
-                    self._add_running(event.trial, event.params, event.attrs)
-            case RoundEnded() as event:
-                self.learn([parameter_from_json(spec) for spec in event.specs])
-                self._asked[event.trial] = event.params
-                if self._proposed != (event.trial, event.round + 1):
-                    self._withdraw(event.trial)
-                    self._add_running(event.trial, event.params, event.attrs)
-            case ParametersUsed() as event:
-                self._used[event.trial] = event
-                self.learn([parameter_from_json(spec) for spec in event.specs])
-            case Reported(trial=trial, report=report):
-                value = report.metrics.get(self._objective.metric)
-                if value is not None and math.isfinite(value):
-                    self._curves.setdefault(trial, {}).setdefault(report.epoch, value)
-            case TrialEnded() as event:
-                self._end(event)
-            case _:
-                pass
+        self._study.apply(entry)
+        self._tried.learn(self.space.parameters)
+        self._tried.apply(entry)
 
     def refusal(self, values: Mapping[str, Scalar]) -> str:
         """Return why a trial that uses these values, by name, must not run; empty if it may."""
@@ -139,166 +169,93 @@ class OptunaSampler:
         return {name: hint for one in self._constraints.clauses for name, hint in one.unknown(known).items()}
 
     def _ask(self, number: int, round: int, pinned: Mapping[str, Scalar]) -> Proposal:
-        proposal = self._draw(number, derived_seed(self._seed, number, round), pinned, CANDIDATES)
-        for attempt in range(1, self._tries()):
-            if not self._refused(proposal):
+        def refusal(params: Mapping[str, Scalar]) -> str:
+            return self._broken(params) or self._repeated(number, params)
+
+        known = (self._tried.version, self.space)
+        if not pinned and self._end is not None and self._end[0] == known:
+            return self._end[1]
+        released = self._tried.released
+        ask = Ask(number=number, round=round, seed=self._seed, pinned=pinned, refusal=refusal, released=released)
+        proposal = self._sampler.propose(ask, self._study)
+        for attempt in range(1, self._sampler.tries):
+            if proposal.end or not refusal(proposal.params):
                 break
-            self._withdraw(number)
-            seed = derived_seed(self._seed, number, round, attempt)
-            proposal = self._draw(number, seed, pinned, max(1, CANDIDATES >> attempt))
-        if self._refused(proposal):
-            proposal = self._search(number, round, pinned, proposal)
-        self._proposed = (number, round)
-        return replace(proposal, refusal=self._refused(proposal))
+            if self._repeated(number, proposal.params) and self._is_exhausted(ask):
+                break
+            proposal = self._sampler.propose(replace(ask, attempt=attempt), self._study)
+        if not proposal.end and refusal(proposal.params):
+            self._study.withdraw(number)
+            proposal = self._searched(ask, proposal)
+        if proposal.end and not pinned:
+            self._study.withdraw(number)
+            self._end = known, proposal
+        return proposal
 
-    def _tries(self) -> int:
-        return 1 if self._kind == "random" else MODEL_TRIES
+    def _broken(self, params: Mapping[str, Scalar]) -> str:
+        return self._constraints.refusal(self.space.named(params)) if self._constraints.clauses else ""
 
-    def _refused(self, proposal: Proposal) -> str:
-        return self._constraints.refusal(self.space.named(proposal.params)) if self._constraints.clauses else ""
+    def _repeated(self, number: int, params: Mapping[str, Scalar]) -> str:
+        holder = None if self._duplicates else self._tried.holder(params, besides=number)
+        return "" if holder is None else f"trial {holder} has tried the same"
 
-    def _search(self, number: int, round: int, pinned: Mapping[str, Scalar], refused: Proposal) -> Proposal:
-        """Return a proposal that keeps to the constraints, or the refused one if none is found."""
-        seed = derived_seed(self._seed, number, round, "where")
-        random, found = Random(seed), None
-        if self._kind != "random":
-            found = self._constraints.mend(self.space, refused.params, pinned, random, MENDING_TRIES)
+    def _searched(self, ask: Ask, refused: Proposal) -> Proposal:
+        """Return a proposal that is not refused; where there is none, say so."""
+        random = Random(derived_seed(ask.seed, ask.number, ask.round, "where"))
+        found, listed = None, self._listed(ask, FEW_CONFIGURATIONS)
+        if listed is None:
+            found = self._mended(ask, refused.params, random) or self._drawn(ask, random)
+            listed = None if found else self._listed(ask, MANY_CONFIGURATIONS)
+        if listed is not None and listed.left:
+            found = random.choice(listed.left)
+        if found is not None:
+            return Proposal(params=found)
+        if listed is not None and listed.allowed:
+            return replace(refused, end=all_tried(listed.allowed, limited=bool(self._constraints.clauses)))
+        return replace(refused, refusal=self._broken(refused.params))
+
+    def _mended(self, ask: Ask, params: Mapping[str, Scalar], random: Random) -> dict[str, Scalar] | None:
+        """Return the parameters with only what broken clauses mention drawn anew."""
+        if not self._mends or not self._broken(params):
+            return None
+        found = self._constraints.mend(self.space, params, ask.pinned, random, MENDING_TRIES)
+        return None if found is None or ask.refusal(found) else found
+
+    def _drawn(self, ask: Ask, random: Random) -> dict[str, Scalar] | None:
+        """Return random parameters that are not refused."""
+        for _ in range(RANDOM_TRIES):
+            params = configuration(self.space, random, dict(ask.pinned))
+            if not ask.refusal(params):
+                return params
+        return None
+
+    def _is_exhausted(self, ask: Ask) -> bool:
+        listed = self._listed(ask, FEW_CONFIGURATIONS)
+        return listed is not None and not listed.left
+
+    def _listed(self, ask: Ask, limit: int) -> Listed | None:
+        """Return the configurations that agree with what is pinned; None where they are more than `limit`."""
+        found = configurations(self.space, limit, ask.pinned)
         if found is None:
-            found = self._constraints.find(self.space, pinned, random, RANDOM_TRIES)
-        if found is None:
-            return refused
-        self._withdraw(number)
-        return self._draw(number, seed, found, 1)
+            return None
+        allowed = [one for one in found if not self._broken(one)]
+        return Listed(allowed=len(allowed), left=[one for one in allowed if not self._repeated(ask.number, one)])
 
-    def _draw(self, number: int, seed: int, pinned: Mapping[str, Scalar], candidates: int) -> Proposal:
-        """Ask Optuna once; it is told of pinned values, which are not its own."""
-        self._study.sampler = self._fresh(seed, pinned, candidates)
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            trial = self._study.ask()
 
-            def draw(key: str, parameter: Parameter) -> Scalar:
-                suggested = self._suggest(trial, key, parameter)
-                return pinned.get(key, suggested)
+@final
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Listed:
+    """How many configurations the constraints allow, and those of them that are left to try."""
 
-            params = self.space.walk(draw)
-        self._running[number] = trial.number
-        attrs = self._study.get_trials(deepcopy=False)[trial.number].system_attrs
-        return Proposal(params=params, attrs=dict(attrs))
+    allowed: int
+    left: list[dict[str, Scalar]]
 
-    def _fresh(self, seed: int, pinned: Mapping[str, Scalar], candidates: int) -> optuna.samplers.BaseSampler:
-        import optuna
 
-        base: optuna.samplers.BaseSampler
-        base = (
-            optuna.samplers.RandomSampler(seed=seed)
-            if self._kind == "random"
-            else optuna.samplers.TPESampler(seed=seed, n_ei_candidates=candidates)
-        )
-        fixed = {
-            self._key(key, self.space.parameters[key]): encode(self.space.parameters[key], value)
-            for key, value in pinned.items()
-            if key in self.space.parameters and not isinstance(self.space.parameters[key], Fixed)
-        }
-        if not fixed:
-            return base
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            return optuna.samplers.PartialFixedSampler(fixed, base)
-
-    def _suggest(self, trial: optuna.Trial, key: str, parameter: Parameter) -> Scalar:
-        from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
-
-        name = self._key(key, parameter)
-        match distribution(parameter):
-            case IntDistribution() as one:
-                return decode(parameter, trial.suggest_int(name, one.low, one.high, log=one.log))
-            case FloatDistribution() as one:
-                return decode(parameter, trial.suggest_float(name, one.low, one.high, log=one.log))
-            case CategoricalDistribution() as one:
-                return decode(parameter, trial.suggest_categorical(name, [int(str(c)) for c in one.choices]))
-            case other:
-                raise TypeError(f"no suggestion for {other}")
-
-    def _key(self, key: str, parameter: Parameter) -> str:
-        """Return Optuna's name: the plain one for the first of its kind, one of its own for any other."""
-        if key not in self._keys:
-            taken = parameter.name in self._keys.values()
-            self._keys[key] = f"{parameter.name}:{key[:6]}" if taken else parameter.name
-        return self._keys[key]
-
-    def _internal(self, params: Mapping[str, Scalar]) -> tuple[dict[str, Any], dict[str, Any]]:
-        """Return Optuna's form of parameters by identity: values and distributions by its names."""
-        values: dict[str, Any] = {}
-        distributions: dict[str, Any] = {}
-        for key, value in params.items():
-            parameter = self.space.parameters.get(key)
-            if parameter is None or isinstance(parameter, Fixed):
-                continue
-            internal = encode(parameter, value)
-            if internal is not None:
-                name = self._key(key, parameter)
-                values[name], distributions[name] = internal, distribution(parameter)
-        return values, distributions
-
-    def _add_running(self, number: int, params: Mapping[str, Scalar], attrs: Mapping[str, Any]) -> None:
-        import optuna
-
-        values, distributions = self._internal(params)
-        state = optuna.trial.TrialState.RUNNING
-        self._running[number] = len(self._study.get_trials(deepcopy=False))
-        self._study.add_trial(
-            optuna.trial.create_trial(state=state, params=values, distributions=distributions, system_attrs=dict(attrs))
-        )
-
-    def _withdraw(self, number: int) -> None:
-        import optuna
-
-        asked = self._running.pop(number, None)
-        if asked is not None:
-            self._study.tell(asked, state=optuna.trial.TrialState.FAIL)
-
-    def _end(self, event: TrialEnded) -> None:
-        self._withdraw(event.trial)
-        proposed = self._asked.pop(event.trial, {})
-        used = self._used.pop(event.trial, None)
-        curve = self._curves.pop(event.trial, {})
-        outcome = event.outcome
-        if used is not None:
-            proposed = {identity(one): used.params[one.name] for one in map(parameter_from_json, used.specs)}
-        if outcome.kind is OutcomeKind.FAILED:  # where it died before it could say what it used: all that was proposed
-            self._failures.append(self._finished("PRUNED", proposed))
-            self._tell_failures()
-        elif used is not None and outcome.kind is OutcomeKind.COMPLETED:
-            self._tell(self._finished("COMPLETE", proposed, outcome.value, curve))
-        elif used is not None and outcome.kind is OutcomeKind.STOPPED and curve:
-            self._tell(self._finished("PRUNED", proposed, None, curve))
-
-    def _finished(
-        self,
-        state: str,
-        params: Mapping[str, Scalar],
-        value: float | None = None,
-        curve: Mapping[int, float] | None = None,
-    ) -> optuna.trial.FrozenTrial:
-        import optuna
-
-        values, distributions = self._internal(params)
-        return optuna.trial.create_trial(
-            state=optuna.trial.TrialState[state],
-            value=value,
-            params=values,
-            distributions=distributions,
-            intermediate_values=dict(curve or {}),
-        )
-
-    def _tell(self, trial: optuna.trial.FrozenTrial) -> None:
-        """Tell Optuna of a trial that has a value, and of failures, so few that none is among the best tenth."""
-        self._study.add_trial(trial)
-        self._room += FAILURES
-        self._tell_failures()
-
-    def _tell_failures(self) -> None:
-        told, self._failures = self._failures[: self._room], self._failures[self._room :]
-        self._room -= len(told)
-        self._study.add_trials(told)
+def all_tried(count: int, *, limited: bool) -> str:
+    """Return why a sweep ends that has nothing left to try."""
+    which = " that `where` allows" if limited else ""
+    return (
+        f"all {count:,} configurations{which} have been tried"
+        if count > 1
+        else f"the one configuration{which} has been tried"
+    )

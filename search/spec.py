@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass, field, replace
-from typing import Any, final
+from dataclasses import asdict, dataclass, field, fields, replace
+from typing import Any, Literal, final
 
 from ..cluster.backend import KerasSettings
 from ..cluster.placement import Shape
@@ -33,9 +33,17 @@ def max_epochs(fit: Mapping[str, Json], repeats: int = 1) -> int:
 @final
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Search:
-    """How parameters are proposed and trials stopped; `stop` has a mapping for each rule, with its name and numbers."""
+    """How parameters are proposed and trials stopped; `stop` has a mapping for each rule, with its name and numbers.
+
+    `arguments` are the sampler's own. Where `sampler` is `auto`, `taken` is the one that it stands for, and `reason` why.
+    `duplicates`: whether a configuration may be tried twice.
+    """
 
     sampler: str = "tpe"
+    arguments: Mapping[str, Json] = field(default_factory=dict[str, Json])
+    taken: str = ""
+    reason: str = ""
+    duplicates: bool = False
     stop: tuple[Mapping[str, Json], ...] = ()
     seed: int = 0
 
@@ -54,21 +62,34 @@ class Budget:
 class Resources:
     """What one trial gets: processors and graphics processors, fractions of one allowed for the latter.
 
-    `memory_gb` and `custom` only count what nodes have; `labels` are those of the nodes that it may run on.
+    `gpu` is `auto` where the share of one is found out by the memory that the first trials take. `memory_gb` and `custom` only count what nodes have; `labels` are those of the nodes that it may run on.
     """
 
     cpu: int = 1
-    gpu: float = 0
+    gpu: float | Literal["auto"] = 0
     memory_gb: float = 0
     custom: Mapping[str, float] = field(default_factory=dict[str, float])
     labels: Mapping[str, str] = field(default_factory=dict[str, str])
 
     @property
+    def packs(self) -> bool:
+        """Whether trials share graphics processors as their memory allows."""
+        return self.gpu == "auto"
+
+    @property
+    def gpus(self) -> float:
+        """The graphics processors of a trial; a whole one while its share is not found out."""
+        return 1.0 if self.gpu == "auto" else self.gpu
+
+    @property
     def shape(self) -> Shape:
-        """What a slot takes."""
-        return Shape(
-            cpu=self.cpu, gpu=self.gpu, memory_bytes=self.memory_gb * 1e9, custom=self.custom, labels=self.labels
-        )
+        """What a slot takes at first."""
+        return self.shape_at(1.0)
+
+    def shape_at(self, share: float) -> Shape:
+        """Return what a slot takes where `gpu: auto` has come out as this share."""
+        gpu = share if self.packs else self.gpus
+        return Shape(cpu=self.cpu, gpu=gpu, memory_bytes=self.memory_gb * 1e9, custom=self.custom, labels=self.labels)
 
 
 @final
@@ -200,7 +221,9 @@ class SweepSpec:
             f"a trial has {self.max_epochs}"
             for one in late
         )
-        return (*tracking_uri.notes(self.track.uri), *never, *self._population_notes())
+        search = self.search
+        taken = (f"sampler: auto takes {search.taken}: {search.reason}",) if search.taken else ()
+        return (*tracking_uri.notes(self.track.uri), *never, *taken, *self._population_notes())
 
     def _population_notes(self) -> Iterator[str]:
         """Yield what a population may not be meant to be."""
@@ -230,6 +253,7 @@ class SweepSpec:
             confirm=self.confirm,
             repeats=self.repeats,
             population=None if self.pbt is None else Plan(pbt=self.pbt, epochs=self.max_epochs, seed=self.search.seed),
+            packs=self.resources.packs,
         )
 
     def to_json(self) -> dict[str, Any]:
@@ -240,7 +264,7 @@ class SweepSpec:
     def from_json(cls, data: Mapping[str, Any]) -> SweepSpec:
         """Return the specification that `to_json` wrote."""
         goal = data["objective"]
-        fields: dict[str, Any] = {
+        given: dict[str, Any] = {
             **data,
             "objective": Objective(metric=goal["metric"], direction=Direction(goal["direction"]), at=At(goal["at"])),
             "declared": tuple(Declared.from_json(one) for one in data["declared"]),
@@ -259,7 +283,7 @@ class SweepSpec:
             "track": Track(**data["track"]),
             "keras": KerasSettings.from_json(data.get("keras", {})),
         }
-        return cls(**fields)
+        return cls(**given)
 
 
 def _pbt_from_json(data: Mapping[str, Any] | None) -> Pbt | None:
@@ -275,4 +299,5 @@ def _search_from_json(data: Mapping[str, Any]) -> Search:
     if isinstance(stop, str):
         numbers = {name: data[name] for name in ("min_epochs", "factor")}
         stop = [] if stop == "none" else [{"rule": stop, **numbers}]
-    return Search(sampler=data["sampler"], stop=tuple(stop), seed=data["seed"])
+    known = {one.name for one in fields(Search)}
+    return Search(**{name: value for name, value in data.items() if name in known and name != "stop"}, stop=tuple(stop))

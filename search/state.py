@@ -10,6 +10,7 @@ from ..spaces.trial import Cause, OutcomeKind, Report, Scalar
 from ..trackers.events import Donor, SweepClosing
 from .confirm import Confirm, Confirming
 from .objective import Objective
+from .packing import Packing
 from .population import Plan, Population
 from .repeats import Leader, Repeats
 from .stop import NeverStop, Rungs, StopRule
@@ -24,7 +25,8 @@ class Rules:
     """All that the decisions depend on besides what happened; `retry` says how often a cause is forgiven.
 
     `smaller_batch`: a trial that ran out of memory is tried again with half the batch size, else alone. The weights of
-    the `keep` best trials are kept. `folds`: a trial is the mean over several fits, folds or repeats.
+    the `keep` best trials are kept. `folds`: a trial is the mean over several fits, folds or repeats. `packs`: trials
+    share graphics processors as their memory allows.
     """
 
     objective: Objective
@@ -40,6 +42,7 @@ class Rules:
     confirm: Confirm = field(default_factory=Confirm)
     repeats: Repeats = field(default_factory=Repeats)
     population: Plan | None = None
+    packs: bool = False
 
     def rank(self, value: float, epoch: int, number: int) -> tuple[float, ...]:
         """Return what sorts trials, best first; over folds, those that did more of them: the others may be harder."""
@@ -73,6 +76,7 @@ class Live:
     values: int = 0
     first_loss: float | None = None
     epoch: int = 0
+    share: float = 1.0
     spent: Mapping[Cause, int] = field(default_factory=dict[Cause, int])
     confirms: int | None = None
     donor: Donor | None = None
@@ -114,6 +118,7 @@ class State:
     first_failures: tuple[str, ...] = ()
     infeasible_in_a_row: int = 0
     losses: Mapping[str, int] = field(default_factory=dict[str, int])
+    packing: Packing = field(default_factory=Packing)
     closing: SweepClosing | None = None
     finished: bool = False
     spent_s: float = 0.0
@@ -159,6 +164,11 @@ class State:
         """Return those of the nodes on which no trial is to be placed: they keep losing them, and there are others."""
         bad = {node for node in nodes if self.losses.get(node, 0) >= LOSSES}
         return bad if bad < set(nodes) else set()
+
+    @property
+    def measures(self) -> bool:
+        """Whether the memory that trials take of graphics processors is still to be found out."""
+        return self.rules.packs and not self.packing.decided
 
     def needs_all(self, number: int) -> bool:
         """Say whether a trial must run alone: the memory did not suffice while others ran."""

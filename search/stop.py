@@ -9,7 +9,9 @@ from __future__ import annotations
 from bisect import bisect_left
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol, final
+from typing import Protocol, final, runtime_checkable
+
+from ..spaces.trial import OutcomeKind
 
 Rung = tuple[str, int, int]
 """The rule's name, a bracket (0 where there is one), the epoch."""
@@ -21,6 +23,8 @@ class Rungs:
     """The scores that have reached each rung, ascending."""
 
     scores: Mapping[Rung, tuple[float, ...]] = field(default_factory=dict[Rung, tuple[float, ...]])
+    accounts: Mapping[str, Account] = field(default_factory=dict[str, "Account"])
+    """What a rule that goes by more than scores was told so far, by the rule's name."""
 
     def at(self, rung: Rung) -> tuple[float, ...]:
         """Return the scores at a rung."""
@@ -30,7 +34,11 @@ class Rungs:
         """Return the rungs with one more score."""
         there = self.at(rung)
         place = bisect_left(there, score)
-        return Rungs({**self.scores, rung: (*there[:place], score, *there[place:])})
+        return Rungs({**self.scores, rung: (*there[:place], score, *there[place:])}, self.accounts)
+
+    def with_account(self, name: str, account: Account) -> Rungs:
+        """Return the rungs with what the rule of this name was told."""
+        return Rungs(self.scores, {**self.accounts, name: account})
 
     def rank(self, rung: Rung, score: float) -> int:
         """Return how many scores at the rung are strictly better; a tie goes to whoever came first."""
@@ -59,6 +67,22 @@ class Standing:
     loss: float | None = None
 
 
+@final
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ending:
+    """How a trial ended: the score that it counts with, and that of its last epoch, which no rule has judged."""
+
+    number: int
+    kind: OutcomeKind
+    score: float | None = None
+    epoch: int | None = None
+    last: float | None = None
+
+
+Account = tuple[Standing | Ending, ...]
+"""What happened to trials, in order."""
+
+
 class StopRule(Protocol):
     """Decides whether a trial goes on."""
 
@@ -69,6 +93,20 @@ class StopRule(Protocol):
     def decide(self, rungs: Rungs, trial: Standing) -> tuple[Rungs, str]:
         """Return the rungs with the trial entered, and why it stops (empty: it goes on)."""
         ...
+
+
+@runtime_checkable
+class Watching(Protocol):
+    """A stop rule that is told how trials end, too."""
+
+    def ended(self, rungs: Rungs, ending: Ending) -> Rungs:
+        """Return the rungs with the end taken in."""
+        ...
+
+
+def ended(rule: StopRule, rungs: Rungs, ending: Ending) -> Rungs:
+    """Return the rungs once a trial has ended, whether or not the rule wants to know."""
+    return rule.ended(rungs, ending) if isinstance(rule, Watching) else rungs
 
 
 @final
@@ -103,3 +141,9 @@ class AnyOf:
             rungs, why = rule.decide(rungs, trial)
             reasons.append(why)
         return rungs, next(filter(None, reasons), "")
+
+    def ended(self, rungs: Rungs, ending: Ending) -> Rungs:
+        """Tell all that want to know."""
+        for rule in self.rules:
+            rungs = ended(rule, rungs, ending)
+        return rungs

@@ -7,9 +7,10 @@ from typing import Annotated, Any, Literal, cast
 
 from pydantic import Field
 
-from ..spaces.errors import did_you_mean
+from ..spaces.errors import BadInput, did_you_mean
 from ..spaces.yaml_form import BadForm, Path, shown
 from .halving import automatic
+from .named_class import check_arguments
 from .stop_rules import NAMES
 from .sweepform import MANY, Form, OneOrMore, read_form
 
@@ -65,6 +66,12 @@ FORMS: Mapping[str, type[Form]] = {
     "divergence": DivergenceForm,
 }
 CHOICES = ("none", "auto", *NAMES)
+MAX_EPOCHS = object()
+LENGTHS: Mapping[str, Mapping[str, Any]] = {
+    "optuna.pruners:HyperbandPruner": {"max_resource": MAX_EPOCHS},
+    "optuna.pruners:SuccessiveHalvingPruner": {"min_resource": 1},
+}
+"""What a pruner would take from the first trial that ends."""
 
 
 def stop_forms(value: object, *, max_epochs: int, trials: int | None) -> tuple[Mapping[str, Any], ...]:
@@ -83,7 +90,7 @@ def stop_forms(value: object, *, max_epochs: int, trials: int | None) -> tuple[M
     found: list[Mapping[str, Any]] = []
     for index, one in enumerate(given):
         path: Path = (*PATH, index) if several else PATH
-        form = _form(one, path, several=several)
+        form = _form(one, path, several=several, max_epochs=max_epochs)
         if form.get("rule") == "auto":
             rule = automatic(max_epochs, trials)
             form = {} if rule is None else {"rule": "asha", "min_epochs": rule.min_epochs, "factor": rule.factor}
@@ -94,7 +101,7 @@ def stop_forms(value: object, *, max_epochs: int, trials: int | None) -> tuple[M
     return tuple(found)
 
 
-def _form(value: object, path: Path, *, several: bool) -> Mapping[str, Any]:
+def _form(value: object, path: Path, *, several: bool, max_epochs: int) -> Mapping[str, Any]:
     """Return one rule's mapping; an empty one for `none`."""
     form = {"rule": value} if isinstance(value, str) else value
     if not isinstance(form, Mapping):
@@ -105,11 +112,26 @@ def _form(value: object, path: Path, *, several: bool) -> Mapping[str, Any]:
     name = named["rule"]
     if name in ("none", "auto") and not several and len(named) == 1:
         return {} if name == "none" else {"rule": "auto"}
+    if isinstance(name, str) and ":" in name:
+        return _pruner(name, named, path, max_epochs)
     if name not in FORMS:
         at = path if isinstance(value, str) else (*path, "rule")
         hint = did_you_mean(name, CHOICES) if isinstance(name, str) else ""
         raise BadForm(f"{_subject(at)} is {shown(name)}; expected {_expected(several)}{hint}", at)
     return read_form(FORMS[name], named, path).model_dump()
+
+
+def _pruner(name: str, form: Mapping[Any, Any], path: Path, max_epochs: int) -> Mapping[str, Any]:
+    """Return the mapping of a pruner for Optuna; where it would wait for a trial to end to learn of the epochs, say them."""
+    arguments = {**LENGTHS.get(name, {}), **{str(key): one for key, one in form.items() if key != "rule"}}
+    arguments = {key: max_epochs if one is MAX_EPOCHS else one for key, one in arguments.items()}
+    try:
+        check_arguments(name, "optuna.pruners:BasePruner", arguments)
+    except BadInput as error:
+        first = next((key for key in form if str(error).startswith(repr(key))), None)
+        at = path if first is None else (*path, first)
+        raise BadForm(f"{_subject(path)}: {error}", at, at_key=first is not None) from None
+    return {"rule": name, **arguments}
 
 
 def _subject(path: Path) -> str:
@@ -118,4 +140,5 @@ def _subject(path: Path) -> str:
 
 def _expected(several: bool) -> str:
     names = ", ".join(NAMES if several else CHOICES)
-    return f"one of {names}, or a mapping such as {{rule: asha, min_epochs: 1, factor: 3}}"
+    other = "a pruner for Optuna as module:Class"
+    return f"one of {names}, {other}, or a mapping such as {{rule: asha, min_epochs: 1, factor: 3}}"

@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from ..spaces.bad_form import shown
 from .curve_rules import Divergence, Median, Patience, Threshold
 from .halving import Hyperband, SuccessiveHalving
 from .objective import Objective
+from .pruner_rule import PrunerRule
 from .stop import AnyOf, NeverStop, StopRule
 
 NAMES = ("asha", "hyperband", "median", "patience", "threshold", "divergence")
@@ -29,8 +31,12 @@ def in_words(forms: Sequence[Mapping[str, Any]]) -> str:
 
 
 def _words(form: Mapping[str, Any]) -> str:
-    numbers = " ".join(f"{name} {value:g}" for name, value in form.items() if name != "rule")
+    numbers = " ".join(f"{name} {_word(value)}" for name, value in form.items() if name != "rule")
     return f"{form['rule']} ({numbers})" if numbers else str(form["rule"])
+
+
+def _word(value: Any) -> str:
+    return f"{value:g}" if isinstance(value, int | float) and not isinstance(value, bool) else shown(value)
 
 
 def _one(form: Mapping[str, Any], objective: Objective) -> StopRule:
@@ -48,5 +54,7 @@ def _one(form: Mapping[str, Any], objective: Objective) -> StopRule:
             return Threshold(**given, score=objective.score(given["value"]))
         case "divergence":
             return Divergence(**given)
+        case str(name) if ":" in name:
+            return PrunerRule(name=name, arguments=given, objective=objective)
         case name:
             raise ValueError(f"no stop rule is named {name!r}")

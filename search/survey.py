@@ -68,6 +68,8 @@ class Survey:
     logged: Sequence[str] = ()
     data: Mapping[str, Any] = field(default_factory=dict[str, Any])
     own_fit: bool = False
+    unsaved: Sequence[str] = ()
+    """What callbacks hold, and no checkpoint would, as `Class.attribute`."""
     cut: bool = False
     limit_s: float = 0.0
     seconds: float = 0.0
@@ -133,6 +135,7 @@ def survey(
         logged=[] if first is None else first["logged"],
         data={} if first is None else first["data"],
         own_fit=first is not None and bool(first.get("own_fit")),
+        unsaved=[] if first is None else first.get("unsaved", []),
         cut=cut,
         limit_s=limit_s,
         seconds=spent_s,

@@ -26,6 +26,7 @@ from .override import override
 from .pbt_form import check_pbt, pbt_of
 from .place import absolute_place
 from .reference import locate
+from .sampler_form import chosen, is_endless
 from .spec import Budget, Checkpointing, Cluster, Keep, Limits, Resources, Retry, Search, SweepSpec, Track, max_epochs
 from .stop_form import stop_forms
 from .sweepform import (
@@ -88,6 +89,7 @@ def _spec(form: SweepForm, keys: set[object], path: Path, home: Path) -> SweepSp
     name = form.name or _default_name(path)
     fit, searched = fit_arguments(form.fit)
     repeats = repeats_of(form.repeats)
+    searched = [*searched, *searched_space(form.space)]
     check_smaller_batch(form.retry.smaller_batch, form.fit)
     spec = SweepSpec(
         name=name,
@@ -96,13 +98,13 @@ def _spec(form: SweepForm, keys: set[object], path: Path, home: Path) -> SweepSp
         train=form.train or "",
         data=form.data,
         objective=_objective(form.objective),
-        budget=_budget(form.budget),
+        budget=_budget(form.budget, endless=is_endless(form.search.sampler)),
         keras=keras_settings(form.keras),
         fit=fit,
-        declared=(*searched, *searched_space(form.space)),
+        declared=tuple(searched),
         undeclared=form.undeclared,
         where=checked_where(form.where),
-        search=_search(form.search, max_epochs(fit, repeats.seeds), form.budget),
+        search=_search(form.search, max_epochs(fit, repeats.seeds), form.budget, searched),
         parallel=form.parallel,
         resources=Resources(**form.resources.model_dump()),
         cluster=cluster_of(form.cluster),
@@ -224,16 +226,17 @@ def _objective(value: object) -> Objective:
     return Objective(direction=named[0][0], metric=named[0][1], at=At(form.at))
 
 
-def _budget(form: BudgetForm) -> Budget:
-    if form.trials is None and form.hours is None:
+def _budget(form: BudgetForm, *, endless: bool) -> Budget:
+    if endless and form.trials is None and form.hours is None:
         raise BadForm("the sweep has no end; expected `budget: {trials: 50}`, `{hours: 2}` or both", ("budget",))
     return Budget(trials=form.trials, hours=form.hours)
 
 
-def _search(form: SearchForm, epochs: int, budget: BudgetForm) -> Search:
+def _search(form: SearchForm, epochs: int, budget: BudgetForm, declared: Iterable[Declared]) -> Search:
     seed = random.SystemRandom().randrange(2**32) if form.seed is None else form.seed
     stop = stop_forms(form.stop, max_epochs=epochs, trials=budget.trials)
-    return Search(sampler=form.sampler, stop=stop, seed=seed)
+    sampler = chosen(form.sampler, declared, trials=budget.trials, stops=bool(stop), duplicates=form.duplicates)
+    return Search(**sampler, stop=stop, seed=seed)
 
 
 # Parameters ---------------------------------------------------------------------------------------------------------------

@@ -66,7 +66,8 @@ class Form(BaseModel):
 class SearchForm(Form):
     """How it is searched."""
 
-    sampler: Literal["tpe", "random"] = Field(default="tpe", description="tpe or random")
+    sampler: Any = Field(default="tpe", description="the name of a sampler")
+    duplicates: bool = Field(default=False, description="true or false")
     stop: Any = Field(default="none", description="the name of a stop rule, or a list of several")
     seed: Annotated[int, Field(ge=0, lt=2**32)] | None = Field(
         default=None, description="a whole number from 0 to 4294967295"
@@ -86,8 +87,8 @@ class ResourcesForm(Form):
     """What a trial gets."""
 
     cpu: AtOnce = Field(default=1, description=_AT_ONCE)
-    gpu: Annotated[float, Field(ge=0, le=MOST_TIMES), AfterValidator(_whole_above_1)] = Field(
-        default=0.0, description=f"a fraction of one, or a whole number up to {MOST_TIMES}"
+    gpu: Annotated[float, Field(ge=0, le=MOST_TIMES), AfterValidator(_whole_above_1)] | Literal["auto"] = Field(
+        default=0.0, description=f"a fraction of one, a whole number up to {MOST_TIMES}, or auto"
     )
     memory_gb: Annotated[float, Field(ge=0)] = Field(default=0.0, description="a number, 0 or more, in GB")
     custom: Annotated[dict[str, Positive], AfterValidator(_no_own_key)] = Field(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from itertools import islice
 from random import Random
 
@@ -20,14 +20,25 @@ def draw(parameter: Parameter, random: Random) -> Scalar:
     domain = parameter.domain
     if not isinstance(domain, Interval):
         return domain.values[random.randrange(len(domain.values))]
+    if domain.integer and not domain.log:
+        return random.randint(int(domain.low), int(domain.high))
+    return at_quantile(parameter, random.random())
+
+
+def at_quantile(parameter: Parameter, share: float) -> Scalar:
+    """Return the value below which so much of the parameter's scale lies; `share` is from 0 to below 1."""
+    domain = parameter.domain
+    if not isinstance(domain, Interval):
+        return domain.values[int(share * len(domain.values))]
+    low, high = domain.low, domain.high
     if not domain.log:
-        low, high = domain.low, domain.high
-        return random.randint(int(low), int(high)) if domain.integer else random.uniform(low, high)
+        return int(low) + int(share * (int(high) - int(low) + 1)) if domain.integer else low + (high - low) * share
     half = 0.5 if domain.integer else 0.0  # as Optuna has it: each integer owns the numbers that round to it
-    value = math.exp(random.uniform(math.log(domain.low - half), math.log(domain.high + half)))
-    value = min(max(round(value) if domain.integer else value, domain.low), domain.high)
-    value = domain.low + domain.high - value if domain.mirrored else value
-    return int(value) if domain.integer else min(max(float(value), domain.low), domain.high)
+    first, last = math.log(low - half), math.log(high + half)
+    value = math.exp(first + (last - first) * share)
+    value = min(max(round(value) if domain.integer else value, low), high)
+    value = low + high - value if domain.mirrored else value
+    return int(value) if domain.integer else min(max(float(value), low), high)
 
 
 def configuration(known: Known, random: Random, pinned: dict[str, Scalar] | None = None) -> dict[str, Scalar]:
@@ -35,16 +46,23 @@ def configuration(known: Known, random: Random, pinned: dict[str, Scalar] | None
     return known.walk(lambda _, parameter: draw(parameter, random), pinned)
 
 
-def configurations(known: Known, limit: int) -> list[dict[str, Scalar]] | None:
-    """Return all configurations, by identity; None where there are more than `limit`, or too many values in all."""
+def configurations(
+    known: Known, limit: int, pinned: Mapping[str, Scalar] | None = None
+) -> list[dict[str, Scalar]] | None:
+    """Return all configurations, by identity; None where there are more than `limit`, or too many values in all.
+
+    Parameters that are `pinned` have that value alone.
+    """
     most = min(limit, MANY_VALUES // (len(known.parameters) or 1))
-    found = list(islice(_all(known, most), most + 1))
+    found = list(islice(in_order(known, most, pinned), most + 1))
     return None if len(found) > most or None in found else [one for one in found if one is not None]
 
 
-def _all(known: Known, limit: int) -> Iterator[dict[str, Scalar] | None]:
+def in_order(
+    known: Known, limit: int, pinned: Mapping[str, Scalar] | None = None
+) -> Iterator[dict[str, Scalar] | None]:
     """Yield each configuration, the last parameter's values changing first; None for one of more values than `limit`."""
-    parameters = list(known.parameters.items())
+    parameters, given = list(known.parameters.items()), pinned or {}
     params: dict[str, Scalar] = {}
     by_name: dict[str, Scalar] = {}
     chosen: list[tuple[int, Iterator[Scalar], dict[str, Scalar]]] = []
@@ -52,7 +70,7 @@ def _all(known: Known, limit: int) -> Iterator[dict[str, Scalar] | None]:
     while True:
         for place, (key, parameter) in enumerate(parameters[index:], index):
             if parameter.active(by_name):
-                values = members(parameter, limit)
+                values = (given[key],) if key in given else members(parameter, limit)
                 if values is None:
                     yield None
                     return

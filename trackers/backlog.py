@@ -8,6 +8,7 @@ from typing import Any, final
 
 from .events import (
     Entry,
+    GraphicsMeasured,
     ParametersUsed,
     Reported,
     RoundEnded,
@@ -78,7 +79,7 @@ class Backlog:
             self.specs |= {str(spec["name"]): spec for spec in entry.event.specs}
         if isinstance(entry.event, (SweepStarted, SweepResumed, SweepEnded)):
             self.all_open_due()
-        if isinstance(entry.event, (Timed, RoundEnded)):  # nothing of these is shown
+        if isinstance(entry.event, (Timed, RoundEnded, GraphicsMeasured)):  # nothing of these is shown
             self.history.trials[entry.event.trial].timings.clear()
         elif entry.trial is None:
             self.sweep_due = True

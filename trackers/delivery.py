@@ -9,7 +9,6 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Mapping, Sequence
-from functools import partial
 from typing import final
 
 from ..spaces.errors import one_line
@@ -19,7 +18,7 @@ from .journal import Reader
 from .mirror import Goal
 from .redaction import redact
 from .run_book import RunBook
-from .runs import SWEEP, Busy, Item, Refused, RunGone, Runs, Status, Tag, Unreachable, Vanished
+from .runs import SWEEP, Busy, Found, Item, Refused, RunGone, Runs, Status, Tag, Unreachable, Vanished
 from .tracker_db import TrackerDb
 
 NOTE_S = 10.0
@@ -167,7 +166,10 @@ class Delivery:
 
     def _search(self, mlflow: Runs) -> None:
         history = self.backlog.history
-        stale = partial(mirror.is_stale, history)
+
+        def stale(run: Found) -> bool:
+            return mirror.is_stale(history, run) or not self._has(run.upto)
+
         if self._book.search(mlflow, self._experiment_id, mirror.sweep_id(history), stale):
             log.warning("runs of the sweep are not there any more: everything is delivered again")
             self._tags.clear()
@@ -175,6 +177,14 @@ class Delivery:
             self._note_stale, self._note_at = True, None
             self.backlog = Backlog(self._reader, 0)
             self.backlog.read(all_of_it=self._over)
+
+    def _has(self, upto: str) -> bool:
+        """Say whether the journal has the event that a run shows last; where the run does not say, it has."""
+        number, _, at = upto.partition("@")
+        if not number.isdecimal():
+            return True
+        entry = next(iter(self._reader.after(int(number) - 1, 1)), None)
+        return entry is not None and entry.seq == int(number) and repr(entry.at) == at
 
     def _urgency(self, number: int) -> tuple[int, bool, int]:
         """Order trials: those that make trouble last, and once the sweep is over those to be killed first."""

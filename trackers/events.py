@@ -243,6 +243,24 @@ class Timed(_Event):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class GraphicsMeasured(_Event):
+    """What an attempt took at most of its graphics processor's memory, and what that has in all; 0: nobody knows."""
+
+    trial: int
+    attempt: int
+    peak_bytes: int
+    total_bytes: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SlotsPacked(_Event):
+    """From here on a slot takes this share of a graphics processor."""
+
+    share: float
+    why: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Noticed(_Event):
     """Something that the user should read once."""
 
@@ -264,6 +282,8 @@ Event = (
     | Differed
     | TrialEnded
     | Timed
+    | GraphicsMeasured
+    | SlotsPacked
     | Noticed
 )
 

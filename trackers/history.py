@@ -13,10 +13,12 @@ from .events import (
     Differed,
     Donor,
     Entry,
+    GraphicsMeasured,
     Noticed,
     ParametersUsed,
     Reported,
     RoundEnded,
+    SlotsPacked,
     SweepClosing,
     SweepEnded,
     SweepRestored,
@@ -54,6 +56,8 @@ class TrialRecord:
     batch_divisor: int = 1
     confirms: int | None = None
     donor: Donor | None = None
+    upto: str = ""
+    """The last event about it that is shown, as `number@time`."""
 
     @property
     def state(self) -> str:
@@ -114,6 +118,8 @@ class History:
                 self.ended = event
             case Noticed() as event:
                 self.notices.append(event.text)
+            case SlotsPacked() as event:
+                self.notices.append(event.why)
             case TrialAsked() as event:
                 self.trials[event.trial] = TrialRecord(
                     number=event.trial,
@@ -124,18 +130,28 @@ class History:
                 )
             case event:
                 _apply_to_trial(self.trials[event.trial], event, entry.at)
+                if not isinstance(event, RoundEnded | Timed | GraphicsMeasured):
+                    self.trials[event.trial].upto = f"{entry.seq}@{entry.at!r}"
 
 
 def _apply_to_trial(
     record: TrialRecord,
-    event: AttemptStarted | RoundEnded | ParametersUsed | Reported | AttemptEnded | Differed | Timed | TrialEnded,
+    event: AttemptStarted
+    | RoundEnded
+    | ParametersUsed
+    | Reported
+    | AttemptEnded
+    | Differed
+    | Timed
+    | GraphicsMeasured
+    | TrialEnded,
     at: float,
 ) -> None:
     match event:
         case AttemptStarted():
             record.running, record.attempt, record.batch_divisor = True, event.attempt, event.batch_divisor
             record.started_at = at if record.started_at is None else record.started_at
-        case RoundEnded():
+        case RoundEnded() | GraphicsMeasured():
             pass
         case ParametersUsed():
             record.params, record.facts = event.params, event.facts or record.facts

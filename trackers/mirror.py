@@ -14,7 +14,7 @@ from ..spaces.trial import OutcomeKind
 from .confirmed import Confirmed, confirmed, runs_of
 from .history import History, TrialRecord
 from .redaction import MASK, names_secret, redact
-from .runs import PARENT, RESTORED, SWEEP_ID, TRIAL_KEY, Found, Param, Point, Status
+from .runs import PARENT, RESTORED, SWEEP_ID, TRIAL_KEY, UPTO, Found, Param, Point, Status
 
 OBJECTIVE = "objective"
 """The metric whose last point is the trial's value."""
@@ -109,6 +109,8 @@ def trial_tags(history: History, record: TrialRecord, parent: str) -> dict[str, 
         tags["outcome"] = str(record.outcome.kind)
         if record.outcome.reason:
             tags["reason"] = one_line(redact(record.outcome.reason), _REASON_LIMIT)
+    if record.upto:
+        tags[UPTO] = record.upto
     if not record.reproduced:
         tags["reproduced"] = "false"
     if record.batch_divisor > 1:

@@ -22,6 +22,7 @@ from .runs import (
     RESTORED,
     SWEEP_ID,
     TRIAL_KEY,
+    UPTO,
     Found,
     Item,
     Param,
@@ -211,6 +212,7 @@ def _found(run: Any) -> Found:
         status=Status(name=str(run.info.status), ended_ms=run.info.end_time),
         deleted=run.info.lifecycle_stage != "active",
         restored=int(tags.get(RESTORED, 0)),
+        upto=tags.get(UPTO, ""),
     )
 
 

@@ -55,7 +55,7 @@ class RunBook:
         there: set[str] = set()
         for one in mlflow.find(experiment_id, identity):
             if not one.deleted and stale(one):
-                log.info("run %s shows what came after the copy that the sweep goes on from: deleted", one.run_id)
+                log.info("run %s shows what the journal does not have (any more): deleted", one.run_id)
                 with suppress(Refused):
                     mlflow.delete(one.run_id)
                 continue

@@ -22,6 +22,9 @@ PARENT = "mlflow.parentRunId"
 RESTORED = "kerasweep.restored"
 """The event by which the trial's journal came back from a copy; a run with an earlier one may show what never was."""
 
+UPTO = "kerasweep.upto"
+"""The last event that a trial's run shows, as `number@time`: a journal without it lost its end after that was sent."""
+
 
 class Unreachable(Exception):
     """It may work later: MLflow is down, slow, locked or not set up; whether it did what it was asked is open."""
@@ -96,6 +99,7 @@ class Found:
     status: Status
     deleted: bool = False
     restored: int = 0
+    upto: str = ""
 
 
 class Runs(Protocol):

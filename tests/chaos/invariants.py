@@ -35,10 +35,12 @@ from kerasweep.trackers.events import (
     AttemptStarted,
     Differed,
     Entry,
+    GraphicsMeasured,
     Noticed,
     ParametersUsed,
     Reported,
     RoundEnded,
+    SlotsPacked,
     SweepClosing,
     SweepEnded,
     SweepRestored,
@@ -220,7 +222,7 @@ def check_transitions(journaled: Sequence[Entry]) -> None:
                 assert not closed or confirms is not None, f"asked for after the closing: {where}"
                 assert number == len(lives), f"a number is missing or taken: {where}"
                 lives[number] = _Life()
-            case Timed() | Noticed():
+            case Timed() | Noticed() | GraphicsMeasured() | SlotsPacked():
                 pass
             case event:
                 _check_life(lives[event.trial], event, where)

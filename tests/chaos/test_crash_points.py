@@ -255,3 +255,24 @@ def test_a_journal_that_lost_its_end_is_told_from_what_mlflow_had(home: Path, un
             cut.run()
             sound(cut, undisturbed)
     assert ahead > 2
+
+
+def test_a_journal_and_a_memo_that_lost_their_ends_are_told_from_what_mlflow_shows(
+    home: Path, undisturbed: Path
+) -> None:
+    """The same disk lied about both: nothing here knows any more what was sent, and no point is doubled all the same."""
+    taken, ahead = photographs(home, World(home / "whole")), 0
+    for index, (_, world) in enumerate(taken):
+        older = taken[index * 2 // 3][1].folder
+        if not entries(older) or (index % 5 and not LONG):
+            continue
+        cut = world.moved(home / "cut" / str(index))
+        for name in ("journal.db", "journal.db-wal", "tracker.db", "tracker.db-wal"):
+            (cut.folder / name).unlink(missing_ok=True)
+            if (older / name).exists():
+                shutil.copy(older / name, cut.folder)
+        status = delivery_status(cut.folder)
+        ahead += status.delivered_seq <= status.last_seq
+        cut.run()
+        sound(cut, undisturbed)
+    assert ahead > 2

@@ -41,15 +41,15 @@ def left(root: str) -> dict[int, set[str]]:
 
 def test_only_what_is_needed_stays(place: str) -> None:
     """All of a live trial, the weights of a best one, nothing of the others; a second time nothing goes."""
-    assert remove_leftovers(place, live={1}, best={2, 9}) == Removed(trials=4, bytes=3 * 20 + 10)
+    assert remove_leftovers(place, over=lambda one: one != 1, best={2, 9}) == Removed(trials=4, bytes=3 * 20 + 10)
     assert left(place) == {1: set(FILES), 2: {"weights.npz", "weights.json"}}
-    assert remove_leftovers(place, live={1}, best={2}) == Removed()
+    assert remove_leftovers(place, over=lambda one: one != 1, best={2}) == Removed()
 
 
 def test_a_place_that_is_not_there_has_nothing_to_remove(tmp_path: Path) -> None:
     """Neither a folder nor a prefix."""
-    assert remove_leftovers(str(tmp_path / "none"), live={}, best={}) == Removed()
-    assert remove_leftovers("memory://none/at/all", live={}, best={}) == Removed()
+    assert remove_leftovers(str(tmp_path / "none"), over=lambda _: True, best={}) == Removed()
+    assert remove_leftovers("memory://none/at/all", over=lambda _: True, best={}) == Removed()
 
 
 def test_what_is_no_trial_is_left_alone(tmp_path: Path) -> None:
@@ -61,7 +61,7 @@ def test_what_is_no_trial_is_left_alone(tmp_path: Path) -> None:
     (root / "7").symlink_to(tmp_path / "elsewhere")
     (root / "8").write_text("a file")
     (root / "9 notes").mkdir()
-    remove_leftovers(str(root), live={}, best={})
+    remove_leftovers(str(root), over=lambda _: True, best={})
     assert (tmp_path / "elsewhere" / "mine").exists()
     assert {path.name for path in root.iterdir()} == {"7", "8", "9 notes"}
 

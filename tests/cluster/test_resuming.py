@@ -374,6 +374,33 @@ def test_a_stop_saves_at_once_and_the_journal_gets_what_it_lacks(
     assert check(whole, first, second) == 4
 
 
+def test_what_callbacks_hold_and_no_checkpoint_does_is_said(tmp_path: Path) -> None:
+    """By callback and attribute, when a trial goes on without it; what is saved, or never changes, is not named."""
+    import keras
+
+    class Counter(keras.callbacks.Callback):
+        def __init__(self) -> None:
+            super().__init__()
+            self.epochs = 0
+            self.seen: set[int] = set()
+            self.pair = (1, 2)
+            self.best = keras.metrics.Mean()
+            self.curve: list[float] = []
+
+        def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
+            self.epochs += 1
+            self.seen.add(epoch)
+            self.best.update_state(epoch)
+            self.curve.append(float(epoch))
+
+    trial = Trial(adam, tmp_path / "killed", callbacks=lambda: [Counter(), keras.callbacks.CSVLogger(tmp_path / "log")])
+    trial.attempt(stop_at=3)
+    second = trial.attempt()
+    assert second.notices.splitlines()[1:] == [
+        "goes on without what checkpoints cannot hold: Counter.seen, Counter.best"
+    ]
+
+
 def test_a_stop_at_the_last_epoch_loses_nothing(tmp_path: Path, undisturbed: Undisturbed) -> None:
     """There is nothing left to train, and the trial is complete."""
     trial = Trial(adam, tmp_path / "killed", every_s=3600.0)

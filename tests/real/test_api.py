@@ -150,7 +150,7 @@ def test_a_script_of_its_own(rig: Make, tmp_path: Path) -> None:
         ({"trials": 0}, "trials must be above 0, got 0"),
         ({"trials": None, "hours": float("nan")}, "hours must be above 0"),
         ({"objective": "best val_loss"}, "objective 'best val_loss' was not understood"),
-        ({"sampler": "tpee"}, r"sampler is 'tpee'; expected tpe or random \(did you mean 'tpe'\?\)"),
+        ({"sampler": "tpee"}, r"'sampler' is 'tpee'; expected one of tpe, random, .* \(did you mean 'tpe'\?\)"),
         ({"stop": "ashaa"}, r"'stop' is 'ashaa'; expected one of none, auto, asha, .* \(did you mean 'asha'\?\)"),
         ({"name": "../elsewhere"}, "the name '../elsewhere' cannot be a folder's"),
         ({"space": {"units": {"min": 3, "max": 1}}}, "min 3 > max 1"),

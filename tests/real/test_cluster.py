@@ -15,7 +15,15 @@ import psutil
 import pytest
 
 from kerasweep.cluster.local_cluster import LocalCluster
-from kerasweep.trackers.events import AttemptEnded, AttemptStarted, Timed
+from kerasweep.trackers.events import (
+    AttemptEnded,
+    AttemptStarted,
+    Event,
+    SlotsPacked,
+    SweepResumed,
+    Timed,
+    TrialEnded,
+)
 
 from .rig import Rig, check_journal, check_mlflow, entries
 
@@ -81,9 +89,9 @@ def up(rig: Make, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., Rig
     monkeypatch.setenv("MLFLOW_TRACKING_PASSWORD", "canary")
     made: list[Rig] = []
 
-    def make(sweep: str, nodes: int, model: str = MODEL) -> Rig:
+    def make(sweep: str, nodes: int, model: str = MODEL, cpus: int = 2, gpus: int = 2) -> Rig:
         made.append(rig(model, sweep))
-        code, text = made[0].run("cluster", "up", "--nodes", str(nodes), "--cpus", "2", "--gpus", "2")
+        code, text = made[0].run("cluster", "up", "--nodes", str(nodes), "--cpus", str(cpus), "--gpus", str(gpus))
         assert code == 0, text
         return made[0]
 
@@ -238,6 +246,48 @@ def test_two_sweeps_share_a_cluster(up: Callable[..., Rig], tmp_path: Path, monk
     assert {one["gpus"] for one in seen(large)} == {"-1"}
     assert all(len(slots) == 1 for slots in slots_used(small.folder).values())
     assert any("sees 0" in text for text in small.history().notices)
+
+
+MEASURED = """
+from kerasweep.cluster import graphics_memory
+
+graphics_memory.measure = lambda backend: {"peak_bytes": 2_000_000_000, "total_bytes": 16_000_000_000}
+"""
+
+
+def test_trials_share_a_graphics_processor_once_the_first_are_measured(up: Callable[..., Rig]) -> None:
+    """One at a time on the only one there is, then four at once; a resumed sweep begins with four.
+
+    The processor is only counted, so what a trial takes of it is put in the place of what the backend would say.
+    """
+    model = MODEL.replace("SECONDS = 0.4", "SECONDS = 0.1") + MEASURED
+    rig = up(sweep_file(12, "{cpu: 1, gpu: auto}"), nodes=1, model=model, cpus=4, gpus=1)
+    code, text = rig.run("run", "sweep.yaml", "--address", "auto")
+    assert code == 0, text
+    code, text = rig.run("resume", "rig", "--set", "budget.trials=16")
+    assert code == 0, text
+    check_mlflow(rig.home, check_journal(rig.folder, trials=16))
+    assert [text for text in rig.history().notices if "share one" in text] == [
+        "resources.gpu: auto: the first 4 trials need up to 22% of a gpu; 4 trials share one from now on"
+    ]
+    events = [entry.event for entry in entries(rig.folder)]
+    (packed,) = [index for index, event in enumerate(events) if isinstance(event, SlotsPacked)]
+    (resumed,) = [index for index, event in enumerate(events) if isinstance(event, SweepResumed)]
+    parts = (events[:packed], events[packed:resumed], events[resumed:])
+    assert [most_at_once(part) for part in parts] == [1, 4, 4]
+    assert {one["gpus"] for one in seen(rig)} == {"0"}
+
+
+def most_at_once(events: list[Event]) -> int:
+    """Return how many trials were on slots at a time, at most."""
+    placed, most = set[int](), 0
+    for event in events:
+        if isinstance(event, AttemptStarted):
+            placed.add(event.trial)
+        elif isinstance(event, TrialEnded):
+            placed.discard(event.trial)
+        most = max(most, len(placed))
+    return most
 
 
 def test_a_cluster_that_is_not_here_is_refused(rig: Make) -> None:

@@ -14,7 +14,7 @@ from kerasweep.search import sweeps
 from kerasweep.search.copies import EVERY_S, Copier, journals
 from kerasweep.search.restore import is_place, restore
 from kerasweep.spaces.errors import BadInput, Infrastructure, SweepHeld
-from kerasweep.trackers.events import SweepEnded, SweepRestored, SweepStarted
+from kerasweep.trackers.events import SweepEnded, SweepRestored, SweepResumed, SweepStarted
 from kerasweep.trackers.journal import Journal, Reader
 
 from .specs import completed, spec
@@ -40,6 +40,16 @@ class Copied:
         self.copier = Copier(
             self.folder, storage, notice=self.said.append, clock=lambda: self.now, open_files=open_files
         )
+
+    @classmethod
+    def again(cls, folder: Path, storage: str) -> Copied:
+        """Take up a sweep that is there, as its next driver does."""
+        one = cls.__new__(cls)
+        one.folder, one.now, one.said = folder, 0.0, []
+        one.journal = Journal(folder)
+        one.journal.append(SweepResumed(spec=spec(storage=storage).to_json()))
+        one.copier = Copier(folder, storage, notice=one.said.append, clock=lambda: one.now)
+        return one
 
     def look(self, ended: int) -> None:
         """Let the copier look, and finish what it began."""

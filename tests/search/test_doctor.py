@@ -16,6 +16,8 @@ from typing import Any, NamedTuple, cast
 import psutil
 import pytest
 
+from kerasweep.cluster.checkpoint_files import FILES
+from kerasweep.cluster.slot import LOGS
 from kerasweep.search import doctor
 from kerasweep.search.checks import TESTED, Check, State
 from kerasweep.search.job import ALIVE, SCRATCH
@@ -256,6 +258,29 @@ def test_sweeps_that_nobody_drives_or_delivers_are_named_with_the_command(home: 
         "kerasweep rm damaged": "bad",
     }
     assert code == 1
+
+
+def test_drafts_logs_and_clusters_of_the_dead_are_swept_up_and_those_of_the_living_stay(
+    home: Path, tmp_path: Path
+) -> None:
+    """By the process's number in the name; a cluster by a process that names its folder, and by its age."""
+    temporary = tmp_path / "tmp"
+    dead = subprocess.Popen([sys.executable, "-c", ""])
+    dead.wait()
+    names = [f"{prefix}{pid}-x1y2" for prefix in (FILES, LOGS) for pid in (dead.pid, os.getpid())]
+    for name in (*names, "ksc-gone", "ksc-living"):
+        (aged(temporary / name) / "inside").mkdir()
+        aged(temporary / name)
+    (temporary / "ksc-young").mkdir()
+    waits = [sys.executable, "-c", "import sys; sys.stdin.read()", f"--temp_dir={temporary / 'ksc-living'}"]
+    with subprocess.Popen(waits, stdin=subprocess.PIPE, env={**os.environ, SCRATCH: str(tmp_path)}) as raylet:
+        said = [one["said"].partition(" in ")[0] for one in examined("--fix")[1]["leftovers"]]
+        assert raylet.poll() is None
+        assert raylet.stdin is not None
+        raylet.stdin.close()
+    assert said == ["2 folders with drafts or logs of dead processes", "1 folder of dead clusters"]
+    left = sorted(path.name for path in temporary.iterdir())
+    assert left == sorted([*names[1::2], "ksc-living", "ksc-young"])
 
 
 def test_folders_that_were_never_begun_are_swept_up(home: Path) -> None:

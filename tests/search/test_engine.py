@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import random
+import threading
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -22,12 +23,21 @@ from kerasweep.search.spec import Budget, Keep, Retry, Search, SweepSpec
 from kerasweep.spaces.errors import Infrastructure
 from kerasweep.spaces.parameter import Fixed, Number, Parameter, identity
 from kerasweep.spaces.trial import Assignment, Cause, Outcome, OutcomeKind
-from kerasweep.trackers.events import AttemptEnded, AttemptStarted, Entry, SweepResumed, SweepStarted, TrialAsked
+from kerasweep.trackers.events import (
+    AttemptEnded,
+    AttemptStarted,
+    Entry,
+    SweepEnded,
+    SweepResumed,
+    SweepStarted,
+    TrialAsked,
+)
 from kerasweep.trackers.history import History
 from kerasweep.trackers.journal import Journal, Reader
 from kerasweep.trackers.mirror import trial_tags
 
 from .specs import X, spec
+from .stores import numbers, store, write
 
 Y = Number(name="y", min=1, max=9, integer=True)
 
@@ -49,6 +59,7 @@ class Tune:
             self.ledger, folder, slots, members=members, interrupted=lambda: self.code, watch=self._watch
         )
         self.placed: dict[str, Assignment] = {}
+        self.patience_s = 20.0
         self._count = 0
 
     def _watch(self) -> None:
@@ -85,6 +96,9 @@ class Tune:
         tune_id = self.tune_id(one)
         del self.placed[tune_id]
         self.engine.ended(tune_id, lost=lost)
+        for thread in threading.enumerate():
+            if thread.name == "cleaning":
+                thread.join(self.patience_s)
 
     def complete(self, one: Assignment, *values: float) -> None:
         """Have a trial report its values and end."""
@@ -288,6 +302,26 @@ def test_as_many_weights_stay_as_are_to_be_kept_and_no_checkpoints(make: Make) -
     assert sorted(str(path.relative_to(left)) for path in left.rglob("*")) == ["0", "0/epochs", "1"]
 
 
+def test_a_storage_that_hangs_holds_up_neither_the_driver_nor_the_end_for_long(
+    make: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Trials go on while ended ones are being removed; the end waits as long as it may, and says what is left."""
+    monkeypatch.setattr(engines, "CLEANING_S", 0.05)
+    with store() as slow:
+        slow.open_again.clear()
+        tune = make(slots=1, budget=Budget(trials=2), storage="teststore://sweeps")
+        tune.patience_s = 0.0
+        place = f"teststore://sweeps/{tune.folder.name}/checkpoints"
+        for value in (0.5, 0.6):
+            one = tune.place()
+            write(place, f"{one.number}/epochs/a")
+            tune.complete(one, value)
+        assert tune.suggest() == "FINISHED"
+        assert tune.history().ended == SweepEnded(why="budget", exit_code=0)
+        assert "`kerasweep gc small` removes it" in tune.history().notices[-1]
+        assert numbers(place) == {0, 1}
+
+
 # A trial's messages ---------------------------------------------------------------------------------------------------
 
 
@@ -465,7 +499,7 @@ def test_a_model_that_sets_what_is_not_allowed_ends_infeasible(make: Make) -> No
 
 def test_a_space_that_nothing_satisfies_ends_the_sweep(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
     """No trial ever starts, and the 50th infeasible one is the last: one line, exit 1; a resumed sweep ends alike."""
-    for name in ("MODEL_TRIES", "MENDING_TRIES", "RANDOM_TRIES"):
+    for name in ("MENDING_TRIES", "RANDOM_TRIES"):
         monkeypatch.setattr(samplers, name, 2)
     for times in (1, 2):
         tune = make(where=("x > 2",))

@@ -32,3 +32,14 @@ from .specs import spec
 def test_the_promise_follows_from_what_trains(changes: dict[str, Any], kind: str, own_fit: bool, words: str) -> None:
     """Nothing is promised that the tests of resuming do not show."""
     assert words in resume_promise(replace(spec(), **changes), kind, own_fit=own_fit)
+
+
+@pytest.mark.parametrize(
+    ("changes", "says"), [({}, True), ({"fit": {"epochs": 2, "folds": 5}}, False), ({"train": "model.py:train"}, False)]
+)
+def test_what_callbacks_lose_is_named(changes: dict[str, Any], says: bool) -> None:
+    """Where a fit goes on between two epochs; elsewhere nothing of it would be saved anyway."""
+    words = resume_promise(replace(spec(), **changes), "arrays", own_fit=False, unsaved=["Counter.seen", "Timer.clock"])
+    assert (
+        "but without Counter.seen, Timer.clock: of callbacks, what JSON or NumPy can hold is saved" in words
+    ) == says

@@ -456,7 +456,7 @@ MISTAKES = [
     ("search:", "where:\n  - units > 'a'\nsearch:", "15:5", "expected two values of one kind"),
     ("search:", "where: ['p[\"fit/epochs\"] > 20']\nsearch:", "14:9", "keeps to 'p[\"fit/epochs\"] > 20'"),
     ("search:", "were: []\nsearch:", "14:1", "(did you mean 'where'?)"),
-    ("tpe", "tpee", "14:19", "'search.sampler' is 'tpee'; expected tpe or random (did you mean 'tpe'?)"),
+    ("tpe", "tpee", "14:19", "'search.sampler' is 'tpee'; expected one of tpe, random, grid"),
     ("asha", "ahsa", "14:30", "(did you mean 'asha'?)"),
     ("asha", "{rule: ahsa}", "14:37", "(did you mean 'asha'?)"),
     ("asha", "3", "14:30", "'search.stop' is 3; expected one of none, auto, asha, hyperband"),
@@ -491,7 +491,8 @@ MISTAKES = [
     ("parallel: 2", "---", "17:1", "a second document begins here"),
     ("cpu: 1", "cpu: 0", "17:18", f"'resources.cpu' is 0; {AT_ONCE}"),
     ("cpu: 1", "cpu: 1.5", "17:18", f"'resources.cpu' is 1.5; {AT_ONCE}"),
-    ("gpu: 0.5", "gpu: -1", "17:26", "expected a fraction of one, or a whole number up to 1000"),
+    ("gpu: 0.5", "gpu: aut", "17:26", "or auto (did you mean 'auto'?)"),
+    ("gpu: 0.5", "gpu: -1", "17:26", "expected a fraction of one, a whole number up to 1000, or auto"),
     (
         "lost: 3",
         "lots: 3",

@@ -13,6 +13,7 @@ from kerasweep.trackers.runs import (
     RESTORED,
     SWEEP_ID,
     TRIAL_KEY,
+    UPTO,
     Found,
     Item,
     Param,
@@ -115,6 +116,7 @@ class FakeRuns:
                     status=run.status,
                     deleted=run.deleted,
                     restored=int(run.tags.get(RESTORED, 0)),
+                    upto=run.tags.get(UPTO, ""),
                 )
                 for key, run in reversed(self.runs.items())
                 if run.tags[SWEEP_ID] == sweep_id

@@ -17,7 +17,7 @@ from kerasweep.trackers import delivery as delivery_module
 from kerasweep.trackers.delivery import Delivery
 from kerasweep.trackers.events import Event, SweepEnded
 from kerasweep.trackers.journal import Journal, Reader
-from kerasweep.trackers.runs import PARENT, SWEEP, Item, Point, Refused, Status, Tag, Unreachable
+from kerasweep.trackers.runs import PARENT, SWEEP, UPTO, Item, Point, Refused, Status, Tag, Unreachable
 from kerasweep.trackers.tracker_db import Destination, TrackerDb
 
 from .fakes import FakeRun, FakeRuns, Killed
@@ -56,7 +56,10 @@ def deliver(folder: Path, mlflow: FakeRuns, *, over: bool | None = None, tries: 
 
 
 def picture(mlflow: FakeRuns) -> dict[str, Any]:
-    """Return all that a user of MLflow can see, without the ids that MLflow chose."""
+    """Return all that a user of MLflow can see, without the ids that MLflow chose.
+
+    How far a run is may be told too low where writes take effect in another order.
+    """
     names = {key: run.name for key, run in mlflow.live.items()}
     assert len(set(names.values())) == len(names), f"duplicates among {sorted(names.values())}"
 
@@ -70,7 +73,7 @@ def picture(mlflow: FakeRuns) -> dict[str, Any]:
             run.started_ms,
             run.status,
             run.params,
-            {key: plain(value) for key, value in run.tags.items()},
+            {key: plain(value) for key, value in run.tags.items() if key != UPTO},
             sorted((one.key, one.step, one.at_ms, repr(one.value)) for one in run.points),
         )
         for run in mlflow.live.values()

@@ -29,10 +29,12 @@ from kerasweep.trackers.events import (
     AttemptStarted,
     Differed,
     Event,
+    GraphicsMeasured,
     Noticed,
     ParametersUsed,
     Reported,
     RoundEnded,
+    SlotsPacked,
     SweepClosing,
     SweepEnded,
     SweepRestored,
@@ -141,6 +143,8 @@ SAMPLES: tuple[Event, ...] = (
     Differed(trial=1, epoch=3),
     TrialEnded(trial=1, attempt=1, outcome=Outcome(kind=OutcomeKind.COMPLETED, value=1.0, epoch=3)),
     Timed(trial=1, attempt=1, slot="a", pid=7, times={"start": 1.0}),
+    GraphicsMeasured(trial=1, attempt=1, peak_bytes=7, total_bytes=9),
+    SlotsPacked(share=0.25, why="room for four"),
     notice(0),
 )
 

@@ -24,7 +24,7 @@ from kerasweep.trackers.delivery import STUBBORN, Delivery
 from kerasweep.trackers.events import Event, SweepEnded
 from kerasweep.trackers.journal import Journal, Reader
 from kerasweep.trackers.mlflow_runs import MlflowRuns
-from kerasweep.trackers.runs import Unreachable
+from kerasweep.trackers.runs import UPTO, Unreachable
 from kerasweep.trackers.tracker_db import Destination, TrackerDb
 
 from .proxy import FAULTS, HANGING, Fault, Proxy, proxy
@@ -141,7 +141,11 @@ def picture(uri: str, name: str) -> dict[str, Any]:
         shown[plain(one)] = (
             (run.info.status, run.info.start_time, run.info.end_time),
             run.data.params,
-            {key: plain(value).replace(view.rpartition(".")[2], "VIEW") for key, value in run.data.tags.items()},
+            {
+                key: plain(value).replace(view.rpartition(".")[2], "VIEW")
+                for key, value in run.data.tags.items()
+                if key != UPTO  # writes may take effect in another order
+            },
             sorted((point.key, point.step, point.timestamp, repr(point.value)) for point in points),
         )
     return shown

@@ -1,0 +1,106 @@
+"""Optuna's samplers behind our protocol: a fresh one for each ask.
+
+`tpe` and `random` ask the study itself. Any other is shown a study of its own, made for this one ask: it holds what
+finished and what runs, and what the sampler wrote to trials, but nothing that it writes to the study stays, so that
+what is proposed is a function of the journal. There a trial that was stopped, or failed, is a completed one that ranks
+where it belongs (`fidelity`), since most samplers learn from completed trials alone.
+"""
+
+from __future__ import annotations
+
+import copy
+import warnings
+from collections.abc import Container, Mapping
+from typing import TYPE_CHECKING, cast, final
+
+from ..spaces.trial import Json
+from .fidelity import as_completed
+from .named_class import made
+from .sampler import Ask, Proposal
+from .sampler_choice import optuna_tpe
+from .study import Study
+
+if TYPE_CHECKING:
+    import optuna
+    from optuna.trial import FrozenTrial, TrialState
+
+CANDIDATES = 24
+"""So many candidates TPE draws from its model of good trials, to take the most promising one."""
+FIRST_NUMBER = 10**9
+"""Optuna's numbers of asked trials begin here, beyond those of all that are shown."""
+
+
+@final
+class Random:
+    """Draws independently of what has happened."""
+
+    tries = 1
+
+    def propose(self, ask: Ask, study: Study) -> Proposal:
+        """Return random parameters."""
+        import optuna
+
+        params, attrs = study.ask(ask.number, ask.round, optuna.samplers.RandomSampler(seed=ask.derived), ask.pinned)
+        return Proposal(params=params, attrs=attrs)
+
+
+@final
+class Tpe:
+    """Tree-structured Parzen estimators.
+
+    Asked again, it chooses from ever fewer candidates: the most promising one of many is the same refused one each
+    time, while one alone is a sample of the model.
+    """
+
+    tries = 20
+
+    def propose(self, ask: Ask, study: Study) -> Proposal:
+        """Return promising parameters."""
+        sampler = optuna_tpe(ask.derived, max(1, CANDIDATES >> ask.attempt))
+        params, attrs = study.ask(ask.number, ask.round, sampler, ask.pinned)
+        return Proposal(params=params, attrs=attrs)
+
+
+@final
+class FromOptuna:
+    """Any sampler of Optuna's, or of others for Optuna, by `module:Class`."""
+
+    tries = 5
+
+    def __init__(self, name: str, arguments: Mapping[str, Json]) -> None:
+        self._name = name
+        self._arguments = arguments
+
+    def propose(self, ask: Ask, study: Study) -> Proposal:
+        """Return what a fresh sampler proposes, shown the history."""
+        import optuna
+
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            sampler = cast("optuna.samplers.BaseSampler", made(self._name, self._arguments, seed=ask.derived))
+            storage = optuna.storages.InMemoryStorage()
+            shown = _shown(storage, study.optuna, study.fixed(sampler, ask.pinned))
+            trial_id = storage.create_new_trial(storage.get_study_id_from_name(shown.study_name))
+            storage.get_trial(trial_id).number = FIRST_NUMBER + ask.number
+            params = study.suggested(optuna.Trial(shown, trial_id), ask.pinned)
+        return Proposal(params=params, attrs=dict(storage.get_trial(trial_id).system_attrs))
+
+
+def _shown(
+    storage: optuna.storages.BaseStorage, study: optuna.Study, sampler: optuna.samplers.BaseSampler
+) -> optuna.Study:
+    """Return a study that holds the finished and running trials of `study`, and those of its own storage."""
+    import optuna
+
+    history = as_completed(study.get_trials(deepcopy=False), study.directions)
+
+    class Shown(optuna.Study):
+        def _get_trials(
+            self, deepcopy: bool = True, states: Container[TrialState] | None = None, use_cache: bool = False
+        ) -> list[FrozenTrial]:
+            asked = super()._get_trials(False, states, use_cache)
+            found = [*(one for one in history if states is None or one.state in states), *asked]
+            return copy.deepcopy(found) if deepcopy else found
+
+    storage.create_new_study(study.directions, study.study_name)
+    return Shown(study.study_name, storage, sampler)

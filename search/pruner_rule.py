@@ -1,0 +1,106 @@
+"""Any of Optuna's pruners as a stop rule.
+
+A pruner judges by a study, and may keep things in it and in itself. All of that follows from what the study was told,
+in order: the values of trials, epoch by epoch, and how they ended. So what the rule keeps in `Rungs` is that account,
+and a study with a pruner is only its shadow: where the shadow is not at the account's end, a new one is told all of it,
+and comes to the same answers.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, cast, final
+
+from ..spaces.trial import Json, OutcomeKind
+from .named_class import made
+from .objective import Direction, Objective
+from .stop import Account, Ending, Rungs, Standing
+
+if TYPE_CHECKING:
+    import optuna
+
+
+@final
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PrunerRule:
+    """Stop a trial that a pruner would have pruned. Optuna's steps are epochs completed, from 1."""
+
+    name: str
+    arguments: Mapping[str, Json] = field(default_factory=dict[str, Json])
+    objective: Objective
+    _shadow: list[Shadow] = field(default_factory=list["Shadow"], compare=False, repr=False)
+
+    def rungs(self, max_epochs: int, number: int) -> tuple[int, ...]:
+        """Return none: a pruner does not say at which epochs it judges, so that all are told, once a second."""
+        return ()
+
+    def decide(self, rungs: Rungs, trial: Standing) -> tuple[Rungs, str]:
+        """Tell the pruner of the epoch, and ask it."""
+        rungs, stops = self._tell(rungs, trial)
+        if not stops:
+            return rungs, ""
+        value = self.objective.score(trial.score)  # its own inverse
+        return rungs, f"{self.name.rpartition(':')[2]}: {self.objective.metric} was {value:.4g} at epoch {trial.epoch}"
+
+    def ended(self, rungs: Rungs, ending: Ending) -> Rungs:
+        """Tell the pruner that a trial is over: most compare with completed ones alone."""
+        return self._tell(rungs, ending)[0]
+
+    def _tell(self, rungs: Rungs, said: Standing | Ending) -> tuple[Rungs, bool]:
+        before = rungs.accounts.get(self.name, ())
+        shadow = self._shadow[0] if self._shadow else None
+        if shadow is None or shadow.account is not before:
+            shadow = Shadow(self)
+            for one in before:
+                shadow.tell(one)
+        answer = shadow.tell(said)
+        shadow.account = (*before, said)
+        self._shadow[:] = [shadow]
+        return rungs.with_account(self.name, shadow.account), answer
+
+
+@final
+class Shadow:
+    """A study and its pruner that have been told an account."""
+
+    def __init__(self, rule: PrunerRule) -> None:
+        import optuna
+
+        optuna.logging.set_verbosity(optuna.logging.ERROR)
+        self.account: Account = ()
+        self._score = rule.objective.score
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            pruner = cast("optuna.pruners.BasePruner", made(rule.name, rule.arguments, seed=0))
+        direction = "maximize" if rule.objective.direction is Direction.MAX else "minimize"
+        sampler = optuna.samplers.RandomSampler(seed=0)
+        self._study = optuna.create_study(study_name="sweep", direction=direction, pruner=pruner, sampler=sampler)
+
+    def tell(self, said: Standing | Ending) -> bool:
+        """Take in an entry of the account; say whether its trial is pruned."""
+        import optuna
+
+        running = optuna.trial.create_trial(state=optuna.trial.TrialState.RUNNING)
+        for _ in range(len(self._study.get_trials(deepcopy=False)), said.number + 1):
+            self._study.add_trial(running)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            trial = optuna.Trial(self._study, said.number)
+            if isinstance(said, Standing):
+                trial.report(self._score(said.score), said.epoch)
+                return trial.should_prune()
+            if said.epoch is not None and said.last is not None:  # its last epoch, which is not judged
+                trial.report(self._score(said.last), said.epoch)
+            self._end(said)
+        return False
+
+    def _end(self, said: Ending) -> None:
+        from optuna.trial import TrialState
+
+        if said.kind is OutcomeKind.COMPLETED and said.score is not None:
+            self._study.tell(said.number, self._score(said.score))
+        else:
+            stopped = said.kind is OutcomeKind.STOPPED
+            self._study.tell(said.number, state=TrialState.PRUNED if stopped else TrialState.FAIL)

@@ -1,0 +1,171 @@
+"""What may stand under `search.sampler`: a name, `module:Class`, or a mapping of either with its arguments."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, cast
+
+from ..spaces.bad_form import BadForm, Path, shown
+from ..spaces.errors import BadInput, did_you_mean
+from ..spaces.known import Declared
+from ..spaces.parameter import Number, Parameter
+from ..spaces.prior import members
+from ..spaces.trial import Json
+from .grid import MANY_MEMBERS, cannot_enumerate
+from .named_class import check_arguments, is_installed, needs
+from .sampler_choice import CLASSES, NAMES
+
+PATH = ("search", "sampler")
+BASE = "optuna.samplers:BaseSampler"
+LIBRARIES: Mapping[str, Sequence[str]] = {"qmc": ("scipy",), "gp": ("torch", "scipy"), "cmaes": ("cmaes",)}
+"""What a sampler needs besides Optuna; the extra of its name installs it."""
+KEEP_A_PLACE: Mapping[str, str] = {
+    "optuna.samplers:GridSampler": "grid",
+    "optuna.samplers:BruteForceSampler": "grid",
+    "optuna.samplers:QMCSampler": "qmc",
+}
+"""Samplers that count in the study's store, which a resumed sweep has not, and ours that do the same."""
+OPTUNA = tuple(f"optuna.samplers:{name}Sampler" for name in ("TPE", "GP", "CmaEs", "NSGAII", "NSGAIII", "Random"))
+"""Optuna's own, for who has left out the module."""
+GP_TRIALS, CMAES_TRIALS, NSGA2_TRIALS = 200, 1_000, 1_000
+
+
+def sampler_form(value: object, path: Path = PATH) -> tuple[str, dict[str, Json]]:
+    """Return the sampler's name and arguments.
+
+    Raises:
+        BadForm: there is no such sampler, an argument does not fit it, or a library is not installed.
+    """
+    form = {"name": value} if isinstance(value, str) else value
+    if not isinstance(form, Mapping):
+        raise BadForm(f"{_subject(path)} is {shown(value)}; {_expected()}", path)
+    named = cast(Mapping[Any, Any], form)
+    if "name" not in named:
+        raise BadForm(f"'name' is missing in {_subject(path)}; {_expected()}", path)
+    name: object = named["name"]
+    at = path if isinstance(value, str) else (*path, "name")
+    if not isinstance(name, str) or (name not in NAMES and ":" not in name):
+        near = did_you_mean(name, [*NAMES, *OPTUNA]) if isinstance(name, str) else ""
+        raise BadForm(f"{_subject(at)} is {shown(name)}; {_expected()}{near}", at)
+    arguments = {str(key): one for key, one in named.items() if key != "name"}
+    _check_libraries(name, at)
+    _check(name, arguments, path, at)
+    return name, arguments
+
+
+def chosen(
+    value: object, declared: Iterable[Declared], *, trials: int | None, stops: bool, duplicates: bool
+) -> dict[str, Any]:
+    """Return the fields of a specification's `search` that are the sampler's.
+
+    Args:
+        value: What stands under `search.sampler`.
+        declared: The parameters that are.
+        trials: The budget of trials; None where there is none.
+        stops: Whether trials are stopped early.
+        duplicates: Whether a configuration may be tried twice.
+
+    Raises:
+        BadForm: there is no such sampler, or it cannot search this.
+    """
+    declared = list(declared)
+    name, arguments = sampler_form(value)
+    fields: dict[str, Any] = {"sampler": name, "arguments": arguments, "duplicates": duplicates}
+    if name == "auto":
+        taken, reason = automatic(declared, trials=trials, stops=stops)
+        return {**fields, "taken": taken, "reason": reason}
+    if name == "grid":
+        _check_grid(declared, duplicates=duplicates)
+    return fields
+
+
+def is_endless(value: object) -> bool:
+    """Say whether a sweep needs a budget to end: a grid ends by itself."""
+    return value != "grid" and not (isinstance(value, Mapping) and cast(Mapping[Any, Any], value).get("name") == "grid")
+
+
+def _check_grid(declared: Iterable[Declared], *, duplicates: bool) -> None:
+    for one in declared:
+        if members(one.parameter, MANY_MEMBERS) is None:
+            raise BadForm(f"'search.sampler': {cannot_enumerate(one.parameter.name)}", PATH)
+    if duplicates:
+        raise BadForm(
+            "'search.duplicates' cannot stand beside a grid, which has each configuration once; leave one of the two out",
+            ("search", "duplicates"),
+            at_key=True,
+        )
+
+
+def automatic(
+    declared: Iterable[Declared], *, trials: int | None, stops: bool, objectives: int = 1, installed: Any = is_installed
+) -> tuple[str, str]:
+    """Return the sampler that suits a sweep, and why, in words.
+
+    Several objectives: nsga2 from 1000 trials on, else tpe. One: on a space of numbers alone, all of them always active,
+    gp where no trial is stopped early and there are at most 200, cmaes from 1000 on, each if its library is there. Else
+    tpe, the only one that models choices and branches, and stopped trials as such.
+    """
+    if objectives > 1:
+        many = trials is not None and trials >= NSGA2_TRIALS
+        return ("nsga2", f"several objectives and {trials} trials") if many else ("tpe", "several objectives")
+    parameters = [one.parameter for one in declared]
+    if not parameters:
+        return "tpe", "the space is known only to the model"
+    if not all(map(_is_plain_number, parameters)):
+        return "tpe", "the space has choices or conditions"
+    if trials is None:
+        return "tpe", "the number of trials is open"
+    if trials <= GP_TRIALS and not stops and _are_installed("gp", installed):
+        return "gp", f"{trials} trials over numbers alone, none stopped early"
+    if trials >= CMAES_TRIALS and len(parameters) > 1 and _are_installed("cmaes", installed):
+        return "cmaes", f"{trials} trials over numbers alone"
+    return "tpe", f"{trials} trials over numbers alone"
+
+
+def _are_installed(name: str, installed: Any) -> bool:
+    return all(installed(one) for one in LIBRARIES[name])
+
+
+def _is_plain_number(parameter: Parameter) -> bool:
+    return isinstance(parameter, Number) and not parameter.conditions
+
+
+def _check_libraries(name: str, at: Path) -> None:
+    missing = [one for one in LIBRARIES.get(name, ()) if not is_installed(one)]
+    if missing:
+        raise BadForm(f'{_subject(at)}: {needs(name, missing)} (or `pip install "kerasweep[{name}]"`)', at)
+
+
+def _check(name: str, arguments: Mapping[str, Json], path: Path, at: Path) -> None:
+    if name in NAMES and name not in CLASSES:
+        if arguments:
+            first = next(iter(arguments))
+            other = "; 'optuna.samplers:TPESampler' does" if name == "tpe" else ""
+            raise BadForm(
+                f"{first!r} cannot stand in {_subject(path)}: {name} takes no arguments{other}",
+                (*path, first),
+                at_key=True,
+            )
+        return
+    reference = CLASSES.get(name, name)
+    if reference in KEEP_A_PLACE:
+        raise BadForm(
+            f"{_subject(at)} is {name!r}, which cannot be resumed: it counts in a store that ends with the process; "
+            f"expected {KEEP_A_PLACE[reference]!r}, which does the same",
+            at,
+        )
+    try:
+        check_arguments(reference, BASE, arguments)
+    except BadInput as error:
+        first = next((key for key in arguments if str(error).startswith(repr(key))), None)
+        raise BadForm(
+            f"{_subject(at)}: {error}", at if first is None else (*path, first), at_key=first is not None
+        ) from None
+
+
+def _subject(path: Path) -> str:
+    return repr(".".join(map(str, path)))
+
+
+def _expected() -> str:
+    return f'expected one of {", ".join(NAMES)}, or `module:Class` as "optuna.samplers:TPESampler"'

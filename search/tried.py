@@ -1,0 +1,113 @@
+"""Which configurations have been tried, by what the models used of them.
+
+A trial's configuration is what its model read, parameters that can take one value only left out. A proposal repeats a
+trial that read nothing but what the proposal has too, with the same values: the model would read the same again. So a
+branch taken by a plain `if` in the code needs no declared condition. Until a trial has reported an epoch, it counts
+with all that was proposed for it, since its `fit` may read more than its `build` has.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import final
+
+from ..spaces.parameter import Interval, Parameter, identity, parameter_from_json
+from ..spaces.prior import members
+from ..spaces.trial import OutcomeKind, Scalar
+from ..trackers.events import Entry, ParametersUsed, Reported, RoundEnded, TrialAsked, TrialEnded
+
+Point = tuple[frozenset[str], tuple[tuple[str, str, Scalar], ...]]
+
+
+@final
+class Tried:
+    """The configurations of trials that ran or run; one that holds a continuous value is like no other, and left out."""
+
+    def __init__(self) -> None:
+        self.version = 0
+        """Changes whenever an answer may."""
+        self.released = 0
+        """So many trials were interrupted."""
+        self._parameters: dict[str, Parameter] = {}
+        self._holders: dict[frozenset[str], dict[Point, set[int]]] = {}
+        self._points: dict[int, Point] = {}
+        self._used: dict[int, Mapping[str, Scalar]] = {}
+        self._reported: set[int] = set()
+
+    def learn(self, parameters: Mapping[str, Parameter]) -> None:
+        """Take in what parameters there are, by identity."""
+        self._parameters.update(parameters)
+
+    def apply(self, entry: Entry) -> None:
+        """Take in one journaled event."""
+        match entry.event:
+            case TrialAsked(trial=number, params=params) | RoundEnded(trial=number, params=params):
+                self._hold(number, params)
+            case ParametersUsed(trial=number) as event:
+                specs = [parameter_from_json(spec) for spec in event.specs]
+                self._parameters.update({identity(one): one for one in specs})
+                self._used[number] = {identity(one): event.params[one.name] for one in specs}
+                if number in self._reported:
+                    self._hold(number, self._used[number])
+            case Reported(trial=number):
+                if number not in self._reported and number in self._used:
+                    self._hold(number, self._used[number])
+                self._reported.add(number)
+            case TrialEnded(trial=number, outcome=outcome):
+                self._end(number, outcome.kind)
+            case _:
+                pass
+
+    def holder(self, params: Mapping[str, Scalar], besides: int | None = None) -> int | None:
+        """Return the first trial that these parameters, by identity, would repeat; None where they are new."""
+        found: set[int] = set()
+        for keys, points in self._holders.items():
+            if keys <= params.keys():
+                found |= points.get(_point(keys, params), set())
+        return min(found - {besides}, default=None)
+
+    def _end(self, number: int, kind: OutcomeKind) -> None:
+        """Keep what the trial used; what was interrupted may be tried again."""
+        used = self._used.pop(number, None)
+        self._reported.discard(number)
+        if kind is OutcomeKind.INTERRUPTED:
+            self.released += 1
+            self._release(number)
+        elif used is not None:
+            self._hold(number, used)
+
+    def _hold(self, number: int, params: Mapping[str, Scalar]) -> None:
+        self._release(number)
+        searched = {key: value for key, value in params.items() if self._is_searched(key)}
+        if not searched or any(_is_continuous(self._parameters[key]) for key in searched):
+            return
+        keys = frozenset(searched)
+        self._points[number] = point = _point(keys, searched)
+        self._holders.setdefault(keys, {}).setdefault(point, set()).add(number)
+
+    def _release(self, number: int) -> None:
+        self.version += 1
+        point = self._points.pop(number, None)
+        if point is not None:
+            holders = self._holders[point[0]]
+            holders[point].discard(number)
+            if not holders[point]:
+                del holders[point]
+
+    def _is_searched(self, key: str) -> bool:
+        return key in self._parameters and is_searched(self._parameters[key])
+
+
+def is_searched(parameter: Parameter) -> bool:
+    """Say whether the parameter has more values than one."""
+    values = members(parameter, 2)
+    return values is None or len(values) > 1
+
+
+def _is_continuous(parameter: Parameter) -> bool:
+    return isinstance(parameter.domain, Interval) and not parameter.domain.integer
+
+
+def _point(keys: frozenset[str], params: Mapping[str, Scalar]) -> Point:
+    """Return what compares equal for the same values of the same types: 1, 1.0 and true are three."""
+    return keys, tuple((key, type(params[key]).__name__, params[key]) for key in sorted(keys))
