@@ -99,7 +99,10 @@ def test_repeats_are_the_epochs_of_the_search(loaded: Load) -> None:
         (LEAST + POPULATION.replace("_rate]", "_rat]"), "(did you mean 'learning_rate'?)"),
         (LEAST + POPULATION.replace("[learning_rate]", "[fit/batch_size]"), "'fit/batch_size' is no parameter"),
         (LEAST + POPULATION.replace("[learning_rate]", "[kind]"), "'kind' decides which parameters there are"),
-        (LEAST + POPULATION.replace("}", ", quantile: 0.6}"), "'pbt.quantile' is 0.6; expected a number above 0, up to"),
+        (
+            LEAST + POPULATION.replace("}", ", quantile: 0.6}"),
+            "'pbt.quantile' is 0.6; expected a number above 0, up to",
+        ),
         (LEAST + POPULATION + "search: {stop: asha}\n", "6:1: 'pbt' cannot stand beside 'search.stop'; the population"),
         (LEAST + POPULATION + "confirm: {top: 2}\n", "6:1: 'pbt' cannot stand beside 'confirm'"),
         (LEAST + POPULATION + "repeats: 2\n", "6:1: 'pbt' cannot stand beside 'repeats'"),
