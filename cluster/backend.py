@@ -82,6 +82,8 @@ def environment(settings: KerasSettings, cpu: int) -> dict[str, str]:
         variables |= {"TF_NUM_INTRAOP_THREADS": str(cpu), "TF_NUM_INTEROP_THREADS": str(cpu)}
     if settings.backend == "jax":
         variables |= {"PJRT_NPROC": str(cpu), "XLA_PYTHON_CLIENT_PREALLOCATE": "false"}
+    if settings.deterministic:
+        variables["PYTHONHASHSEED"] = "0"  # the order of a set of texts, which a model may loop over
     if settings.deterministic and settings.backend == "jax":
         flags = os.environ.get("XLA_FLAGS", "")
         variables["XLA_FLAGS"] = f"{flags} --xla_gpu_deterministic_ops=true".strip()

@@ -98,6 +98,8 @@ def check_kept(before: SweepSpec, after: SweepSpec) -> None:
     was, now = ({one.parameter.name: one for one in spec.declared} for spec in (before, after))
     found += [_changed(f"space.{name}", was.get(name), now.get(name)) for name in {**was, **now}]
     as_began = {name: getattr(before.search, name) for name in ("seed", "taken", "reason")}
+    if before.search.window and after.search.window:
+        as_began["window"] = before.search.window
     found += [_changed("search", before.search, replace(after.search, **as_began))]
     differences = [one for one in found if one]
     if differences:

@@ -45,7 +45,7 @@ from .results import Result
 from .sampler_form import chosen, is_endless
 from .spec import Budget, Checkpointing, Cluster, Keep, Limits, Resources, Retry, Search, SweepSpec, Track, max_epochs
 from .stop_form import stop_forms
-from .sweepfile import check_loop, check_smaller_batch, fit_arguments, keras_settings, searched_space
+from .sweepfile import check_loop, check_smaller_batch, fit_arguments, keras_settings, searched_space, window_of
 from .sweepform import (
     NAME,
     AnyForm,
@@ -86,6 +86,7 @@ def sweep(
     duplicates: bool = False,
     stop: str | Mapping[str, Any] | Sequence[str | Mapping[str, Any]] = "none",
     seed: int | None = None,
+    deterministic: bool = False,
     parallel: int | None = None,
     resources: Mapping[str, Any] | None = None,
     address: str | None = None,
@@ -136,7 +137,9 @@ def sweep(
         duplicates: Try a configuration again that has been tried; else a sweep ends that has tried them all.
         stop: When trials end early: `none`, `auto`, `asha`, `hyperband`, `median`, `patience`, `threshold`,
             `divergence`, a mapping such as `{"rule": "asha", "min_epochs": 2, "factor": 3}`, or a list of these.
-        seed: Seed of the search and, by trial, of Keras; a random one if None.
+        seed: Seed of the search and, by trial, of Keras; a random one if None (0 if `deterministic`).
+        deterministic: The same trials in every run with the same seed and `parallel`, which must be given, and on CPU
+            the same metrics: `keras={"deterministic": True}` goes with it.
         parallel: Trials at a time; as many as fit if None.
         resources: `{"cpu": 1, "gpu": 0}` for each trial (`"gpu": "auto"` packs them); also `memory_gb`, `custom`, `labels`.
         address: The Ray cluster to run on, of which this machine is a node: HOST:PORT or `auto`; this machine alone if
@@ -175,7 +178,10 @@ def sweep(
         raise BadInput(
             "a sweep needs either model=build or train=loop, got " + ("neither" if model is None else "both")
         )
-    settings = _keras(keras or {}, fit or {}, loop=train is not None)
+    settings = _keras(keras or {}, fit or {}, loop=train is not None, deterministic=deterministic)
+    slots = _section(ParallelForm, "parallel", {"parallel": parallel}).parallel
+    if seed is None:
+        seed = 0 if deterministic else random.randrange(2**31)
     home = sweeps.home_folder(None if directory is None else Path(directory))
     plain, declared = _fit(fit or {})
     confirmed, repeated, population = _noise(confirm, repeats, pbt)
@@ -201,9 +207,10 @@ def sweep(
         search=Search(
             **_sampler(sampler, searched, trials, stops=bool(rules), duplicates=duplicates),
             stop=rules,
-            seed=random.randrange(2**31) if seed is None else seed,
+            seed=seed,
+            window=_window(deterministic, slots),
         ),
-        parallel=_section(ParallelForm, "parallel", {"parallel": parallel}).parallel,
+        parallel=slots,
         resources=Resources(**_section(ResourcesForm, "resources", resources).model_dump()),
         cluster=Cluster(address=None if address == LOCAL else address, insecure=insecure_cluster),
         retry=_retry(retry, fit or {}),
@@ -255,10 +262,10 @@ def _run(spec: SweepSpec, home: Path, program: Any, *, resume: bool, progress: b
 
 
 def _as_before(spec: SweepSpec, folder: Path) -> SweepSpec:
-    """Return the specification with what must stay as the sweep began: its seed."""
+    """Return the specification with what must stay as the sweep began: its seed, and of a deterministic one its window."""
     before = SweepSpec.from_json(sweeps.read(folder).spec)
     check_kept(before, spec)
-    taken = {name: getattr(before.search, name) for name in ("seed", "taken", "reason")}
+    taken = {name: getattr(before.search, name) for name in ("seed", "taken", "reason", "window")}
     return replace(spec, search=replace(spec.search, **taken))
 
 
@@ -320,12 +327,21 @@ def _retry(given: Mapping[str, int] | None, fit: Mapping[str, Any]) -> Retry:
     return Retry(**form.model_dump())
 
 
-def _keras(values: Mapping[str, Any], fit: Mapping[str, Any], *, loop: bool) -> KerasSettings:
+def _window(deterministic: bool, parallel: int | None) -> int | None:
+    try:
+        return window_of(deterministic, parallel)
+    except BadForm as fault:
+        raise BadInput(str(fault).replace("search.deterministic", "deterministic").replace(": 2`", "=2`")) from None
+
+
+def _keras(
+    values: Mapping[str, Any], fit: Mapping[str, Any], *, loop: bool, deterministic: bool = False
+) -> KerasSettings:
     try:
         form = read_form(KerasForm, dict(values), ("keras",))
         if loop:
             check_loop(form, fit)
-        return keras_settings(form)
+        return keras_settings(form, deterministic=deterministic)
     except BadForm as fault:
         raise BadInput(str(fault)) from None
 

@@ -170,6 +170,19 @@ def best(
     best_command(sweep, export, home, as_json=as_json)
 
 
+@app.command(rich_help_panel="Understand")
+def replay(
+    sweep: Sweep,
+    trial: Annotated[int, typer.Argument(help="A trial's number.")],
+    as_json: AsJson = False,
+    home: Home = None,
+) -> None:
+    """Train one trial again, alone, and compare every epoch's metrics with the journaled ones."""
+    from .replay import replay_command
+
+    raise typer.Exit(replay_command(sweep, trial, home, as_json=as_json))
+
+
 @app.command(rich_help_panel="Steer")
 def stop(sweep: Sweep, home: Home = None) -> None:
     """Stop a running sweep; `resume` goes on with it."""

@@ -36,11 +36,10 @@ from .objective import At, Objective
 from .packing import Packing, measured, ran_out
 from .population import Turn
 from .repeats import hopeless, leading, score_of
-from .state import Live, Ranked, Rules, State
+from .state import ALIKE, Course, Live, Prospects, Ranked, Rules, State
 from .stop import Ending, Standing, ended
+from .window import due, judged, settled
 
-ALIKE = 3
-"""So many first trials that fail with one error end the sweep."""
 INFEASIBLE_IN_A_ROW = 50
 
 
@@ -216,7 +215,7 @@ def _next_for_slot(state: State) -> Command:
     if state.queue:
         return Wait() if placed and state.needs_all(state.queue[0]) else Start(state.queue[0])
     if state.rules.trials is None or state.counted + len(state.searched) < state.rules.trials:
-        return _next_of_search(state)
+        return _next_of_search(state) if state.rules.window is None else _next_in_window(state)
     return _after_search(state, "budget")
 
 
@@ -238,6 +237,16 @@ def _after_search(state: State, why: str, exit_code: int = 0) -> Command:
     if state.live:
         return Wait()
     return Finish(why, exit_code or _exit_code(state))
+
+
+def _next_in_window(state: State) -> Command:
+    """Ask once all have ended that the next trial is proposed from; where these leave no hope, once all others have."""
+    if not due(state):
+        return Wait()
+    why = _hopeless(settled(state).prospects)
+    if not why:
+        return Ask(state.asked)
+    return Wait() if state.live else Close(SweepClosing(why=why, cancel=True, exit_code=1))
 
 
 def _while_closing(state: State, closing: SweepClosing) -> Command:
@@ -275,14 +284,14 @@ def _changed(state: State, number: int, **changes: object) -> State:
 
 def _on_resume(state: State, at: float) -> State:
     """Begin a session; a trial whose driver died between an attempt's end and the trial's own waits for a slot again."""
+    state = settled(state)
     lost = (live.number for live in state.live.values() if not live.placed and live.number not in state.queue)
     return replace(
         state,
         closing=None,
         finished=False,
         queue=(*state.queue, *lost),
-        first_failures=(),
-        infeasible_in_a_row=0,
+        prospects=_prospects_of_next(state),
         spent_s=state.seconds(state.last_at),
         session_at=at,
         last_at=at,
@@ -291,13 +300,22 @@ def _on_resume(state: State, at: float) -> State:
 
 def _on_ask(state: State, event: TrialAsked) -> State:
     number = event.trial
+    state = settled(state)
     live = Live(number=number, seed=event.seed, params=event.params, confirms=event.confirms, donor=event.donor)
+    if state.rules.window is not None:
+        live = replace(live, rungs=state.rungs, objective_seen=state.objective_seen)
     state = replace(state, asked=number + 1, live={**state.live, number: live}, queue=(*state.queue, number))
     if event.confirms is not None:
         return replace(state, confirming=state.confirming.ask(number, event.confirms))
     if state.rules.population is None:
         return state
     return replace(state, population=state.population.ask(number, event.donor))
+
+
+def _prospects_of_next(state: State) -> Prospects:
+    """Return those of a session that begins; in a window an interruption changes nothing, an end for want of any does."""
+    ended_so = state.finished and state.closing is not None and state.closing.why == _hopeless(state.prospects)
+    return state.prospects if state.rules.window is not None and not ended_so else state.prospects.renewed()
 
 
 def _on_start(state: State, event: AttemptStarted) -> State:
@@ -314,7 +332,7 @@ def _on_report(state: State, number: int, report: Report, *, awaits_result: bool
     if value is None:
         state = _changed(state, number, epoch=report.epoch)
         return (state, ()) if awaits_result else _on_missing_objective(state, number, report)
-    state = replace(state, objective_seen=True)
+    state = _objective_seen(state, number)
     live = state.live[number]
     if not math.isfinite(value):
         state = _changed(state, number, epoch=report.epoch)
@@ -343,6 +361,12 @@ def _on_report(state: State, number: int, report: Report, *, awaits_result: bool
     return _judge(state, number, since=live.last_epoch or 0, loss=loss)
 
 
+def _objective_seen(state: State, number: int) -> State:
+    if state.rules.window is None:
+        return replace(state, objective_seen=True)
+    return _changed(state, number, objective_seen=True)
+
+
 def _judge(state: State, number: int, *, since: int, loss: float | None) -> Step:
     """Ask the stop rule about a trial that has a new value, the one before at epoch `since`."""
     why = "" if state.closing is None or state.closing.cancel else state.closing.why
@@ -350,9 +374,13 @@ def _judge(state: State, number: int, *, since: int, loss: float | None) -> Step
     if live.confirms is not None:
         return state, ()
     if not why and live.epoch < rules.max_epochs:
-        rungs, why = rules.stop.decide(state.rungs, _standing(live, rules, since=since, loss=loss))
-        state = replace(state, rungs=rungs)
-        why = why or hopeless(live.repeats, state.leader, rules.repeats, rules.objective)
+        standing = _standing(live, rules, since=since, loss=loss)
+        if rules.window is None:
+            rungs, why = rules.stop.decide(state.rungs, standing)
+            state = replace(state, rungs=rungs)
+            why = why or hopeless(live.repeats, state.leader, rules.repeats, rules.objective)
+        else:
+            state, why = judged(state, standing)
     if not why:
         return state, ()
     return state, (End(number, stopped(state.live[number], state.rules.objective, why)),)
@@ -378,10 +406,14 @@ def _standing(live: Live, rules: Rules, *, since: int, loss: float | None) -> St
 
 
 def _on_missing_objective(state: State, number: int, report: Report) -> Step:
-    if state.objective_seen or report.epoch < state.rules.first_value_epoch:
+    in_window = state.rules.window is not None
+    seen = state.live[number].objective_seen if in_window else state.objective_seen
+    if seen or report.epoch < state.rules.first_value_epoch:
         return state, ()
     why = _not_logged(state.rules.objective, report.metrics)
     end = End(number, Outcome(kind=OutcomeKind.FAILED, reason=why))
+    if in_window:  # whether another trial has had it by now is chance
+        return state, (end,)
     return state, (end, Close(SweepClosing(why=why, cancel=True, exit_code=1)))
 
 
@@ -427,12 +459,16 @@ def _on_trial_end(state: State, event: TrialEnded) -> Step:
     )
     if live.confirms is not None:
         return replace(state, confirming=state.confirming.end(outcome, live.number, state.rules.objective.better)), ()
+    ending = _ending(live, outcome, state.rules.objective)
+    if state.rules.window is None:
+        state = replace(state, rungs=ended(state.rules.stop, state.rungs, ending))
+    else:
+        state = _kept(state, live, outcome, ending)
     state = replace(_learnt(state, live, outcome), counted=state.counted + outcome.counts, best=_ranked(state, event))
-    infeasible = outcome.kind is OutcomeKind.INFEASIBLE
-    state = replace(state, infeasible_in_a_row=state.infeasible_in_a_row + 1 if infeasible else 0)
-    if outcome.kind is OutcomeKind.FAILED and not state.best:
-        state = replace(state, first_failures=(*state.first_failures, outcome.reason)[: ALIKE + 1])
-    why = "" if state.closing else _hopeless(state)
+    if state.rules.window is not None:
+        return state, ()
+    state = replace(state, prospects=state.prospects.after(outcome))
+    why = "" if state.closing else _hopeless(state.prospects)
     return state, (Close(SweepClosing(why=why, cancel=True, exit_code=1)),) if why else ()
 
 
@@ -446,11 +482,15 @@ def _learnt(state: State, live: Live, outcome: Outcome) -> State:
     failed = outcome.kind is not OutcomeKind.STOPPED
     return replace(
         state,
-        rungs=ended(rules.stop, state.rungs, _ending(live, outcome, rules.objective)),
         confirming=state.confirming.enter(outcome, live.number, live.params, rules.confirm.top, rules.rank),
         leader=leading(state.leader, live.number, live.repeats if whole else (), rules.repeats),
         population=state.population.end(live.number, turn, failed=failed),
     )
+
+
+def _kept(state: State, live: Live, outcome: Outcome, ending: Ending) -> State:
+    course = Course(outcome=outcome, ending=ending, standings=live.standings, objective_seen=live.objective_seen)
+    return replace(state, ahead={**state.ahead, live.number: course})
 
 
 def _ending(live: Live, outcome: Outcome, objective: Objective) -> Ending:
@@ -471,13 +511,13 @@ def _ranked(state: State, event: TrialEnded) -> tuple[Ranked, ...]:
     return tuple(sorted(ranked, key=lambda one: rank(one.value, one.epoch, one.number))[: state.rules.keep])
 
 
-def _hopeless(state: State) -> str:
-    if state.infeasible_in_a_row >= INFEASIBLE_IN_A_ROW:
+def _hopeless(prospects: Prospects) -> str:
+    if prospects.infeasible_in_a_row >= INFEASIBLE_IN_A_ROW:
         mend = "widen the space, or relax `where` or the model"
         return f"{INFEASIBLE_IN_A_ROW} configurations in a row were infeasible; {mend}"
-    failures = state.first_failures
+    failures = prospects.failures
     alike = {re.sub(r"\d+", "#", reason) for reason in failures}
-    only_failures = not state.best and state.counted == len(failures)
+    only_failures = not prospects.succeeded and prospects.counted == len(failures)
     if len(failures) == ALIKE and len(alike) == 1 and only_failures:
         return f"the first {ALIKE} trials failed alike: {failures[0]}"
     return ""

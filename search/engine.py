@@ -37,7 +37,7 @@ from ..trackers.events import (
     TrialEnded,
 )
 from .cleaning import Cleaner
-from .core import Ask, End, Finish, SlotFree, Start, Tick, completed, step
+from .core import Ask, Close, End, Finish, SlotFree, Start, Tick, completed, step
 from .inbox import take
 from .ledger import Ledger
 from .proposals import asked, extended, infeasible, legacy_of, until_of
@@ -135,7 +135,7 @@ class Engine:
             match command:
                 case Ask() | Start() if self.repacking:
                     return None if self._placed else "FINISHED"
-                case End():
+                case End() | Close():
                     self._ledger.decide([command])
                 case Ask():
                     events = asked(self._ledger, command)

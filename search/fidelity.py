@@ -23,7 +23,8 @@ def as_completed(trials: Sequence[FrozenTrial], directions: Sequence[StudyDirect
     """Return the trials that ran or run, those that were stopped or failed as completed ones with the values of their ranks.
 
     With several objectives, which have no common rank, these are left out. So are failures that did not come to know
-    all the parameters that every valued trial has: samplers model what all completed trials have in common.
+    all the parameters that every valued trial has: samplers model what all completed trials have in common, constraints
+    on outcomes too, so that trials are left out that lack those.
     """
     from optuna.trial import TrialState
 
@@ -32,14 +33,12 @@ def as_completed(trials: Sequence[FrozenTrial], directions: Sequence[StudyDirect
     if len(directions) > 1:
         return [*completed, *running]
     sign = -1.0 if directions[0].name == "MAXIMIZE" else 1.0
-    stopped = [one for one in trials if one.state is TrialState.PRUNED and one.intermediate_values]
+    bounds = {name for one in completed for name in one.constraints}
+    pruned = [one for one in trials if one.state is TrialState.PRUNED and bounds <= one.constraints.keys()]
+    stopped = [one for one in pruned if one.intermediate_values]
     stopped.sort(key=lambda one: _rank(one, sign))
     common = _common([*completed, *stopped])
-    failed = [
-        one
-        for one in trials
-        if one.state is TrialState.PRUNED and not one.intermediate_values and common <= one.distributions.keys()
-    ]
+    failed = [one for one in pruned if not one.intermediate_values and common <= one.distributions.keys()]
     losses = [sign * one.value for one in completed if one.value is not None]
     worst = max(losses, default=0.0)
     room = (worst - median(losses) if losses else 0.0) or abs(worst) or 1.0

@@ -27,6 +27,7 @@ from ..trackers.redaction import mask
 from ..trackers.status import delivery_status
 from ..trackers.tracker_db import forget
 from .core import Close, Command, End, Pack, step
+from .number_order import NumberOrder
 from .sampler import OptunaSampler
 from .spec import SweepSpec
 from .state import State
@@ -52,16 +53,8 @@ class Ledger:
         self.spec = spec
         self.state = State(rules=spec.rules())
         self.history = History()
-        self.sampler = OptunaSampler(
-            sampler=spec.search.taken or spec.search.sampler,
-            arguments=spec.search.arguments,
-            duplicates=spec.search.duplicates,
-            seed=spec.search.seed,
-            objective=spec.objective,
-            space=Known.of(spec.declared),
-            constraints=spec.constraints,
-        )
         self._apart = set[int]()
+        self.sampler = sampler_of(spec)
         for entry in past:
             self._fold(entry)
 
@@ -117,6 +110,24 @@ class Ledger:
         events = self._consequences(commands)
         if events:
             self.record(*events)
+
+
+def sampler_of(spec: SweepSpec) -> OptunaSampler | NumberOrder:
+    """Return what proposes the sweep's trials, from no history yet."""
+
+    def make() -> OptunaSampler:
+        return OptunaSampler(
+            sampler=spec.search.taken or spec.search.sampler,
+            arguments=spec.search.arguments,
+            duplicates=spec.search.duplicates,
+            seed=spec.search.seed,
+            objective=spec.objective,
+            space=Known.of(spec.declared),
+            constraints=spec.constraints,
+        )
+
+    window = spec.search.window
+    return make() if window is None else NumberOrder(make, window)
 
 
 def begin(

@@ -163,6 +163,8 @@ def last_words(history: History) -> RenderableType:
     summary = Summary.of(history)
     best = summary.best()
     lines: list[Text] = [Text(f"{summary.spec.name}: {summary.counts()}")]
+    if history.ended is not None and history.closing is not None and not history.ended.exit_code:
+        lines[0].append(f"; {history.ended.why}")
     if best is not None and best.outcome is not None:
         head = Text("best ", style="green")
         head.append(f"{summary.objective.metric} {number(best.outcome.value)}", style="bold green")

@@ -13,6 +13,7 @@ import re
 import sys
 import warnings
 from collections.abc import Mapping
+from functools import cache
 from typing import Any, cast
 
 from ..spaces.bad_form import shown
@@ -41,14 +42,18 @@ def class_named(reference: str, base: str) -> type[Any]:
         raise BadInput(f"{shown(reference)} names no class; {expected}")
     module = _module(match["module"], expected)
     kind = _attribute(base)
-    near = [name for name, one in vars(module).items() if inspect.isclass(one) and issubclass(one, kind)]
+    near = [name for name, one in cast(dict[str, object], vars(module)).items() if _is_made_of(one, kind)]
     found = getattr(module, match["name"], None)
     if found is None:
         have = did_you_mean(match["name"], near)
         raise BadInput(f"{match['module']} has no {match['name']!r}{have}; {expected}")
-    if not (inspect.isclass(found) and issubclass(found, kind)) or inspect.isabstract(found):
+    if not _is_made_of(found, kind):
         raise BadInput(f"{reference!r} is something else{did_you_mean(match['name'], near)}; {expected}")
     return found
+
+
+def _is_made_of(found: object, kind: type[Any]) -> bool:
+    return inspect.isclass(found) and issubclass(found, kind) and not inspect.isabstract(found)
 
 
 def check_arguments(reference: str, base: str, given: Mapping[str, Json]) -> None:
@@ -60,7 +65,7 @@ def check_arguments(reference: str, base: str, given: Mapping[str, Json]) -> Non
     kind = class_named(reference, base)
     parameters = _parameters(kind)
     names = [name for name in parameters if name != SEED]
-    takes_any = any(one.kind is one.VAR_KEYWORD for one in inspect.signature(kind).parameters.values())
+    takes_any = any(one.kind is one.VAR_KEYWORD for one in _signature(kind))
     for name, value in given.items():
         if name == SEED:
             raise BadInput(f"{SEED!r} is not {kind.__name__}'s to choose here; expected it as `search: {{seed: 7}}`")
@@ -68,7 +73,7 @@ def check_arguments(reference: str, base: str, given: Mapping[str, Json]) -> Non
             has = f"expected one of {', '.join(names)}" if names else "it takes none"
             raise BadInput(f"{name!r} is no argument of {kind.__name__}; {has}{did_you_mean(name, names)}")
         if name in parameters:
-            _check_type(kind.__name__, name, value, parameters[name].annotation)
+            _check_type(kind, name, value, parameters[name].annotation)
     lacking = [name for name in names if parameters[name].default is inspect.Parameter.empty and name not in given]
     if lacking:
         raise BadInput(f"{kind.__name__} needs {' and '.join(map(repr, lacking))}; expected it beside the name")
@@ -125,10 +130,18 @@ def _attribute(reference: str) -> type[Any]:
     return getattr(importlib.import_module(module), name)
 
 
+@cache
 def _parameters(kind: type[Any]) -> dict[str, inspect.Parameter]:
     """Return the arguments that the class has by name."""
     named = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
-    return {name: one for name, one in inspect.signature(kind).parameters.items() if one.kind in named}
+    return {one.name: one for one in _signature(kind) if one.kind in named}
+
+
+def _signature(kind: type[Any]) -> tuple[inspect.Parameter, ...]:
+    try:
+        return tuple(inspect.signature(kind).parameters.values())
+    except ValueError:  # of a class that is not written in Python
+        return ()
 
 
 def _value(value: Json, seed: int) -> Any:
@@ -139,14 +152,14 @@ def _value(value: Json, seed: int) -> Any:
     return value
 
 
-def _check_type(of: str, name: str, value: Json, annotation: object) -> None:
+def _check_type(kind: type[Any], name: str, value: Json, annotation: object) -> None:
     """Refuse a value of another kind than is written beside the argument; what cannot be read there takes any."""
     written = annotation if isinstance(annotation, str) else getattr(annotation, "__name__", str(annotation))
     kinds = [one.strip(" ()\"'") for one in written.split("|")]
     plain = [one for one in kinds if one in PLAIN]
     objects = [one for one in kinds if one not in PLAIN and re.search("[A-Z]", CONTAINERS.sub("", one))]
     if objects and isinstance(value, Mapping):
-        _check_object(of, name, value)
+        _check_object(kind, name, value)
         return
     takes_any = len(plain) + len(objects) < len(kinds) or annotation is inspect.Parameter.empty
     if takes_any or any(_fits(value, one) for one in plain):
@@ -154,7 +167,7 @@ def _check_type(of: str, name: str, value: Json, annotation: object) -> None:
     what = {"int": "a whole number", "float": "a number", "bool": "true or false", "str": "text"}
     objects = ['an object, as `{name: "module:Class", …}`'] if objects else []
     expected = " or ".join([*(what[one] for one in plain if one in what), *objects])
-    raise BadInput(f"{name!r} of {of} is {shown(value)}; expected {expected}")
+    raise BadInput(f"{name!r} of {kind.__name__} is {shown(value)}; expected {expected}")
 
 
 def _fits(value: Json, kind: str) -> bool:
@@ -165,14 +178,18 @@ def _fits(value: Json, kind: str) -> bool:
     return isinstance(value, int | float) if kind == "float" else isinstance(value, cast(type, PLAIN[kind]))
 
 
-def _check_object(of: str, name: str, value: Mapping[str, Json]) -> None:
-    reference = value.get("name")
+def _check_object(of: type[Any], name: str, value: Mapping[str, Json]) -> None:
+    """Refuse an object that does not fit; one of another package than Optuna or the class's own might do anything."""
+    reference, where = value.get("name"), f"{name!r} of {of.__name__}"
     if not isinstance(reference, str) or REFERENCE.fullmatch(reference) is None:
-        raise BadInput(f'{name!r} of {of} is a mapping without a class; expected `{{name: "module:Class", …}}`')
+        raise BadInput(f'{where} is a mapping without a class; expected `{{name: "module:Class", …}}`')
+    packages = ("optuna", of.__module__.partition(".")[0])
+    if reference.partition(":")[0].partition(".")[0] not in packages:
+        raise BadInput(f"{where} is {shown(reference)}; expected a class of {' or '.join(dict.fromkeys(packages))}")
     try:
         check_arguments(reference, "builtins:object", {key: one for key, one in value.items() if key != "name"})
     except BadInput as error:
-        raise BadInput(f"{name!r} of {of}: {error}") from None
+        raise BadInput(f"{where}: {error}") from None
 
 
 def _missing(error: ImportError) -> str:

@@ -17,15 +17,14 @@ from ..spaces.trial import Json
 from .fidelity import as_completed
 from .named_class import made
 from .sampler import Ask, Proposal
-from .sampler_choice import optuna_tpe
 from .study import Study
+from .tpe_history import History
+from .tree_tpe import CANDIDATES, tree_tpe
 
 if TYPE_CHECKING:
     import optuna
     from optuna.trial import FrozenTrial, TrialState
 
-CANDIDATES = 24
-"""So many candidates TPE draws from its model of good trials, to take the most promising one."""
 FIRST_NUMBER = 10**9
 """Optuna's numbers of asked trials begin here, beyond those of all that are shown."""
 
@@ -54,9 +53,12 @@ class Tpe:
 
     tries = 20
 
+    def __init__(self) -> None:
+        self._history = History()
+
     def propose(self, ask: Ask, study: Study) -> Proposal:
-        """Return promising parameters."""
-        sampler = optuna_tpe(ask.derived, max(1, CANDIDATES >> ask.attempt))
+        """Return promising parameters; `study` is the same each time."""
+        sampler = tree_tpe(ask.derived, candidates=max(1, CANDIDATES >> ask.attempt), history=self._history)
         params, attrs = study.ask(ask.number, ask.round, sampler, ask.pinned)
         return Proposal(params=params, attrs=attrs)
 

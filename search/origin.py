@@ -13,7 +13,7 @@ from pathlib import Path
 
 def installed_versions() -> dict[str, str]:
     """Return the versions that decide what a trial does."""
-    names = ("kerasweep", "keras", "tensorflow", "keras-tuner", "optuna", "ray", "mlflow", "numpy")
+    names = ("kerasweep", "keras", "tensorflow", "jax", "torch", "keras-tuner", "optuna", "ray", "mlflow", "numpy")
     versions = {"python": sys.version.split()[0]}
     for name in names:
         with suppress(importlib.metadata.PackageNotFoundError):

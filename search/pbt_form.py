@@ -85,6 +85,7 @@ def _beside(spec: SweepSpec) -> tuple[tuple[bool, str, str], ...]:
         (spec.repeats.seeds > 1, "'repeats'", fits),
         ("fit/epochs" in searched, "searched 'fit.epochs'", "give the epochs that a member trains in all"),
         (not spec.checkpoint.enabled, "'checkpoint: false'", "trials begin with checkpoints of others"),
+        (spec.search.window is not None, "'search.deterministic'", "who goes on from whom depends on who is faster"),
         (bool(spec.search.stop), "'search.stop'", "the population ends its worst members by itself"),
         (
             spec.confirm.top > 0,

@@ -34,4 +34,6 @@ def resume_promise(spec: SweepSpec, kind: str, *, own_fit: bool, unsaved: Sequen
         exactly = "bit by bit" if spec.keras.deterministic else "bit by bit with keras: {deterministic: true}, on CPU"
         return f"{goes_on}, as if nothing had happened: {exactly}"
     whose = "the arrays in your own fit" if own_fit else "these batches" if kind == "arrays" else "your dataset"
-    return f"{goes_on}; without the promise of the same curve, unless the order of {whose} follows from the epoch alone"
+    unless = f"unless the order of {whose} follows from the epoch alone"
+    anew = "; for a deterministic search say checkpoint: false: it then begins anew" if spec.search.window else ""
+    return f"{goes_on}; without the promise of the same curve, {unless}{anew}"

@@ -59,9 +59,9 @@ def _inherited(ledger: Ledger, command: Ask) -> dict[str, Scalar]:
 
 def extended(ledger: Ledger, live: Live, parameters: Sequence[Parameter]) -> Proposal:
     """Return parameters for a trial whose model asked for more; one that no sampler has proposed gets their defaults."""
-    ledger.sampler.learn(list(parameters))
     if live.confirms is None and live.donor is None:
-        return ledger.sampler.extend(live.number, live.round + 1, live.params)
+        return ledger.sampler.extend(live.number, live.round + 1, live.params, parameters)
+    ledger.sampler.learn(list(parameters))
     return Proposal(params={**{identity(one): one.initial for one in parameters}, **live.params}, attrs={})
 
 

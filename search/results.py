@@ -33,6 +33,8 @@ if TYPE_CHECKING:
     import pandas as pd
     from keras_tuner import HyperParameters
 
+    from .replay import Replay
+
 
 @final
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -172,6 +174,21 @@ class Result:
         self._load()  # a model may be of a class that the user's code defines
         return load_models(self._weights(number), number)
 
+    def replay(self, number: int) -> Replay:
+        """Train a trial again, alone in a process of its own, and compare every epoch's metrics with the journaled ones.
+
+        Raises:
+            BadInput: it was neither completed nor stopped; or the sweep was started from Python, in another session.
+            Infrastructure: the process that imports Keras died.
+        """
+        from .recorded import Recorded
+        from .replay import replayed
+
+        sweeps.check_own(self.folder)
+        with Reader(self.folder) as reader:
+            recorded = Recorded.of(reader.after(0), self.summary.spec, number)
+        return replayed(self._whole_program("its trials are replayed"), self.summary.spec, recorded)
+
     def _weights(self, number: int) -> Path:
         """Return the folder that has the weights of a trial, fetched from where they are kept."""
         place = checkpoints_of(self.summary.spec, self.folder)
@@ -192,11 +209,9 @@ class Result:
         """Import the user's code."""
         sweeps.check_own(self.folder)
         spec = self.summary.spec
-        program = self._program
-        if program is None and (spec.model or spec.train):
-            program = replace(code_of(spec, snapshot(self.folder / "code")), data=None)
-        if program is None:
-            raise BadInput(f"{self.name} was started from Python; its models are made by the Result of that session")
+        program = self._whole_program("its models are made")
+        if self._program is None:
+            program = replace(program, data=None)
         if "keras" not in sys.modules:
             os.environ[VARIABLE] = spec.keras.backend
         here = Path.cwd()
@@ -204,6 +219,14 @@ class Result:
             return program.load()
         finally:
             os.chdir(here)
+
+    def _whole_program(self, made: str) -> Program:
+        spec = self.summary.spec
+        if self._program is not None:
+            return self._program
+        if spec.model or spec.train:
+            return code_of(spec, snapshot(self.folder / "code"))
+        raise BadInput(f"{self.name} was started from Python; {made} by the Result of that session")
 
 
 def _used(folder: Path, number: int) -> ParametersUsed:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from random import Random
 from typing import TYPE_CHECKING, Any, Protocol, final
@@ -142,8 +142,11 @@ class OptunaSampler:
         """Return parameters for a new trial."""
         return self._ask(number, 0, {})
 
-    def extend(self, number: int, round: int, pinned: Mapping[str, Scalar]) -> Proposal:
-        """Return parameters for a trial whose model asked for more, earlier values as they were."""
+    def extend(
+        self, number: int, round: int, pinned: Mapping[str, Scalar], specs: Sequence[Parameter] = ()
+    ) -> Proposal:
+        """Return parameters for a trial whose model asked for more, `specs`; earlier values as they were."""
+        self.learn(list(specs))
         self._study.withdraw(number)
         proposal = self._ask(number, round, pinned)
         return replace(proposal, end="", refusal=proposal.end) if proposal.end else proposal
@@ -155,8 +158,10 @@ class OptunaSampler:
 
     def apply(self, entry: Entry) -> None:
         """Take in one journaled event, live or in a replay."""
+        before = self.space
         self._study.apply(entry)
-        self._tried.learn(self.space.parameters)
+        if self.space is not before:
+            self._tried.learn(self.space.parameters)
         self._tried.apply(entry)
 
     def refusal(self, values: Mapping[str, Scalar]) -> str:

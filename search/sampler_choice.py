@@ -3,13 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
 
 from ..spaces.trial import Json
 from .sampler import Sampler
-
-if TYPE_CHECKING:
-    import optuna
 
 NAMES = ("tpe", "random", "grid", "qmc", "gp", "cmaes", "nsga2", "auto")
 CLASSES: Mapping[str, str] = {
@@ -41,10 +37,3 @@ def sampler_of(name: str, arguments: Mapping[str, Json]) -> Sampler:
             return Sobol()
         case _:
             return FromOptuna(CLASSES.get(name, name), arguments)
-
-
-def optuna_tpe(seed: int, candidates: int) -> optuna.samplers.BaseSampler:
-    """Return what `tpe` stands for; it takes the most promising of so many candidates."""
-    import optuna
-
-    return optuna.samplers.TPESampler(seed=seed, n_ei_candidates=candidates)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, cast
 
 from ..spaces.bad_form import BadForm, Path, shown
@@ -27,6 +27,7 @@ KEEP_A_PLACE: Mapping[str, str] = {
 """Samplers that count in the study's store, which a resumed sweep has not, and ours that do the same."""
 OPTUNA = tuple(f"optuna.samplers:{name}Sampler" for name in ("TPE", "GP", "CmaEs", "NSGAII", "NSGAIII", "Random"))
 """Optuna's own, for who has left out the module."""
+Installed = Callable[[str], bool]
 GP_TRIALS, CMAES_TRIALS, NSGA2_TRIALS = 200, 1_000, 1_000
 
 
@@ -54,7 +55,13 @@ def sampler_form(value: object, path: Path = PATH) -> tuple[str, dict[str, Json]
 
 
 def chosen(
-    value: object, declared: Iterable[Declared], *, trials: int | None, stops: bool, duplicates: bool
+    value: object,
+    declared: Iterable[Declared],
+    *,
+    trials: int | None,
+    stops: bool,
+    duplicates: bool,
+    objectives: int = 1,
 ) -> dict[str, Any]:
     """Return the fields of a specification's `search` that are the sampler's.
 
@@ -64,6 +71,7 @@ def chosen(
         trials: The budget of trials; None where there is none.
         stops: Whether trials are stopped early.
         duplicates: Whether a configuration may be tried twice.
+        objectives: How many there are.
 
     Raises:
         BadForm: there is no such sampler, or it cannot search this.
@@ -72,8 +80,12 @@ def chosen(
     name, arguments = sampler_form(value)
     fields: dict[str, Any] = {"sampler": name, "arguments": arguments, "duplicates": duplicates}
     if name == "auto":
-        taken, reason = automatic(declared, trials=trials, stops=stops)
+        taken, reason = automatic(declared, trials=trials, stops=stops, objectives=objectives)
         return {**fields, "taken": taken, "reason": reason}
+    if objectives > 1 and CLASSES.get(name, name) == CLASSES["cmaes"]:
+        raise BadForm(
+            f"'search.sampler' is {name!r}, which has one objective, not {objectives}; expected tpe or nsga2", PATH
+        )
     if name == "grid":
         _check_grid(declared, duplicates=duplicates)
     return fields
@@ -97,7 +109,12 @@ def _check_grid(declared: Iterable[Declared], *, duplicates: bool) -> None:
 
 
 def automatic(
-    declared: Iterable[Declared], *, trials: int | None, stops: bool, objectives: int = 1, installed: Any = is_installed
+    declared: Iterable[Declared],
+    *,
+    trials: int | None,
+    stops: bool,
+    objectives: int = 1,
+    installed: Installed = is_installed,
 ) -> tuple[str, str]:
     """Return the sampler that suits a sweep, and why, in words.
 
@@ -122,7 +139,7 @@ def automatic(
     return "tpe", f"{trials} trials over numbers alone"
 
 
-def _are_installed(name: str, installed: Any) -> bool:
+def _are_installed(name: str, installed: Installed) -> bool:
     return all(installed(one) for one in LIBRARIES[name])
 
 

@@ -35,6 +35,8 @@ def max_epochs(fit: Mapping[str, Json], repeats: int = 1) -> int:
 class Search:
     """How parameters are proposed and trials stopped; `stop` has a mapping for each rule, with its name and numbers.
 
+    `window`: trial n is proposed from trials 0 … n - window and judged against these, whoever is faster; None: from and
+    against all that there is.
     `arguments` are the sampler's own. Where `sampler` is `auto`, `taken` is the one that it stands for, and `reason` why.
     `duplicates`: whether a configuration may be tried twice.
     """
@@ -46,6 +48,7 @@ class Search:
     duplicates: bool = False
     stop: tuple[Mapping[str, Json], ...] = ()
     seed: int = 0
+    window: int | None = None
 
 
 @final
@@ -223,7 +226,21 @@ class SweepSpec:
         )
         search = self.search
         taken = (f"sampler: auto takes {search.taken}: {search.reason}",) if search.taken else ()
-        return (*tracking_uri.notes(self.track.uri), *never, *taken, *self._population_notes())
+        return (*tracking_uri.notes(self.track.uri), *never, *taken, *self._population_notes(), *self._by_chance())
+
+    def _by_chance(self) -> tuple[str, ...]:
+        """Return what of a deterministic search is none all the same."""
+        if self.search.window is None:
+            return ()
+        hours = "budget.hours ends the search by the clock: how many trials there are by then differs from run to run"
+        keras = "keras.deterministic is false: metrics may differ from run to run, and with them the trials"
+        limit = "limits.trial_s ends trials by the clock: which ones may differ from run to run"
+        found = (
+            hours if self.budget.hours is not None else "",
+            "" if self.keras.deterministic else keras,
+            limit if self.limits.trial_s is not None else "",
+        )
+        return tuple(f"search.deterministic: {one}" for one in found if one)
 
     def _population_notes(self) -> Iterator[str]:
         """Yield what a population may not be meant to be."""
@@ -253,6 +270,7 @@ class SweepSpec:
             confirm=self.confirm,
             repeats=self.repeats,
             population=None if self.pbt is None else Plan(pbt=self.pbt, epochs=self.max_epochs, seed=self.search.seed),
+            window=self.search.window,
             packs=self.resources.packs,
         )
 

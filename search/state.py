@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import final
 
-from ..spaces.trial import Cause, OutcomeKind, Report, Scalar
+from ..spaces.trial import Cause, Outcome, OutcomeKind, Report, Scalar
 from ..trackers.events import Donor, SweepClosing
 from .confirm import Confirm, Confirming
 from .objective import Objective
 from .packing import Packing
 from .population import Plan, Population
 from .repeats import Leader, Repeats
-from .stop import NeverStop, Rungs, StopRule
+from .stop import Ending, NeverStop, Rungs, Standing, StopRule
 
+ALIKE = 3
+"""So many first trials that fail with one error end the sweep."""
 LOSSES = 3
 """A node that lost so many attempts, with none that ended otherwise in between, is avoided."""
 
@@ -26,7 +29,8 @@ class Rules:
 
     `smaller_batch`: a trial that ran out of memory is tried again with half the batch size, else alone. The weights of
     the `keep` best trials are kept. `folds`: a trial is the mean over several fits, folds or repeats. `packs`: trials
-    share graphics processors as their memory allows.
+    share graphics processors as their memory allows. `window`: trial n is decided on from trials 0 … n - window alone;
+    None: from all that has happened.
     """
 
     objective: Objective
@@ -42,6 +46,7 @@ class Rules:
     confirm: Confirm = field(default_factory=Confirm)
     repeats: Repeats = field(default_factory=Repeats)
     population: Plan | None = None
+    window: int | None = None
     packs: bool = False
 
     def rank(self, value: float, epoch: int, number: int) -> tuple[float, ...]:
@@ -59,6 +64,7 @@ class Live:
     """A trial that has not ended; `placed`: on a slot, else waiting for one.
 
     `confirms` and `donor` as in `TrialAsked`; `repeats` has the score of each repeat that is done.
+    In a window, `rungs` and `objective_seen` are those that it is judged by, and `standings` how it stood when it was.
     """
 
     number: int
@@ -81,6 +87,9 @@ class Live:
     confirms: int | None = None
     donor: Donor | None = None
     repeats: tuple[float, ...] = ()
+    rungs: Rungs = field(default_factory=Rungs)
+    standings: tuple[Standing, ...] = ()
+    objective_seen: bool = False
 
     @property
     def ran_out(self) -> int:
@@ -100,8 +109,53 @@ class Ranked:
 
 @final
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Course:
+    """What a trial that has ended leaves to be settled once its turn has come, in a window."""
+
+    outcome: Outcome
+    ending: Ending
+    standings: tuple[Standing, ...] = ()
+    objective_seen: bool = False
+
+
+@final
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Prospects:
+    """What the ends of trials, one after the other, say of whether the sweep has any.
+
+    `failures` are the reasons of the first trials that failed, as long as none has had a value.
+    """
+
+    counted: int = 0
+    succeeded: bool = False
+    failures: tuple[str, ...] = ()
+    infeasible_in_a_row: int = 0
+
+    def after(self, outcome: Outcome) -> Prospects:
+        """Return them after one more end."""
+        has_value = outcome.value is not None and outcome.epoch is not None and math.isfinite(outcome.value)
+        failed = outcome.kind is OutcomeKind.FAILED and not (self.succeeded or has_value)
+        infeasible = outcome.kind is OutcomeKind.INFEASIBLE
+        return Prospects(
+            counted=self.counted + outcome.counts,
+            succeeded=self.succeeded or has_value,
+            failures=(*self.failures, outcome.reason)[: ALIKE + 1] if failed else self.failures,
+            infeasible_in_a_row=self.infeasible_in_a_row + 1 if infeasible else 0,
+        )
+
+    def renewed(self) -> Prospects:
+        """Return them for a sweep that was taken up again all the same."""
+        return replace(self, failures=(), infeasible_in_a_row=0)
+
+
+@final
+@dataclass(frozen=True, slots=True, kw_only=True)
 class State:
-    """Where the search stands."""
+    """Where the search stands.
+
+    In a window, `rungs`, `objective_seen` and `prospects` are of trials 0 … `horizon`; `ahead` has those that have ended
+    since.
+    """
 
     rules: Rules
     asked: int = 0
@@ -115,8 +169,9 @@ class State:
     leader: Leader | None = None
     population: Population = field(default_factory=Population)
     objective_seen: bool = False
-    first_failures: tuple[str, ...] = ()
-    infeasible_in_a_row: int = 0
+    prospects: Prospects = field(default_factory=Prospects)
+    horizon: int = -1
+    ahead: Mapping[int, Course] = field(default_factory=dict[int, Course])
     losses: Mapping[str, int] = field(default_factory=dict[str, int])
     packing: Packing = field(default_factory=Packing)
     closing: SweepClosing | None = None

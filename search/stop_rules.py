@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, cast
 
 from ..spaces.bad_form import shown
 from .curve_rules import Divergence, Median, Patience, Threshold
@@ -36,6 +36,8 @@ def _words(form: Mapping[str, Any]) -> str:
 
 
 def _word(value: Any) -> str:
+    if isinstance(value, Mapping):  # an object of a class
+        return str(cast(Mapping[str, Any], value).get("name"))
     return f"{value:g}" if isinstance(value, int | float) and not isinstance(value, bool) else shown(value)
 
 

@@ -99,12 +99,12 @@ def _spec(form: SweepForm, keys: set[object], path: Path, home: Path) -> SweepSp
         data=form.data,
         objective=_objective(form.objective),
         budget=_budget(form.budget, endless=is_endless(form.search.sampler)),
-        keras=keras_settings(form.keras),
+        keras=keras_settings(form.keras, deterministic=form.search.deterministic),
         fit=fit,
         declared=tuple(searched),
         undeclared=form.undeclared,
         where=checked_where(form.where),
-        search=_search(form.search, max_epochs(fit, repeats.seeds), form.budget, searched),
+        search=_search(form.search, max_epochs(fit, repeats.seeds), form.budget, searched, form.parallel),
         parallel=form.parallel,
         resources=Resources(**form.resources.model_dump()),
         cluster=cluster_of(form.cluster),
@@ -183,8 +183,12 @@ def check_smaller_batch(wanted: bool, fit: Mapping[Any, Any]) -> None:
         raise BadForm(f"'retry.smaller_batch' needs 'fit.batch_size'; {mend}", ("retry", "smaller_batch"), at_key=True)
 
 
-def keras_settings(form: KerasForm) -> KerasSettings:
+def keras_settings(form: KerasForm, *, deterministic: bool) -> KerasSettings:
     """Return how Keras trains; the backend is what Keras would choose where the file does not say.
+
+    Args:
+        form: What the file says.
+        deterministic: Whether it trains deterministically where the file does not say, as the search is to be so.
 
     Raises:
         BadForm: the backend is not installed, or not one that can be used.
@@ -202,7 +206,7 @@ def keras_settings(form: KerasForm) -> KerasSettings:
         dtype_policy=form.dtype_policy,
         jit_compile=None if form.jit_compile == "auto" else form.jit_compile,
         steps_per_execution=form.steps_per_execution,
-        deterministic=form.deterministic,
+        deterministic=deterministic if form.deterministic is None else form.deterministic,
     )
 
 
@@ -232,11 +236,26 @@ def _budget(form: BudgetForm, *, endless: bool) -> Budget:
     return Budget(trials=form.trials, hours=form.hours)
 
 
-def _search(form: SearchForm, epochs: int, budget: BudgetForm, declared: Iterable[Declared]) -> Search:
-    seed = random.SystemRandom().randrange(2**32) if form.seed is None else form.seed
+def window_of(deterministic: bool, parallel: int | None) -> int | None:
+    """Return the window of a deterministic search: as many trials as run at a time.
+
+    Raises:
+        BadForm: nobody says how many.
+    """
+    if deterministic and parallel is None:
+        mend = "its trials depend on how many run at a time; expected `parallel: 2` or another number"
+        raise BadForm(f"'search.deterministic' needs 'parallel': {mend}", ("search", "deterministic"), at_key=True)
+    return parallel if deterministic else None
+
+
+def _search(
+    form: SearchForm, epochs: int, budget: BudgetForm, declared: Iterable[Declared], parallel: int | None
+) -> Search:
+    given = 0 if form.seed is None and form.deterministic else form.seed
+    seed = random.SystemRandom().randrange(2**32) if given is None else given
     stop = stop_forms(form.stop, max_epochs=epochs, trials=budget.trials)
     sampler = chosen(form.sampler, declared, trials=budget.trials, stops=bool(stop), duplicates=form.duplicates)
-    return Search(**sampler, stop=stop, seed=seed)
+    return Search(**sampler, stop=stop, seed=seed, window=window_of(form.deterministic, parallel))
 
 
 # Parameters ---------------------------------------------------------------------------------------------------------------

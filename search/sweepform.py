@@ -72,6 +72,7 @@ class SearchForm(Form):
     seed: Annotated[int, Field(ge=0, lt=2**32)] | None = Field(
         default=None, description="a whole number from 0 to 4294967295"
     )
+    deterministic: bool = Field(default=False, description="true or false")
 
 
 class BudgetForm(Form):
@@ -199,7 +200,7 @@ class KerasForm(Form):
     )
     jit_compile: bool | Literal["auto"] = Field(default="auto", description="true, false or auto")
     steps_per_execution: OneOrMore | None = Field(default=None, description=_WHOLE)
-    deterministic: bool = Field(default=False, description="true or false")
+    deterministic: bool | None = Field(default=None, description="true or false")
 
 
 class SweepForm(Form):

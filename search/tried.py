@@ -3,7 +3,8 @@
 A trial's configuration is what its model read, parameters that can take one value only left out. A proposal repeats a
 trial that read nothing but what the proposal has too, with the same values: the model would read the same again. So a
 branch taken by a plain `if` in the code needs no declared condition. Until a trial has reported an epoch, it counts
-with all that was proposed for it, since its `fit` may read more than its `build` has.
+with all that was proposed for it, since its `fit` may read more than its `build` has; so does one that failed before,
+or was lost, since another one with the same beginning may do better.
 """
 
 from __future__ import annotations
@@ -73,7 +74,7 @@ class Tried:
         if kind is OutcomeKind.INTERRUPTED:
             self.released += 1
             self._release(number)
-        elif used is not None:
+        elif used is not None and kind not in (OutcomeKind.FAILED, OutcomeKind.LOST):
             self._hold(number, used)
 
     def _hold(self, number: int, params: Mapping[str, Scalar]) -> None:

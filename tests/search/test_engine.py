@@ -19,8 +19,10 @@ from kerasweep.search import sampler as samplers
 from kerasweep.search.engine import Engine, Places
 from kerasweep.search.inbox import post
 from kerasweep.search.ledger import Ledger
+from kerasweep.search.optuna_sampler import Tpe
 from kerasweep.search.spec import Budget, Keep, Retry, Search, SweepSpec
 from kerasweep.spaces.errors import Infrastructure
+from kerasweep.spaces.known import Declared
 from kerasweep.spaces.parameter import Fixed, Number, Parameter, identity
 from kerasweep.spaces.trial import Assignment, Cause, Outcome, OutcomeKind
 from kerasweep.trackers.events import (
@@ -501,6 +503,7 @@ def test_a_space_that_nothing_satisfies_ends_the_sweep(make: Make, monkeypatch: 
     """No trial ever starts, and the 50th infeasible one is the last: one line, exit 1; a resumed sweep ends alike."""
     for name in ("MENDING_TRIES", "RANDOM_TRIES"):
         monkeypatch.setattr(samplers, name, 2)
+    monkeypatch.setattr(Tpe, "tries", 2)
     for times in (1, 2):
         tune = make(where=("x > 2",))
         assert tune.suggest() == "FINISHED"
@@ -510,6 +513,73 @@ def test_a_space_that_nothing_satisfies_ends_the_sweep(make: Make, monkeypatch: 
         assert history.ended.exit_code == 1
         assert "50 configurations in a row were infeasible" in history.ended.why
         assert not any(isinstance(entry.event, AttemptStarted) for entry in tune.entries())
+
+
+def train(tune: Tune, one: Assignment, parameter: Parameter) -> None:
+    """Have a trial read this parameter, report and complete."""
+    reads = {"params": {parameter.name: one.params[identity(parameter)]}, "specs": [parameter.to_json()], "facts": {}}
+    tune.chunk(one, {"type": "used", **reads}, report(1, 0.5), ENDED)
+    tune.done(one)
+
+
+def test_a_sweep_that_has_tried_all_there_is_ends_well(make: Make) -> None:
+    """Three configurations, two slots and a budget of ten: each once; while another runs, the free slot waits."""
+    small = Number(name="z", min=1, max=3, integer=True)
+    tune = make(slots=2, declared=(Declared(parameter=small),), budget=Budget(trials=10))
+    first, second = tune.place(), tune.place()
+    train(tune, first, small)
+    third = tune.place()
+    assert tune.suggest() is None
+    assert {one.params[identity(small)] for one in (first, second, third)} == {1, 2, 3}
+    train(tune, second, small)
+    assert tune.suggest() is None
+    train(tune, third, small)
+    assert tune.suggest() == "FINISHED"
+    ended = tune.history().ended
+    assert ended is not None
+    assert (ended.why, ended.exit_code) == ("all 3 configurations have been tried", 0)
+    again = make(slots=2, declared=(Declared(parameter=small),), budget=Budget(trials=20))
+    assert again.suggest() == "FINISHED"
+    assert len(again.history().trials) == 3
+
+
+def test_a_grid_needs_no_budget_and_is_resumed_where_it_was(make: Make) -> None:
+    """In order, each once; then it says that it is exhausted."""
+    grid: dict[str, Any] = {"declared": (Declared(parameter=Y),), "budget": Budget(), "search": Search(sampler="grid")}
+    tried: list[Any] = []
+    for trials in (4, 9):
+        tune = make(slots=1, **grid)
+        while len(tried) < trials:
+            one = tune.place()
+            tried.append(one.params[identity(Y)])
+            train(tune, one, Y)
+    assert tried == list(range(1, 10))
+    tune = make(slots=1, **grid)
+    assert tune.suggest() == "FINISHED"
+    ended = tune.history().ended
+    assert ended is not None
+    assert (ended.why, ended.exit_code) == ("the grid is exhausted", 0)
+
+
+def test_a_grid_ends_where_a_model_turns_out_to_be_continuous(make: Make) -> None:
+    """The trial that met it is not trained; exit 2, with what to do."""
+    tune = make(slots=1, declared=(Declared(parameter=Y),), budget=Budget(), search=Search(sampler="grid"))
+    one = tune.place()
+    tune.chunk(one, {"type": "needs", "specs": [X.to_json()]})
+    tune.done(one)
+    assert tune.suggest() == "FINISHED"
+    ended = tune.history().ended
+    assert ended is not None
+    assert ended.exit_code == 2
+    assert "a grid cannot enumerate 'x', a continuous range; give it a `step`" in ended.why
+
+
+def test_auto_says_which_sampler_it_took(make: Make) -> None:
+    """And a resumed sweep keeps to it."""
+    search = Search(sampler="auto", taken="random", reason="of a test")
+    assert spec(search=search).notes == ("sampler: auto takes random: of a test",)
+    tune = make(search=search)
+    assert tune.ledger.sampler.propose(0) == make(search=Search(sampler="random")).ledger.sampler.propose(0)
 
 
 def test_a_name_in_where_that_no_trial_has_is_noticed(make: Make) -> None:

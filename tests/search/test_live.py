@@ -11,7 +11,7 @@ from kerasweep.search import live
 from kerasweep.search.live import last_words, picture, view
 from kerasweep.search.spec import Budget
 from kerasweep.spaces.trial import OutcomeKind
-from kerasweep.trackers.events import Event, Noticed, SweepClosing
+from kerasweep.trackers.events import Event, Noticed, SweepClosing, SweepEnded
 from kerasweep.trackers.history import History
 
 from .specs import START_AT, begun, completed, ended, history, reported
@@ -147,6 +147,15 @@ def test_the_last_words_name_the_best_trial() -> None:
         "  x       0.5",
         "  layers  3",
     ]
+
+
+def test_the_last_words_say_why_a_sweep_ended_before_its_budget() -> None:
+    """Such as that there is nothing left to try."""
+    console = Console(file=io.StringIO(), width=100)
+    over = (SweepClosing(why="the grid is exhausted"), SweepEnded(why="the grid is exhausted", exit_code=0))
+    console.print(last_words(history(*completed(0, 0.5), *over)))
+    assert isinstance(console.file, io.StringIO)
+    assert console.file.getvalue().splitlines()[0] == "small: 1 completed; the grid is exhausted"
 
 
 def test_the_last_words_of_a_sweep_without_a_value() -> None:

@@ -148,9 +148,10 @@ def test_whatever_the_order_each_turn_goes_on_where_a_checkpoint_is(
             answer = bench.fill(slot)
             if isinstance(answer, Finish):
                 assert bench.replayed == bench.state
-                assert answer.why in ("budget", "the population has trained its 6 epochs")
+                ends = ("budget", "the population has trained its 6 epochs", "the first 3 trials failed alike")
+                assert answer.why.startswith(ends)
                 founders = [one for one in asks(book) if one.donor is None]
-                assert len(founders) >= population or answer.why == "budget"
+                assert len(founders) >= population or answer.why != ends[1]
                 return
             assert answer is None or len(bench.slots) >= min(slots, 1)
         assert len(bench.slots) <= population
