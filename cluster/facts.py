@@ -196,9 +196,14 @@ class ModelFacts:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FitFacts:
-    """The arguments of `fit` that matter here, the ends of searched ones, and the objective."""
+    """The arguments of `fit` that matter here, the ends of searched ones, and the objective.
+
+    `names` has all that the objectives and constraints mention, `goals` all objectives and whether more is better.
+    """
 
     metric: str = ""
+    goals: tuple[tuple[str, bool], ...] = ()
+    names: tuple[str, ...] = ()
     maximize: bool = True
     epochs: int = 1
     batch_size: int | None = None

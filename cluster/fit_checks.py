@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+from ..spaces.bounds import MEASURES
 from ..spaces.errors import did_you_mean
 from .facts import ArrayFacts, DataFacts, FitFacts, Kind, ModelFacts, PartFacts
 from .finding import Finding, error, note, warning
@@ -33,16 +34,18 @@ def check_fit(model: ModelFacts, data: DataFacts, fit: FitFacts) -> Iterator[Fin
 
 
 def check_logged(fit: FitFacts, logged: Sequence[str]) -> Iterator[Finding]:
-    """Yield the objective that a fit of one batch did not log."""
+    """Yield each objective, and each name in a constraint, that a fit of one batch did not log and nobody measures."""
     names = [name for name in logged if name != "learning_rate"]
-    if not names or fit.metric in names:
-        return
-    yield error(
-        "objective-not-logged",
-        fit.objective_where,
-        f"objective {fit.metric!r} is not logged by the model{did_you_mean(fit.metric, names)}: it logs "
-        f"{', '.join(names)}; name one of these, or add the metric to compile",
-    )
+    for name in dict.fromkeys((fit.metric, *fit.names)) if names else ():
+        if name in names or name in MEASURES:
+            continue
+        measures = MEASURES if len(fit.names) > 1 else ()
+        yield error(
+            "objective-not-logged",
+            fit.objective_where,
+            f"objective {name!r} is not logged by the model{did_you_mean(name, [*names, *measures])}: it logs "
+            f"{', '.join(names)}; name one of these, or add the metric to compile",
+        )
 
 
 # The parts of the data ------------------------------------------------------------------------------------------------
@@ -156,11 +159,15 @@ def _validation(data: DataFacts, fit: FitFacts, *, own: bool) -> Iterator[Findin
             "validation_split works on arrays only, and the data is a "
             f"{data.train.kind}; let the loader return (train, validation)",
         )
-    if fit.metric.startswith("val_") and not (there or own or fit.validation_split or fit.folds):
+    validated = next((name for name in (fit.metric, *fit.names) if name.startswith("val_")), "")
+    if validated and not (there or own or fit.validation_split or fit.folds):
+        what = (
+            "the objective is" if validated in (fit.metric, *(name for name, _ in fit.goals)) else "a constraint is on"
+        )
         yield error(
             "no-validation-data",
             data.where or fit.objective_where,
-            f"the objective is {fit.metric}, but there is no validation data; let the loader return "
+            f"{what} {validated}, but there is no validation data; let the loader return "
             "((x, y), (x_val, y_val)), or set fit: {validation_split: 0.2}",
         )
     if data.compared and data.copied:
@@ -290,19 +297,20 @@ def _class_weight(labels: ArrayFacts, fit: FitFacts) -> Iterator[Finding]:
 
 
 def _direction(fit: FitFacts) -> Iterator[Finding]:
-    words = fit.metric.removeprefix("val_").lower()
-    parts = words.split("_")
-    falling = words in FALLING or parts[-1] in ("loss", "error")
-    rising = not falling and (words in RISING or parts[-1] in ("accuracy", "acc", "auc", "precision", "recall"))
-    if (falling and fit.maximize) or (rising and not fit.maximize):
-        now, better = ("max", "min") if fit.maximize else ("min", "max")
-        kind = "smaller" if falling else "larger"
-        yield warning(
-            "objective-direction",
-            fit.objective_where,
-            f"the objective is {now} {fit.metric}, but {kind} is better there, so that the worst model would win; "
-            f"write {better} {fit.metric}",
-        )
+    for metric, maximize in fit.goals or ((fit.metric, fit.maximize),):
+        words = metric.removeprefix("val_").lower()
+        parts = words.split("_")
+        falling = words in FALLING or parts[-1] in ("loss", "error") or metric in MEASURES
+        rising = not falling and (words in RISING or parts[-1] in ("accuracy", "acc", "auc", "precision", "recall"))
+        if (falling and maximize) or (rising and not maximize):
+            now, better = ("max", "min") if maximize else ("min", "max")
+            kind = "smaller" if falling else "larger"
+            yield warning(
+                "objective-direction",
+                fit.objective_where,
+                f"the objective is {now} {metric}, but {kind} is better there, so that the worst model would win; "
+                f"write {better} {metric}",
+            )
 
 
 def check_optimizer(model: ModelFacts) -> Iterator[Finding]:

@@ -58,6 +58,8 @@ def fit_facts(settings: Settings, arguments: Mapping[str, Any]) -> FitFacts:
     batch = declared_by_name(settings.declared).get("fit/batch_size")
     return FitFacts(
         metric=settings.metric,
+        goals=tuple(settings.goals),
+        names=tuple(settings.names),
         maximize=settings.maximize,
         epochs=_whole(arguments.get("epochs")) or 1,
         batch_size=_whole(arguments.get("batch_size")),

@@ -15,7 +15,7 @@ from ..spaces.trace import Trace
 from ..spaces.trial import Json, Scalar
 from .call_sites import CallSites
 from .data import fit_arguments
-from .facts import PartFacts
+from .facts import DataFacts, PartFacts
 from .failure import describe
 from .finding import Finding, error, errors, in_order, note
 from .fit_checks import check_logged
@@ -26,6 +26,7 @@ from .look import fit_facts, look_at
 from .loop import Report, UserLoop
 from .memory import training_size
 from .model_facts import learning_rate
+from .pace import measured
 from .settings import Settings, sweep_arguments, trace_of
 from .training import StopTraining, clean_up
 from .unsaved import marks_of, unsaved
@@ -110,6 +111,7 @@ def _rehearsed(code: UserCode, settings: Settings, params: Mapping[str, Scalar])
     except BaseException as failure:
         told = describe(failure, settings.root)
         findings.append(error("fit-fails", "", f"training one batch fails: {told.reason}"))
+    batch_s = time.monotonic() - began
     return {
         "type": "probed",
         "failed": "",
@@ -122,7 +124,8 @@ def _rehearsed(code: UserCode, settings: Settings, params: Mapping[str, Scalar])
         "unsaved": seen.unsaved,
         "own_fit": isinstance(code.model, UserModel) and code.model.has_own_fit,
         "build_s": built_s,
-        "batch_s": time.monotonic() - began,
+        "batch_s": batch_s,
+        "epoch_s": None if errors(findings) else _epoch_s(code.model, hp, arguments, settings, seen, data),
     }
 
 
@@ -178,6 +181,23 @@ def _fit(model: UserModel, hp: Any, arguments: dict[str, Any], settings: Setting
     own = callbacks_for(arguments.get("callbacks"), hp)
     callbacks = [*own, seen.callback(own)]
     return model.fit(hp, seen.model, {**arguments, "callbacks": callbacks})
+
+
+def _epoch_s(
+    model: Any, hp: Any, arguments: dict[str, Any], settings: Settings, seen: _Seen, data: DataFacts
+) -> float | None:
+    """Return the seconds of what counts as one epoch; None where it cannot be measured."""
+    import keras
+
+    if not isinstance(model, UserModel):
+        return None
+    config: Any = keras.config
+    config.set_max_epochs(None)
+    config.set_max_steps_per_epoch(None)
+    epoch_s = measured(lambda given: _fit(model, hp, given, settings, seen), arguments, data)
+    if epoch_s is None or not settings.folds:
+        return epoch_s
+    return epoch_s * int(arguments.get("epochs", 1))
 
 
 def _arguments_of_loop(code: UserCode, hp: Any) -> dict[str, Any]:

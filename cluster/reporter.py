@@ -73,9 +73,8 @@ def reporter_class() -> Callable[[Fitted], keras.callbacks.Callback]:
             rate = _learning_rate(self.model)
             if rate is not None:
                 metrics.setdefault("learning_rate", rate)
-            now = time.monotonic()
-            self._fitted.report(metrics, seconds=now - self._began)
-            self._began = now
+            self._fitted.report(metrics, seconds=time.monotonic() - self._began)
+            self._began = time.monotonic()  # what is measured of the model in between is not the epoch's
             self._fitted.check_stop()
 
     return Reporter

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any, final
 
+from ..spaces.bounds import Bounds
 from ..spaces.known import Declared
 from ..spaces.parameter import parameter_from_json
 from ..spaces.trace import Trace, Undeclared
@@ -33,6 +34,10 @@ class Settings:
     root: str = ""
     seed: int = 0
     repeats: int = 1
+    further: tuple[tuple[str, bool], ...] = ()
+    """The objectives besides the first: a metric, and whether more is better."""
+    bounds: tuple[str, ...] = ()
+    """The constraints on outcomes."""
     batch_divisor: int = 1
     """Of one trial: its batch size is divided by so much, since the memory did not suffice for all of it."""
 
@@ -50,6 +55,16 @@ class Settings:
     def better(self, one: float, other: float) -> bool:
         """Say whether `one` is a better objective than `other`."""
         return one > other if self.maximize else one < other
+
+    @property
+    def goals(self) -> list[tuple[str, bool]]:
+        """All objectives, the first one first: a metric, and whether more is better."""
+        return [(self.metric, self.maximize), *((name, maximize) for name, maximize in self.further)]
+
+    @property
+    def names(self) -> list[str]:
+        """All that the objectives and constraints mention."""
+        return list(dict.fromkeys([*(name for name, _ in self.goals), *Bounds.of(self.bounds).names]))
 
     def to_json(self) -> dict[str, Json]:
         """Return the form in which it travels."""

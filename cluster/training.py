@@ -13,6 +13,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, cast, final
 
+from ..spaces.bounds import OF_THE_MODEL, Bounds, epoch_order, measures_of
 from ..spaces.errors import Infeasible, one_line
 from ..spaces.hp import hyperparameters_class
 from ..spaces.trace import NeedsParameters
@@ -26,6 +27,7 @@ from .fits import fits_of
 from .hypermodel import FitResult, UserModel, callbacks_for, fit_result
 from .link import Message
 from .loop import Report, UserLoop
+from .measures import measured
 from .reporter import Fitted, reporter_class
 from .settings import Settings, sweep_arguments, trace_of
 from .user_code import UserCode, count_params, fit_arguments_of
@@ -70,6 +72,8 @@ class Training:
         self._times: dict[str, float] = {"start": time.time()}
         self._trace = trace_of(settings, assignment.params, assignment.specs)
         self._facts: dict[str, Any] = {}
+        self._bounds = Bounds.of(settings.bounds)
+        self._inputs: Any = None
         self._said_used: Message | None = None
         self._value: float | None = None
         self._reported_at = time.monotonic()
@@ -124,6 +128,7 @@ class Training:
         self._times["end"] = time.time()
         self.say({**ended, "timing": {**self._times, "pid": os.getpid()}, **self._graphics_memory()})
         self.weights.forget()
+        self._inputs = None
         del self._trace
         clean_up()
 
@@ -175,8 +180,11 @@ class Training:
         prepared = self._prepare(hp)
         if prepared is None:
             return self._needs()
+        self._inputs = prepared.arguments.get("x")
         self._facts = {"parameters": count_params(prepared.model)}
+        self._measure(prepared.model)
         self._say_used()
+        self._refuse()
         self._trace.fitting = True
         self._take_up()
         self._times["fit_start"], self._reported_at = time.time(), time.monotonic()
@@ -283,7 +291,12 @@ class Training:
         """Take the models of a training loop: their weights are kept where an epoch is the best."""
         self.weights.models = models
         counts = [count_params(model) for model in models.values()]
-        self._facts = {"parameters": None if None in counts else sum(one for one in counts if one is not None)}
+        self._facts = {
+            **self._facts,
+            "parameters": None if None in counts else sum(one for one in counts if one is not None),
+        }
+        if len(counts) == 1:
+            self._measure(next(iter(models.values())))
 
     def on_batch(self) -> None:
         """Count a batch.
@@ -371,17 +384,50 @@ class Training:
         seconds = now - self._reported_at if seconds is None else seconds
         self._reported_at = now
         self.logged |= set(metrics)
-        value = metrics.get(self._settings.metric)
-        if value is not None and not self._settings.several_fits:
-            self.weights.see(self.epoch, value)
+        order = epoch_order(metrics, self._settings.goals, self._bounds)
+        if order is not None and not self._settings.several_fits:
+            self.weights.see(self.epoch, metrics.get(self._settings.metric, 0.0), order)
         if self._facts.get("parameters", 0) is None:  # a model that the first batch has built
-            self._facts = {"parameters": count_params(self.weights.model)}
+            self._facts = {**self._facts, "parameters": count_params(self.weights.model)}
+            self._measure(self.weights.model)
         self._say_used()
         self.reports.append({"epoch": self.epoch, "metrics": dict(metrics), "seconds": seconds})
         self._say_report(self.reports[-1])
 
     def _say_report(self, report: Mapping[str, Any]) -> None:
         self.say({"type": "report", **report, "awaits_result": self._awaits_result})
+
+    def _measure(self, model: Any) -> None:
+        """Measure what the sweep names of a built model, once, until a constraint is broken; it is no epoch's time."""
+        began = time.monotonic()
+        for name in OF_THE_MODEL:
+            unmeasured = cast(Mapping[str, str], self._facts.get("unmeasured", {}))
+            known = name in self._facts or name in unmeasured or name == "params"
+            if known or name not in self._settings.names or self._facts.get("parameters") is None:
+                continue
+            if self._refusal():
+                break
+            try:
+                self._facts = {**self._facts, name: measured(name, model, self._inputs)}
+            except Exception as error:  # whatever the model's own code raises
+                why = one_line(f"{type(error).__name__}: {error}", 300)
+                self._facts = {**self._facts, "unmeasured": {**unmeasured, name: why}}
+        self._reported_at += time.monotonic() - began
+
+    def _refusal(self) -> str:
+        """Return which constraint the model breaks, whatever it will learn; empty if none."""
+        known = measures_of(self._facts)
+        return self._bounds.among(known).refusal(known)
+
+    def _refuse(self) -> None:
+        """End a trial whose model breaks a constraint before it trains.
+
+        Raises:
+            Infeasible: it does.
+        """
+        why = self._refusal()
+        if why:
+            raise Infeasible(why)
 
     def _graphics_memory(self) -> dict[str, Any]:
         """Return what it took of its graphics processor, where it has one and has trained for an epoch."""

@@ -27,16 +27,21 @@ ROOM, SPARE_BYTES = 2, 10_000_000
 @final
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Best:
-    """The best weights so far: the epoch and the value that they are from, how to build an unbuilt model."""
+    """The best weights so far: the epoch and the value that they are from, how to build an unbuilt model.
+
+    `order` is what the epoch is compared by, where that is more than the value.
+    """
 
     epoch: int
     value: float
     weights: Sequence[Any]
     build: Any = None
+    order: tuple[float, ...] = ()
 
     def about(self) -> dict[str, Any]:
         """Return what is not weights, as plain JSON."""
-        return {"epoch": self.epoch, "value": self.value, "build": self.build, "weights": len(self.weights)}
+        about = {"epoch": self.epoch, "value": self.value, "build": self.build, "weights": len(self.weights)}
+        return {**about, "order": list(self.order)}
 
     def arrays(self) -> dict[str, Any]:
         """Return the weights by name."""
@@ -46,7 +51,8 @@ class Best:
     def of(cls, about: Mapping[str, Any], arrays: Mapping[str, Any]) -> Best:
         """Return what `about` and `arrays` told."""
         weights = [arrays[f"arr_{index}"] for index in range(about["weights"])]
-        return cls(epoch=about["epoch"], value=about["value"], weights=weights, build=about["build"])
+        order = tuple(about.get("order", ()))
+        return cls(epoch=about["epoch"], value=about["value"], weights=weights, build=about["build"], order=order)
 
 
 @final
@@ -62,17 +68,25 @@ class BestWeights:
         self.models: Mapping[str, Any] = {}
         self.value: float | None = None
         self.epoch = 0
+        self.order: tuple[float, ...] = ()
         self._sign = 1.0 if maximize else -1.0
         self._at_last = at_last
         self._weights: dict[str, list[Any]] = {}
         self._build: Any = None
 
-    def see(self, epoch: int, value: float) -> None:
-        """Take the weights if `value` is the best so far, or if the last epoch is what counts."""
+    def see(self, epoch: int, value: float, order: tuple[float, ...] = ()) -> None:
+        """Take the weights if the epoch is the best so far, or if the last epoch is what counts.
+
+        Args:
+            epoch: The epoch.
+            value: Of the objective, the first one.
+            order: What epochs are compared by, the greater the better; the objective alone if empty.
+        """
         if value != value or not (self.models or self.model is not None):
             return
-        if self._at_last or self.value is None or self._sign * value > self._sign * self.value:
-            self.value, self.epoch = value, epoch
+        order = order or (0.0, self._sign * value)
+        if self._at_last or self.value is None or order > self.order:
+            self.value, self.epoch, self.order = value, epoch, order
             models = self.models or {"": self.model}
             self._weights = {name: model.get_weights() for name, model in models.items()}
 
@@ -87,11 +101,11 @@ class BestWeights:
         if self.value is None or set(self._weights) != {""}:
             return None
         build = self._build if self.model is None else self.model.get_build_config()
-        return Best(epoch=self.epoch, value=self.value, weights=self._weights[""], build=build)
+        return Best(epoch=self.epoch, value=self.value, weights=self._weights[""], build=build, order=self.order)
 
     def take_up(self, best: Best) -> None:
         """Hold what an earlier attempt held."""
-        self.value, self.epoch = best.value, best.epoch
+        self.value, self.epoch, self.order = best.value, best.epoch, best.order or (0.0, self._sign * best.value)
         self._weights, self._build = {"": list(best.weights)}, best.build
 
     def write(self, folder: str, assignment: Assignment) -> None:

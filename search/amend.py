@@ -12,7 +12,8 @@ from ..cluster.addresses import LOCAL
 from ..spaces.bad_form import BadForm
 from ..spaces.errors import BadInput, did_you_mean, one_line
 from ..spaces.known import Declared
-from .confirm_form import ConfirmForm
+from .budget_form import check_budget
+from .confirm_form import ConfirmForm, check_confirm
 from .pbt_form import check_pbt
 from .spec import SweepSpec
 from .sweepform import (
@@ -55,6 +56,11 @@ def _truth(text: str) -> bool:
 AMENDABLE: Mapping[str, Callable[[str], Any]] = {
     "budget.trials": _whole,
     "budget.hours": _number,
+    "budget.slot_hours": _number,
+    "budget.gpu_hours": _number,
+    "budget.epochs": _whole,
+    "budget.no_improvement": _whole,
+    "budget.goal": _number,
     "parallel": _whole,
     "cluster.address": _address,
     "cluster.insecure": _truth,
@@ -83,7 +89,20 @@ SECTIONS = {
 }
 
 
-KEPT = ("objective", "model", "train", "data", "keras", "fit", "repeats", "pbt", "undeclared", "where")
+KEPT = (
+    "objective",
+    "further",
+    "bounds",
+    "model",
+    "train",
+    "data",
+    "keras",
+    "fit",
+    "repeats",
+    "pbt",
+    "undeclared",
+    "where",
+)
 """What a resumed sweep keeps besides its space and its search, or its trials could not be compared."""
 
 
@@ -94,7 +113,8 @@ def check_kept(before: SweepSpec, after: SweepSpec) -> None:
         BadInput: it differs; the line has each difference.
     """
     before, after = (SweepSpec.from_json(json.loads(json.dumps(one.to_json()))) for one in (before, after))
-    found = [_changed(name, getattr(before, name), getattr(after, name)) for name in KEPT]
+    words = {"further": "further objectives", "bounds": "constraints"}
+    found = [_changed(words.get(name, name), getattr(before, name), getattr(after, name)) for name in KEPT]
     was, now = ({one.parameter.name: one for one in spec.declared} for spec in (before, after))
     found += [_changed(f"space.{name}", was.get(name), now.get(name)) for name in {**was, **now}]
     as_began = {name: getattr(before.search, name) for name in ("seed", "taken", "reason")}
@@ -127,8 +147,8 @@ def _plain(value: object) -> str:
     return repr(asdict(value)) if is_dataclass(value) and not isinstance(value, type) else repr(value)
 
 
-def amended(spec: SweepSpec, settings: Iterable[str]) -> SweepSpec:
-    """Return the specification with `key=value` settings applied.
+def amended(spec: SweepSpec, settings: Iterable[str], word: str = "--set") -> SweepSpec:
+    """Return the specification with `key=value` settings applied; `word` is what messages call that by.
 
     Raises:
         BadInput: the key may not change once trials have run, or the value does not fit it.
@@ -137,37 +157,41 @@ def amended(spec: SweepSpec, settings: Iterable[str]) -> SweepSpec:
         key, _, text = setting.partition("=")
         if key not in AMENDABLE:
             raise BadInput(
-                f"--set {key}: a resumed sweep keeps it, or its trials could not be compared{did_you_mean(key, AMENDABLE)}; "
+                f"{word} {key}: a resumed sweep keeps it, or its trials could not be compared{did_you_mean(key, AMENDABLE)}; "
                 f"these may change: {', '.join(AMENDABLE)}"
             )
         try:
             value = AMENDABLE[key](text.strip())
         except ValueError:
             expected = "true or false" if AMENDABLE[key] is _truth else "a number"
-            raise BadInput(f"--set {key}: {text!r} is not {expected}") from None
+            raise BadInput(f"{word} {key}: {text.strip()!r} is not {expected}") from None
         if (
             isinstance(value, int | float)
             and not isinstance(value, bool)
+            and key != "budget.goal"
             and (value < 0 or (value == 0 and not key.startswith("retry.")))
         ):
-            raise BadInput(f"--set {key}: must be above 0, got {text}")
-        _check_bounds(key, value)
+            raise BadInput(f"{word} {key}: must be above 0, got {text}")
+        _check_bounds(key, value, word)
         spec = _with(spec, key, value)
     try:
+        check_confirm(spec)
         check_pbt(spec)
     except BadForm as fault:
-        raise BadInput(f"--set: {fault}") from None
-    if spec.budget.trials is None and spec.budget.hours is None and spec.search.sampler != "grid":
-        raise BadInput("--set budget: a sweep needs trials or hours to end")
+        raise BadInput(f"{word}: {fault}") from None
+    try:
+        check_budget(spec.budget, spec.objective, spec.resources.gpus, endless=spec.search.sampler != "grid")
+    except BadForm as fault:
+        raise BadInput(f"{word} budget: {fault}") from None
     return spec
 
 
-def _check_bounds(key: str, value: Any) -> None:
+def _check_bounds(key: str, value: Any, word: str) -> None:
     section, _, name = key.rpartition(".")
     try:
         read_form(SECTIONS[section], {name: value}, (section,) if section else ())
     except BadForm as fault:
-        raise BadInput(f"--set {key}: {fault}") from None
+        raise BadInput(f"{word} {key}: {fault}") from None
 
 
 def _with(spec: SweepSpec, key: str, value: Any) -> SweepSpec:

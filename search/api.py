@@ -19,6 +19,7 @@ from ..cluster.addresses import LOCAL
 from ..cluster.backend import KerasSettings
 from ..cluster.program import pickled_program
 from ..cluster.tuner import asked_of, is_tuner
+from ..spaces.bounds import checked_bounds
 from ..spaces.constraints import check_where
 from ..spaces.errors import BadInput, did_you_mean
 from ..spaces.hp import declared_by
@@ -29,13 +30,15 @@ from ..spaces.trial import Json
 from ..spaces.yaml_form import BadForm, shown
 from . import sweeps
 from .amend import check_kept
+from .budget_form import budget_of
 from .commands import check_machine, check_tracker, placed
 from .confirm import Confirm
-from .confirm_form import check_repeats, confirm_of, repeats_of
+from .confirm_form import check_confirm, check_repeats, confirm_of, repeats_of
 from .driver import Driver
 from .job import Job
 from .launcher import wait_for_delivery
 from .objective import Objective
+from .objectives import objectives_of
 from .origin import origin_of
 from .pbt_form import check_pbt, pbt_of
 from .place import absolute_place
@@ -44,6 +47,8 @@ from .repeats import Repeats
 from .results import Result
 from .sampler_form import chosen, is_endless
 from .spec import Budget, Checkpointing, Cluster, Keep, Limits, Resources, Retry, Search, SweepSpec, Track, max_epochs
+from .start import Start
+from .start_form import start_of
 from .stop_form import stop_forms
 from .sweepfile import check_loop, check_smaller_batch, fit_arguments, keras_settings, searched_space, window_of
 from .sweepform import (
@@ -71,14 +76,17 @@ def sweep(
     data: Any = None,
     *,
     train: Any = None,
-    objective: str | keras_tuner.Objective | None = None,
+    objective: str | keras_tuner.Objective | Sequence[str | keras_tuner.Objective] | None = None,
     trials: int | None = None,
     hours: float | None = None,
+    budget: Mapping[str, float] | None = None,
+    start: Mapping[str, Any] | None = None,
     name: str | None = None,
     resume: bool = False,
     fit: Mapping[str, Any] | None = None,
     space: Space | Mapping[str, Any] | None = None,
     where: Sequence[str] = (),
+    constraints: Sequence[str] = (),
     hyperparameters: keras_tuner.HyperParameters | None = None,
     undeclared: str | None = None,
     keras: Mapping[str, Any] | None = None,
@@ -119,14 +127,21 @@ def sweep(
         train: Instead of `model`, a training loop: `train(hp, report)` or `train(hp, report, data)`.
         objective: `max val_accuracy`; a name alone where Keras's own tells the direction; or a
             `keras_tuner.Objective`. Without one, the number that the `fit` of a `HyperModel` returns is minimised.
+            Several in a list give a Pareto front, `Result.front`: `["max val_accuracy", "min params"]`. Besides metrics
+            `params`, `flops`, `model_mb`, `latency_ms` and `seconds_per_epoch` can be named.
         trials: Budget of trials.
-        hours: Budget of hours; the first of the two that is reached ends the sweep.
+        hours: Budget of hours; the first limit that is reached ends the sweep.
+        budget: Further limits: `{"slot_hours": …, "gpu_hours": …, "epochs": …, "no_improvement": …, "goal": …}`;
+            `trials` and `hours` may stand here, too.
+        start: `{"try": [{"units": 64}, …], "from": "earlier"}`: points to try first, the rest of their parameters
+            sampled; and sweeps, by name or folder, whose best trials are tried again and whose others are learned from.
         name: The sweep's name; its folder is `sweeps/<name>`.
         resume: Go on with the sweep of that name where there is one.
         fit: Arguments of `fit`; any value may be a search spec as in the sweep file. `{"folds": 5}` cross-validates.
         space: A `kerasweep.spaces.Space`, or parameters as in the sweep file; they narrow or add to those that
             `model` names.
         where: Clauses that every trial keeps to, as in the sweep file: `["units <= 256 or activation == 'relu'"]`.
+        constraints: Clauses on what trials come to, as in the sweep file: `["params <= 1e6", "val_recall >= 0.9"]`.
         hyperparameters: Parameters in KerasTuner's form; they stand in the place of those that `model` names.
         undeclared: What becomes of parameters that `model` names and neither of the two: `search`, `default` (KerasTuner's
             `tune_new_entries=False`) or `refuse` (its `allow_new_entries=False`); `search` if None.
@@ -170,7 +185,7 @@ def sweep(
     if is_tuner(train):
         asked = asked_of(train)
         objective = asked.objective if objective is None else objective
-        trials = asked.trials if trials is None and hours is None else trials
+        trials = asked.trials if trials is None and hours is None and not budget else trials
         hyperparameters = asked.hyperparameters if hyperparameters is None else hyperparameters
         undeclared = undeclared or asked.undeclared
         retry = {"error": asked.retries} if retry is None else retry
@@ -178,6 +193,7 @@ def sweep(
         raise BadInput(
             "a sweep needs either model=build or train=loop, got " + ("neither" if model is None else "both")
         )
+    first, *further = objectives = objectives_of(objective)
     settings = _keras(keras or {}, fit or {}, loop=train is not None, deterministic=deterministic)
     slots = _section(ParallelForm, "parallel", {"parallel": parallel}).parallel
     if seed is None:
@@ -190,28 +206,41 @@ def sweep(
         *_declared(space),
         *(() if hyperparameters is None else declared_by(hyperparameters)),
     )
-    rules = _stop(stop, max_epochs(plain, repeated.seeds), trials)
+    given = Resources(**_section(ResourcesForm, "resources", resources).model_dump())
+    limits_of = {**(budget or {}), **_given(trials=trials, hours=hours)}
+    spent = _budget(limits_of, first, given.gpus, endless=is_endless(sampler))
+    epochs = max_epochs(plain, repeated.seeds)
+    rules = _stop(stop, epochs, spent.trials, [one.metric for one in objectives])
     title = _checked_name(name or f"sweep-{len(sweeps.names(home)) + 1}")
     spec = SweepSpec(
         name=title,
         folder=str(Path.cwd()),
         model="",
         data=None,
-        objective=Objective.of(objective),
-        budget=_budget(trials, hours, endless=is_endless(sampler)),
+        objective=first,
+        further=tuple(further),
+        bounds=_bounds(constraints),
+        budget=spent,
         keras=settings,
         fit=plain,
         declared=searched,
         undeclared=_one_of("undeclared", undeclared or "search", tuple(Undeclared)),
         where=_where(space, where),
         search=Search(
-            **_sampler(sampler, searched, trials, stops=bool(rules), duplicates=duplicates),
+            **_sampler(
+                sampler,
+                searched,
+                spent.trials,
+                stops=bool(rules),
+                duplicates=duplicates,
+                objectives=len(objectives),
+            ),
             stop=rules,
             seed=seed,
             window=_window(deterministic, slots),
         ),
         parallel=slots,
-        resources=Resources(**_section(ResourcesForm, "resources", resources).model_dump()),
+        resources=given,
         cluster=Cluster(address=None if address == LOCAL else address, insecure=insecure_cluster),
         retry=_retry(retry, fit or {}),
         limits=Limits(**_section(LimitsForm, "limits", limits).model_dump()),
@@ -225,6 +254,8 @@ def sweep(
     )
     check_where(spec.constraints, Known.of(spec.declared), ("where",))
     _check_noise(spec, loop=train is not None)
+    again = resume and (home / "sweeps" / title).exists()
+    spec = replace(spec, start=_start(start, spec, home, reading=not again))
     spec = placed(spec, home)
     check_machine(spec)
     if (away := check_tracker(spec.track.uri, home)) and progress:
@@ -250,7 +281,7 @@ def _run(spec: SweepSpec, home: Path, program: Any, *, resume: bool, progress: b
     )
     try:
         with _private_files(), watching(Path(folder), Terminal(stderr=True), shown=progress):
-            Driver(job).run()
+            code = Driver(job).run()
     finally:
         shutil.rmtree(job.scratch, ignore_errors=True)
         if staging:
@@ -258,7 +289,10 @@ def _run(spec: SweepSpec, home: Path, program: Any, *, resume: bool, progress: b
     behind = wait_for_delivery(Path(folder), 60.0)
     if behind and progress:
         Terminal(stderr=True).print(behind, soft_wrap=True)
-    return Result(Path(folder), program)
+    result = Result(Path(folder), program)
+    if code == BadInput.exit_code and result.summary.history.ended is not None:
+        raise BadInput(result.summary.history.ended.why)
+    return result
 
 
 def _as_before(spec: SweepSpec, folder: Path) -> SweepSpec:
@@ -278,13 +312,36 @@ def _private_files() -> Generator[None]:
         os.umask(before)
 
 
-def _budget(trials: int | None, hours: float | None, *, endless: bool) -> Budget:
-    if endless and trials is None and hours is None:
-        raise BadInput("a sweep needs trials=… or hours=… to end")
-    for word, value in (("trials", trials), ("hours", hours)):
-        if value is not None and not 0 < value < math.inf:
+def _start(given: Mapping[str, Any] | None, spec: SweepSpec, home: Path, *, reading: bool) -> Start:
+    try:
+        return start_of(
+            given,
+            objective=spec.objective,
+            space=Known.of(spec.declared),
+            constraints=spec.constraints,
+            undeclared=spec.undeclared,
+            home=home,
+            folder=Path.cwd(),
+            reading=reading,
+        )
+    except BadForm as fault:
+        raise BadInput(str(fault)) from None
+
+
+def _given(**limits: float | None) -> dict[str, float]:
+    return {name: value for name, value in limits.items() if value is not None}
+
+
+def _budget(limits: Mapping[str, float], objective: Objective, gpus: float, *, endless: bool) -> Budget:
+    if endless and not limits:
+        raise BadInput("a sweep needs trials=… or hours=… to end, or another limit in budget={…}")
+    for word, value in limits.items():
+        if word in ("trials", "hours") and not 0 < value < math.inf:
             raise BadInput(f"{word} must be above 0, got {value}")
-    return Budget(**_section(BudgetForm, "budget", {"trials": trials, "hours": hours}).model_dump())
+    try:
+        return budget_of(_section(BudgetForm, "budget", limits), objective, gpus, endless=endless)
+    except BadForm as fault:
+        raise BadInput(str(fault)) from None
 
 
 def _section(form: type[AnyForm], word: str, given: Mapping[str, Any] | None) -> AnyForm:
@@ -309,6 +366,7 @@ def _check_noise(spec: SweepSpec, *, loop: bool) -> None:
     told = replace(spec, train="train") if loop else spec
     try:
         check_repeats(told)
+        check_confirm(told)
         check_pbt(told)
     except BadForm as fault:
         raise BadInput(str(fault)) from None
@@ -355,19 +413,25 @@ def _fit(values: Mapping[str, Any]) -> tuple[dict[str, Json], list[Declared]]:
     return plain if "epochs" in values else {name: one for name, one in plain.items() if name != "epochs"}, declared
 
 
-def _stop(rules: object, epochs: int, trials: int | None) -> tuple[Mapping[str, Any], ...]:
+def _stop(rules: object, epochs: int, trials: int | None, metrics: Sequence[str]) -> tuple[Mapping[str, Any], ...]:
     given = list(cast(Sequence[object], rules)) if isinstance(rules, tuple) else rules
     try:
-        return stop_forms(given, max_epochs=epochs, trials=trials)
+        return stop_forms(given, max_epochs=epochs, trials=trials, metrics=metrics)
     except BadForm as fault:
         raise BadInput(str(fault).replace("search.stop", "stop")) from None
 
 
 def _sampler(
-    given: str | Mapping[str, Any], declared: Sequence[Declared], trials: int | None, *, stops: bool, duplicates: bool
+    given: str | Mapping[str, Any],
+    declared: Sequence[Declared],
+    trials: int | None,
+    *,
+    stops: bool,
+    duplicates: bool,
+    objectives: int,
 ) -> dict[str, Any]:
     try:
-        return chosen(given, declared, trials=trials, stops=stops, duplicates=duplicates)
+        return chosen(given, declared, trials=trials, stops=stops, duplicates=duplicates, objectives=objectives)
     except BadForm as fault:
         raise BadInput(str(fault).replace("search.", "")) from None
 
@@ -388,6 +452,13 @@ def _declared(space: Space | Mapping[str, Any] | None) -> Sequence[Declared]:
 
 def _where(space: Space | Mapping[str, Any] | None, where: Sequence[str]) -> tuple[str, ...]:
     return (*(space.where if isinstance(space, Space) else ()), *checked_where(where))
+
+
+def _bounds(constraints: Sequence[str]) -> tuple[str, ...]:
+    try:
+        return checked_bounds(constraints)
+    except BadForm as fault:
+        raise BadInput(str(fault)) from None
 
 
 def _one_of(word: str, value: str, valid: Sequence[str]) -> str:

@@ -161,13 +161,22 @@ def ui(sweep: Annotated[str | None, typer.Argument(metavar="[SWEEP]")] = None, h
 def best(
     sweep: Sweep,
     export: Annotated[Path | None, typer.Option(metavar="DIR", help="Write parameters and model.keras there.")] = None,
+    trial: Annotated[int | None, typer.Option(metavar="N", help="Take this trial instead.")] = None,
     as_json: AsJson = False,
     home: Home = None,
 ) -> None:
-    """Print the best trial's parameters as YAML, or export its model."""
+    """Print the best trial's parameters as YAML, or the Pareto front of several objectives; or export the models."""
     from .reading import best_command
 
-    best_command(sweep, export, home, as_json=as_json)
+    best_command(sweep, export, trial, home, as_json=as_json)
+
+
+@app.command(rich_help_panel="Understand")
+def simulate(sweep: Sweep, settings: Settings = None, as_json: AsJson = False, home: Home = None) -> None:
+    """Say what a sweep that ran would have come to with another search, budget or number of slots (--set …)."""
+    from .simulate import simulate_command
+
+    simulate_command(sweep, settings or [], home, as_json=as_json)
 
 
 @app.command(rich_help_panel="Understand")
@@ -189,6 +198,32 @@ def stop(sweep: Sweep, home: Home = None) -> None:
     from .commands import stop_command
 
     raise typer.Exit(stop_command(sweep, home))
+
+
+@app.command("set", rich_help_panel="Steer")
+def set_values(
+    sweep: Sweep,
+    settings: Annotated[list[str], typer.Argument(metavar="KEY=VALUE…", help="Such as budget.trials=100.")],
+    home: Home = None,
+) -> None:
+    """Change the budget or other settings of a sweep, while it runs or after."""
+    from .steer import set_command
+
+    raise typer.Exit(set_command(sweep, settings, home))
+
+
+@app.command(rich_help_panel="Steer")
+def retry(
+    sweep: Sweep,
+    trials: Annotated[
+        list[int] | None, typer.Argument(metavar="[TRIAL…]", help="Numbers; all that failed or were lost if none.")
+    ] = None,
+    home: Home = None,
+) -> None:
+    """Run trials again that failed or were lost."""
+    from .steer import retry_command
+
+    raise typer.Exit(retry_command(sweep, trials or [], home))
 
 
 @app.command(rich_help_panel="Steer")

@@ -93,7 +93,7 @@ def resume_command(name: str, settings: Sequence[str], home: Path | None, *, det
     spec = amended(relocated(SweepSpec.from_json(history.spec), folder, place), settings)
     if not (spec.model or spec.train):
         raise BadInput(f"{name} was started from Python; go on with kerasweep.sweep(…, name={name!r}, resume=True)")
-    if history.ended is not None and not history.ended.exit_code and not settings:
+    if history.ended is not None and not history.ended.exit_code and not settings and not history.reopened:
         why = f": {history.ended.why}" if history.closing is not None else ""
         Terminal().print(
             f"{name} is done{why}; `kerasweep resume {name} --set budget.trials=…` gives it more", soft_wrap=True

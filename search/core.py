@@ -12,7 +12,6 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import final
 
-from ..spaces.errors import did_you_mean
 from ..spaces.trial import Cause, Outcome, OutcomeKind, Report
 from ..trackers.events import (
     AttemptEnded,
@@ -21,9 +20,11 @@ from ..trackers.events import (
     Entry,
     Event,
     GraphicsMeasured,
+    ParametersUsed,
     Reported,
     RoundEnded,
     SlotsPacked,
+    SweepAmended,
     SweepClosing,
     SweepEnded,
     SweepResumed,
@@ -31,12 +32,15 @@ from ..trackers.events import (
     Timed,
     TrialAsked,
     TrialEnded,
+    TrialRetried,
 )
-from .objective import At, Objective
+from .budget import booked, enough, limits_used
+from .goals import standing_order, without_value
+from .objective import At
 from .packing import Packing, measured, ran_out
 from .population import Turn
 from .repeats import hopeless, leading, score_of
-from .state import ALIKE, Course, Live, Prospects, Ranked, Rules, State
+from .state import ALIKE, Course, Live, Prospects, Ranked, Retryable, Rules, State
 from .stop import Ending, Standing, ended
 from .window import due, judged, settled
 
@@ -141,6 +145,7 @@ def step(state: State, event: Event | SlotFree | Tick, at: float = 0.0) -> Step:
             return _on_resume(state, at), ()
         case _:
             state = replace(state, last_at=max(at, state.last_at))
+            state = replace(state, account=booked(state, event))
     match event:
         case TrialAsked():
             return _on_ask(state, event), ()
@@ -150,12 +155,17 @@ def step(state: State, event: Event | SlotFree | Tick, at: float = 0.0) -> Step:
             changes = {"params": event.params, "round": event.round + 1, "next_attempt": event.attempt}
             state = _changed(state, number, placed=False, **changes)
             return replace(state, queue=(number, *state.queue)), ()
+        case ParametersUsed():
+            return _on_used(state, event)
         case Reported(trial=number, report=report):
-            return _on_report(state, number, report, awaits_result=event.awaits_result)
+            return _within_budget(_on_report(state, number, report, awaits_result=event.awaits_result))
         case AttemptEnded():
             return _on_attempt_end(state, event)
         case TrialEnded():
-            return _on_trial_end(state, event)
+            ended = _on_trial_end(state, event)
+            return _within_budget(ended) if state.closing is None else ended  # what closes has ended the others already
+        case TrialRetried(trial=number):
+            return _on_retry(state, number), ()
         case Timed(slot=slot):
             return _on_losses(state, slot, lost=False), ()
         case GraphicsMeasured():
@@ -166,6 +176,9 @@ def step(state: State, event: Event | SlotFree | Tick, at: float = 0.0) -> Step:
             return replace(state, packing=packing), ()
         case SweepClosing():
             return replace(state, closing=event), ()
+        case SweepAmended(settings=settings):
+            opened = None if state.closing is not None and not state.closing.cancel else state.closing
+            return replace(state, rules=state.rules.amended(settings), closing=opened), ()
         case SweepEnded():
             return replace(state, finished=True), ()
         case _:
@@ -182,25 +195,45 @@ def replay(rules: Rules, entries: Iterable[Entry]) -> State:
 
 def completed(state: State, number: int, logged: Iterable[str] = (), value: float | None = None) -> Outcome:
     """Return the outcome of a trial whose training ran to its end; `value`: as a `fit` of its own gave it."""
-    live, objective = state.live[number], state.rules.objective
+    live, rules = state.live[number], state.rules
+    if live.best is None and rules.goals.plain and live.epoch and rules.objective.metric in logged:  # it was retried
+        why = f"{rules.objective.metric} was never finite when its epochs were first reported, and those reports stand"
+        return Outcome(kind=OutcomeKind.FAILED, reason=f"NonFiniteObjective: {why}")
     if live.best is None:
-        return Outcome(kind=OutcomeKind.FAILED, reason=_not_logged(objective, logged))
-    if value is not None:
-        if not math.isfinite(value):
-            return Outcome(
-                kind=OutcomeKind.FAILED, reason=f"NonFiniteObjective: {objective.metric} was {value} in the end"
-            )
-        return Outcome(kind=OutcomeKind.COMPLETED, value=value, epoch=live.last_epoch)
-    if objective.at is At.LAST:
-        return Outcome(kind=OutcomeKind.COMPLETED, value=live.last, epoch=live.last_epoch)
-    return Outcome(kind=OutcomeKind.COMPLETED, value=live.best, epoch=live.best_epoch)
+        return Outcome(kind=OutcomeKind.FAILED, reason=without_value(rules.goals, logged, live.seen))
+    if value is not None and not math.isfinite(value):
+        why = f"NonFiniteObjective: {rules.objective.metric} was {value} in the end"
+        return Outcome(kind=OutcomeKind.FAILED, reason=why)
+    return _valued(OutcomeKind.COMPLETED, live, rules, value=value)
 
 
-def stopped(live: Live, objective: Objective, why: str) -> Outcome:
+def stopped(live: Live, rules: Rules, why: str) -> Outcome:
     """Return the outcome of a trial that was stopped early."""
-    last = objective.at is At.LAST
-    value, epoch = (live.last, live.last_epoch) if last else (live.best, live.best_epoch)
-    return Outcome(kind=OutcomeKind.STOPPED, value=value, epoch=epoch, reason=why)
+    return _valued(OutcomeKind.STOPPED, live, rules, why=why)
+
+
+def _valued(kind: OutcomeKind, live: Live, rules: Rules, *, why: str = "", value: float | None = None) -> Outcome:
+    last = rules.objective.at is At.LAST or value is not None
+    found, epoch = (live.last, live.last_epoch) if last else (live.best, live.best_epoch)
+    outcome = Outcome(kind=kind, value=found if value is None else value, epoch=epoch, reason=why)
+    return rules.goals.outcome(live.seen, outcome, last=last, value=value)
+
+
+def failed_again(state: State, number: int, report: Report) -> Outcome | None:
+    """Return the outcome of a retried trial that comes to the epoch at which it failed, and fails there again.
+
+    The first report of that epoch stands, so this one is none; but it must not be passed over either.
+    """
+    live, goals = state.live.get(number), state.rules.goals
+    if live is None or report.epoch != live.epoch or live.epoch == live.last_epoch:
+        return None
+    values = goals.values(live.seen, report.metrics)
+    wrong = "" if goals.missing(values) else goals.non_finite(values)
+    return _not_finite(wrong, values[wrong], report.epoch) if wrong else None
+
+
+def _not_finite(metric: str, value: float, epoch: int) -> Outcome:
+    return Outcome(kind=OutcomeKind.FAILED, reason=f"NonFiniteObjective: {metric} was {value} at epoch {epoch}")
 
 
 # Its parts ----------------------------------------------------------------------------------------------------------------
@@ -216,7 +249,8 @@ def _next_for_slot(state: State) -> Command:
         return Wait() if placed and state.needs_all(state.queue[0]) else Start(state.queue[0])
     if state.rules.trials is None or state.counted + len(state.searched) < state.rules.trials:
         return _next_of_search(state) if state.rules.window is None else _next_in_window(state)
-    return _after_search(state, "budget")
+    spent = next(one for one in limits_used(state, state.last_at) if one.name == "trials")
+    return _after_search(state, spent.why)
 
 
 def _next_of_search(state: State) -> Command:
@@ -254,11 +288,8 @@ def _while_closing(state: State, closing: SweepClosing) -> Command:
         return Wait() if state.placed else Finish(closing.why, closing.exit_code or _exit_code(state))
     waiting = [state.live[number] for number in state.queue]
     for live in waiting:
-        if live.confirms is not None:
-            continue
-        if live.best is not None:
-            return End(live.number, stopped(live, state.rules.objective, closing.why))
-        return End(live.number, Outcome(kind=OutcomeKind.INTERRUPTED, reason=closing.why))
+        if live.confirms is None:
+            return End(live.number, _cut(live, state.rules, closing.why))
     if waiting and not state.searched:
         placed = [live.number for live in state.placed]
         alone = any(map(state.needs_all, [*placed, waiting[0].number]))
@@ -271,10 +302,29 @@ def _exit_code(state: State) -> int:
 
 
 def _due(state: State, now: float) -> tuple[Command, ...]:
-    hours = state.rules.hours
-    if state.closing is None and hours is not None and state.seconds(now) >= hours * 3600:
-        return (Close(SweepClosing(why=f"the budget of {hours:g} hours is spent")),)
-    return ()
+    cancelled = state.closing is not None and state.closing.cancel
+    reason = None if cancelled or state.finished else enough(state, now)
+    if reason is None:
+        return ()
+    ends = (End(one, _cut(state.live[one], state.rules, reason.why)) for one in reason.done)
+    return (*((Close(SweepClosing(why=reason.why)),) if state.closing is None else ()), *ends)
+
+
+def _within_budget(result: Step) -> Step:
+    """Add what the budget asks for after an event that may have used up the last of it."""
+    state, commands = result
+    if any(isinstance(one, Close) for one in commands):
+        return result
+    ended = {one.number for one in commands if isinstance(one, End)}
+    due = [one for one in _due(state, state.last_at) if not (isinstance(one, End) and one.number in ended)]
+    return state, (*due, *commands)
+
+
+def _cut(live: Live, rules: Rules, why: str) -> Outcome:
+    """Return the outcome of a trial that goes no further: stopped where it has a value, else interrupted."""
+    if live.best is not None:
+        return stopped(live, rules, why)
+    return Outcome(kind=OutcomeKind.INTERRUPTED, reason=why)
 
 
 def _changed(state: State, number: int, **changes: object) -> State:
@@ -293,6 +343,7 @@ def _on_resume(state: State, at: float) -> State:
         queue=(*state.queue, *lost),
         prospects=_prospects_of_next(state),
         spent_s=state.seconds(state.last_at),
+        account=state.account.resumed(state.last_at, at),
         session_at=at,
         last_at=at,
     )
@@ -324,34 +375,46 @@ def _on_start(state: State, event: AttemptStarted) -> State:
     return _changed(state, event.trial, attempt=event.attempt, round=event.round, share=share, placed=True)
 
 
+def _on_used(state: State, event: ParametersUsed) -> Step:
+    """Take in what was measured of the model; end a trial whose model breaks a constraint whatever it learns."""
+    live = state.live.get(event.trial)
+    if live is None or not event.facts:
+        return state, ()
+    goals = state.rules.goals
+    state = _changed(state, event.trial, seen=goals.built(live.seen, event.facts))
+    refused = goals.refused(state.live[event.trial].seen)
+    return state, () if refused is None else (End(event.trial, refused),)
+
+
 def _on_report(state: State, number: int, report: Report, *, awaits_result: bool) -> Step:
     if not state.accepts(number, report):
         return state, ()
-    objective = state.rules.objective
-    value = report.metrics.get(objective.metric)
-    if value is None:
-        state = _changed(state, number, epoch=report.epoch)
+    objective, goals = state.rules.objective, state.rules.goals
+    state = _changed(state, number, epoch=report.epoch, seen=goals.timed(state.live[number].seen, report.seconds))
+    live = state.live[number]
+    values = goals.values(live.seen, report.metrics)
+    if goals.missing(values):
         return (state, ()) if awaits_result else _on_missing_objective(state, number, report)
     state = _objective_seen(state, number)
     live = state.live[number]
-    if not math.isfinite(value):
-        state = _changed(state, number, epoch=report.epoch)
-        why = f"NonFiniteObjective: {objective.metric} was {value} at epoch {report.epoch}"
-        return state, (End(number, Outcome(kind=OutcomeKind.FAILED, reason=why)),)
-    better = objective.better(value, live.best)
+    wrong = goals.non_finite(values)
+    if wrong:
+        return state, (End(number, _not_finite(wrong, values[wrong], report.epoch)),)
+    value = values[objective.metric]
+    seen, better = goals.reported(live.seen, report.epoch, report.metrics)
     best, best_epoch = (value, report.epoch) if better else (live.best, live.best_epoch)
     loss = report.metrics.get("loss")
     changes = {
         "mean": live.mean + (value - live.mean) / (live.values + 1),
         "values": live.values + 1,
         "first_loss": live.first_loss if live.values else loss,
+        "seen": seen,
     }
     repeat = score_of(report, objective)
     state = _changed(
         state,
         number,
         repeats=live.repeats if repeat is None else (*live.repeats, repeat),
-        epoch=report.epoch,
         last=value,
         last_epoch=report.epoch,
         best=best,
@@ -383,14 +446,15 @@ def _judge(state: State, number: int, *, since: int, loss: float | None) -> Step
             state, why = judged(state, standing)
     if not why:
         return state, ()
-    return state, (End(number, stopped(state.live[number], state.rules.objective, why)),)
+    return state, (End(number, stopped(state.live[number], state.rules, why)),)
 
 
 def _standing(live: Live, rules: Rules, *, since: int, loss: float | None) -> Standing:
     assert live.last is not None  # noqa: S101
     assert live.best is not None  # noqa: S101
     assert live.best_epoch is not None  # noqa: S101
-    score = rules.objective.score
+    score, goals = rules.objective.score, rules.goals
+    values = goals.values(live.seen, live.seen.last)
     return Standing(
         number=live.number,
         max_epochs=rules.max_epochs,
@@ -402,6 +466,8 @@ def _standing(live: Live, rules: Rules, *, since: int, loss: float | None) -> St
         mean=score(live.mean),
         first_loss=live.first_loss,
         loss=loss,
+        each=() if goals.plain else goals.each(live.seen),
+        violation=goals.violation(values),
     )
 
 
@@ -410,18 +476,11 @@ def _on_missing_objective(state: State, number: int, report: Report) -> Step:
     seen = state.live[number].objective_seen if in_window else state.objective_seen
     if seen or report.epoch < state.rules.first_value_epoch:
         return state, ()
-    why = _not_logged(state.rules.objective, report.metrics)
+    why = without_value(state.rules.goals, report.metrics, state.live[number].seen)
     end = End(number, Outcome(kind=OutcomeKind.FAILED, reason=why))
     if in_window:  # whether another trial has had it by now is chance
         return state, (end,)
     return state, (end, Close(SweepClosing(why=why, cancel=True, exit_code=1)))
-
-
-def _not_logged(objective: Objective, logged: Iterable[str]) -> str:
-    names = sorted(set(logged) - {"learning_rate"})
-    hint = did_you_mean(objective.metric, names)
-    have = f"it logs {', '.join(names)}" if names else "it logged nothing"
-    return f"the objective {objective.metric!r} is not among the model's metrics{hint}: {have}"
 
 
 def _on_attempt_end(state: State, event: AttemptEnded) -> Step:
@@ -453,18 +512,21 @@ def _on_trial_end(state: State, event: TrialEnded) -> Step:
     outcome, live = event.outcome, state.live[event.trial]
     state = replace(
         state,
-        live={number: live for number, live in state.live.items() if number != event.trial},
+        live={number: one for number, one in state.live.items() if number != event.trial},
         queue=tuple(number for number in state.queue if number != event.trial),
         ended={**state.ended, outcome.kind: state.ended.get(outcome.kind, 0) + 1},
     )
     if live.confirms is not None:
         return replace(state, confirming=state.confirming.end(outcome, live.number, state.rules.objective.better)), ()
-    ending = _ending(live, outcome, state.rules.objective)
+    ending = _ending(live, outcome, state.rules)
     if state.rules.window is None:
         state = replace(state, rungs=ended(state.rules.stop, state.rungs, ending))
     else:
         state = _kept(state, live, outcome, ending)
     state = replace(_learnt(state, live, outcome), counted=state.counted + outcome.counts, best=_ranked(state, event))
+    if outcome.retryable and state.rules.population is None:
+        again = Retryable(live=live, outcome=outcome)
+        state = replace(state, retryable={**state.retryable, event.trial: again})
     if state.rules.window is not None:
         return state, ()
     state = replace(state, prospects=state.prospects.after(outcome))
@@ -493,27 +555,49 @@ def _kept(state: State, live: Live, outcome: Outcome, ending: Ending) -> State:
     return replace(state, ahead={**state.ahead, live.number: course})
 
 
-def _ending(live: Live, outcome: Outcome, objective: Objective) -> Ending:
-    return Ending(
-        number=live.number,
-        kind=outcome.kind,
-        score=None if outcome.value is None else objective.score(outcome.value),
-        epoch=live.last_epoch,
-        last=None if live.last is None else objective.score(live.last),
+def _on_retry(state: State, number: int) -> State:
+    """Take a trial up again as it stood, with all of its retries before it; the sweep's first failures are forgotten."""
+    before, kind = state.retryable[number].live, state.retryable[number].outcome.kind
+    attempt = max(before.next_attempt, before.attempt + 1)
+    live = replace(before, placed=False, round=0, next_attempt=attempt, spent={})
+    return replace(
+        state,
+        live={**state.live, number: live},
+        queue=(*state.queue, number),
+        retryable={one: there for one, there in state.retryable.items() if one != number},
+        counted=state.counted - state.retryable[number].outcome.counts,
+        ended={**state.ended, kind: state.ended[kind] - 1},
+        prospects=state.prospects.without(state.retryable[number].outcome),
     )
 
 
+def _ending(live: Live, outcome: Outcome, rules: Rules) -> Ending:
+    ending = Ending(
+        number=live.number,
+        kind=outcome.kind,
+        score=None if outcome.value is None else rules.objective.score(outcome.value),
+        epoch=live.last_epoch,
+        last=None if live.last is None else rules.objective.score(live.last),
+    )
+    return ending if rules.goals.plain else replace(ending, each=rules.goals.endings(live.seen, outcome, ending))
+
+
 def _ranked(state: State, event: TrialEnded) -> tuple[Ranked, ...]:
-    outcome, rank = event.outcome, state.rules.rank
+    """Return the best trials with one more; a trial that falls out is gone, as its weights are."""
+    outcome, rules = event.outcome, state.rules
     if outcome.value is None or outcome.epoch is None or not math.isfinite(outcome.value):
         return state.best
-    ranked = [*state.best, Ranked(value=outcome.value, number=event.trial, epoch=outcome.epoch)]
-    return tuple(sorted(ranked, key=lambda one: rank(one.value, one.epoch, one.number))[: state.rules.keep])
+    point = rules.goals.point(outcome)
+    ranked = [*state.best, Ranked(value=outcome.value, number=event.trial, epoch=outcome.epoch, point=point)]
+    if not rules.goals.plain:
+        order = standing_order([(one.point, one.epoch) for one in ranked], folds=rules.folds)
+        return tuple(ranked[place] for place in order[: rules.keep])
+    return tuple(sorted(ranked, key=lambda one: rules.rank(one.value, one.epoch, one.number))[: rules.keep])
 
 
 def _hopeless(prospects: Prospects) -> str:
     if prospects.infeasible_in_a_row >= INFEASIBLE_IN_A_ROW:
-        mend = "widen the space, or relax `where` or the model"
+        mend = "widen the space, or relax `where`, `constraints` or the model"
         return f"{INFEASIBLE_IN_A_ROW} configurations in a row were infeasible; {mend}"
     failures = prospects.failures
     alike = {re.sub(r"\d+", "#", reason) for reason in failures}

@@ -77,11 +77,15 @@ class Patience:
 @final
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Threshold:
-    """Stop a trial that by `epoch` was never as good as `value`; `score` is that value's."""
+    """Stop a trial that by `epoch` was never as good as `value`; `score` is that value's.
+
+    With several objectives, `metric` names the one that is meant.
+    """
 
     epoch: int
     value: float
     score: float
+    metric: str = ""
 
     def __post_init__(self) -> None:
         """Check the epoch.
@@ -98,9 +102,11 @@ class Threshold:
 
     def decide(self, rungs: Rungs, trial: Standing) -> tuple[Rungs, str]:
         """Stop it once it is late."""
-        if trial.epoch < self.epoch or trial.best >= self.score:
+        best = next((one.best for one in trial.each if one.metric == self.metric), trial.best)
+        if trial.epoch < self.epoch or best >= self.score:
             return rungs, ""
-        return rungs, f"threshold: at epoch {trial.epoch} it had not reached {self.value:g}"
+        what = f"{self.metric} {self.value:g}" if self.metric else f"{self.value:g}"
+        return rungs, f"threshold: at epoch {trial.epoch} it had not reached {what}"
 
 
 @final

@@ -171,6 +171,7 @@ class Driver:
             engine = self._engine(ledger, slots, ray, members, copier)
             with ray.prestarted_actors():
                 self._run(engine, ledger, whole, members, server)
+            self._refuse_bad_start(ledger)
             self._watch_tracker(patience_s=0)  # it delivers the rest, also of a sweep that ended before a first report
             return self._exit_code(ledger)
         except RayDied:
@@ -232,6 +233,17 @@ class Driver:
             self._refused = True
             more = f", and {len(found) - 1} more" if len(found) > 1 else ""
             raise BadInput(f"{found[0].line}{more}; `kerasweep plan` shows all, `--force` runs it all the same")
+
+    def _refuse_bad_start(self, ledger: Ledger) -> None:
+        """Refuse a sweep whose first trial has shown bad input, such as a starting point that its model cannot have.
+
+        Raises:
+            BadInput: it is one, of which nobody has seen anything yet.
+        """
+        ended = ledger.history.ended
+        if ended is not None and ended.exit_code == BadInput.exit_code and self._job.staging and self._tracker is None:
+            self._refused = True
+            raise BadInput(ended.why)
 
     def _begin(self, program: Program) -> Journal:
         """Begin a new sweep: its folder gets its name in one step, its journal's first event already in it.
@@ -313,7 +325,9 @@ class Driver:
         def watch() -> None:
             ray.check()
             self._refuse_mistakes(begun=engine.heard or self._tracker is not None)
-            if engine.heard or time.monotonic() - began > TRACKER_S:
+            closing = ledger.state.closing
+            bad = closing is not None and closing.exit_code == BadInput.exit_code  # nobody is to see anything of it
+            if not bad and (engine.heard or time.monotonic() - began > TRACKER_S):
                 self._watch_tracker()
             if copier is not None:
                 copier.look(sum(ledger.state.ended.values()))

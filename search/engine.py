@@ -18,7 +18,7 @@ from typing import Any, Protocol, final
 from ..cluster.actor import ASSIGNMENT, GIVE_UP
 from ..cluster.checkpointing import place_of_trial
 from ..cluster.ray_session import RayDied
-from ..spaces.errors import Infrastructure
+from ..spaces.errors import BadInput, Infrastructure
 from ..spaces.parameter import parameter_from_json
 from ..spaces.trial import Assignment, Cause, Outcome, OutcomeKind, Report, Scalar
 from ..trackers.events import (
@@ -37,10 +37,11 @@ from ..trackers.events import (
     TrialEnded,
 )
 from .cleaning import Cleaner
-from .core import Ask, Close, End, Finish, SlotFree, Start, Tick, completed, step
-from .inbox import take
+from .core import Ask, Close, End, Finish, SlotFree, Start, Tick, completed, failed_again, step
+from .inbox import answer, take
 from .ledger import Ledger
 from .proposals import asked, extended, infeasible, legacy_of, until_of
+from .requests import heard
 from .settings import checkpoints_of
 
 logger = logging.getLogger(__name__)
@@ -107,6 +108,7 @@ class Engine:
         self.cleaner = Cleaner(self._checkpoints)
         """Removes what ended trials leave."""
         self._slots = slots
+        self._parallel = ledger.spec.parallel
         self._share = ledger.state.packing.share
         self._members = members or _Fixed(slots)
         self._interrupted = interrupted
@@ -128,7 +130,9 @@ class Engine:
             return None if self._placed else "FINISHED"
         if self._members.surplus(len(self._placed)):
             return {ASSIGNMENT: GIVE_UP}
-        if len(self._placed) >= min(self._slots, self._members.room()):
+        wanted = self._ledger.spec.parallel
+        parallel = self._slots if wanted is None or wanted == self._parallel else wanted  # set to less since the start
+        if len(self._placed) >= min(self._slots, parallel, self._members.room()):
             return None
         while True:
             _, (command, *_) = step(self._ledger.state, SlotFree())
@@ -138,7 +142,7 @@ class Engine:
                 case End() | Close():
                     self._ledger.decide([command])
                 case Ask():
-                    events = asked(self._ledger, command)
+                    events = self._ask(command)
                     if not events:
                         return None
                     if isinstance(events[-1], AttemptStarted):
@@ -213,6 +217,8 @@ class Engine:
         for request in take(self._folder):
             if request.get("type") == "stop":
                 self.cancel("stopped on request", 130)
+            else:
+                answer(self._folder, request, lambda request=request: heard(self._ledger, request, self._slots))
         code = self._interrupted()
         if code:
             self.cancel("interrupted", code)
@@ -231,6 +237,15 @@ class Engine:
         return True
 
     # Parts --------------------------------------------------------------------------------------------------------------
+
+    def _ask(self, command: Ask) -> list[Event]:
+        """Return what a proposal comes to; nothing while there is none, but trials run that may make for one."""
+        events = asked(self._ledger, command)
+        match events:
+            case [TrialAsked() as event, TrialEnded(outcome=outcome)]:
+                return [event, *self._refused(command.number, 0, outcome.reason)]
+            case _:
+                return events
 
     def _place(self, tune_id: str, events: Sequence[Event]) -> Mapping[str, str]:
         self._ledger.record(*events)
@@ -278,6 +293,7 @@ class Engine:
                     ParametersUsed(trial=number, attempt=attempt, params=params, specs=specs, facts=facts)
                 )
                 self._check_used(number, attempt, params)
+                self._check_start(self._ledger.starting.mistake([parameter_from_json(spec) for spec in specs]))
             case "needs":
                 self._time(number, attempt, message)
                 self._extend(number, attempt, message["specs"])
@@ -292,8 +308,18 @@ class Engine:
     def _report(self, number: int, attempt: int, message: Mapping[str, Any]) -> None:
         report = Report(epoch=message["epoch"], metrics=message["metrics"], seconds=message["seconds"])
         if self._ledger.state.accepts(number, report):
+            searched = self._ledger.state.live[number].confirms is None
+            if (
+                searched and not self._ledger.state.epochs_are_left
+            ):  # the tick that ends what is on slots is still to come
+                return
             awaits = bool(message.get("awaits_result"))
             self._ledger.record_soon(Reported(trial=number, attempt=attempt, report=report, awaits_result=awaits))
+            if self._ledger.history.trials[number].facts and not awaits:  # a `fit` of the user's own may read more yet
+                self._check_start(self._unread(number))
+            return
+        if failure := failed_again(self._ledger.state, number, report):
+            self._ledger.record(TrialEnded(trial=number, attempt=attempt, outcome=failure))
             return
         record = self._ledger.history.trials[number]
         stands = record.metrics.get(report.epoch)
@@ -311,21 +337,39 @@ class Engine:
             params=proposal.params,
             attrs=proposal.attrs,
         )
-        if proposal.refusal:
-            refused = TrialEnded(trial=number, attempt=attempt, outcome=infeasible(proposal.refusal))
-            self._ledger.record(ended, refused)
+        mistake = self._ledger.starting.mistake([parameter_from_json(spec) for spec in specs])
+        if mistake:
+            self._ledger.record(ended, _bad(mistake))
+        elif proposal.refusal:
+            self._ledger.record(ended, *self._refused(number, attempt, proposal.refusal))
         else:
             self._ledger.record(ended)
 
     def _check_used(self, number: int, attempt: int, params: Mapping[str, Scalar]) -> None:
         """End a trial whose model set values by itself that break a constraint; note what `where` names in vain."""
         refusal = self._ledger.sampler.refusal(params)
-        if refusal:
-            self._ledger.record(TrialEnded(trial=number, attempt=attempt, outcome=infeasible(refusal)))
+        if refusal and number in self._ledger.state.live:
+            self._ledger.record(*self._refused(number, attempt, refusal))
         if number == 0:
             for name, hint in self._ledger.sampler.unknown().items():
                 text = f"where: trial 0 has no parameter {name!r}{hint}; clauses that mention it hold until one has"
                 self._ledger.record_soon(Noticed(text=text))
+
+    def _check_start(self, mistake: str) -> None:
+        """End a sweep whose file gives a starting point that the model, now known, cannot have."""
+        if mistake and self._ledger.state.closing is None:
+            self._ledger.record(_bad(mistake))
+
+    def _unread(self, number: int) -> str:
+        """Return what the user's starting point names and the trial, which trains, has not read."""
+        record = self._ledger.history.trials[number]
+        return self._ledger.starting.unread(number, list(record.params)) if record.start else ""
+
+    def _refused(self, number: int, attempt: int, why: str) -> list[Event]:
+        """Return the events by which a trial ends that must not run; one that the user gave is bad input."""
+        ended = TrialEnded(trial=number, attempt=attempt, outcome=infeasible(why))
+        given = self._ledger.starting.given(number)
+        return [ended, _bad(f"{given} cannot be tried: {why}")] if given else [ended]
 
     def _time(self, number: int, attempt: int, message: Mapping[str, Any]) -> None:
         if "timing" in message:
@@ -351,6 +395,8 @@ class Engine:
         else:
             self._end_attempt(number, attempt, Cause(kind), message["reason"], message.get("traceback", ""))
             return
+        if kind == "completed":
+            self._check_start(self._unread(number))
         events: list[Event] = [TrialEnded(trial=number, attempt=attempt, outcome=outcome)]
         if kind == "fatal":
             events.append(SweepClosing(why=f"trial {number}: {outcome.reason}", cancel=True, exit_code=1))
@@ -415,3 +461,7 @@ class Engine:
             raise Infrastructure(f"Ray Tune ended: {error}") from (self.error or error)
         if self.error is not None:
             raise self.error
+
+
+def _bad(mistake: str) -> SweepClosing:
+    return SweepClosing(why=mistake, cancel=True, exit_code=BadInput.exit_code)

@@ -20,7 +20,7 @@ class SuccessiveHalving:
 
     Stopping variant of asynchronous successive halving (ASHA), as in Ray Tune and Syne Tune (Li et al., MLSys 2020,
     describe the promoting one): a trial is judged against what has arrived so far, so the first at a rung always goes
-    on, and the second only if it beats the first.
+    on, and the second only if it beats the first. With several objectives the best are those of the first fronts.
     """
 
     min_epochs: int = 1
@@ -41,7 +41,7 @@ class SuccessiveHalving:
     def decide(self, rungs: Rungs, trial: Standing) -> tuple[Rungs, str]:
         """Enter the score; stop unless it ranks within the best `1/factor`, at least the best one goes on."""
         epoch = _reached(self.rungs(trial.max_epochs, trial.number), trial)
-        return (rungs, "") if epoch is None else _halve(rungs, ("asha", 0, epoch), trial.score, self.factor)
+        return (rungs, "") if epoch is None else _halve(rungs, ("asha", 0, epoch), trial, self.factor)
 
 
 @final
@@ -82,7 +82,7 @@ class Hyperband:
         if epoch is None:
             return rungs, ""
         bracket = self.bracket(trial.max_epochs, trial.number)
-        return _halve(rungs, ("hyperband", bracket, epoch), trial.score, self.factor)
+        return _halve(rungs, ("hyperband", bracket, epoch), trial, self.factor)
 
 
 def automatic(max_epochs: int, trials: int | None) -> SuccessiveHalving | None:
@@ -117,12 +117,36 @@ def _reached(rungs: tuple[int, ...], trial: Standing) -> int | None:
     return reached[-1] if reached else None
 
 
-def _halve(rungs: Rungs, rung: Rung, score: float, factor: int) -> tuple[Rungs, str]:
-    rungs = rungs.enter(rung, score)
+def _halve(rungs: Rungs, rung: Rung, trial: Standing, factor: int) -> tuple[Rungs, str]:
+    if trial.each:
+        return _halve_by_all(rungs, rung, trial, factor)
+    rungs = rungs.enter(rung, trial.score)
     arrived = len(rungs.at(rung))
-    rank, keep = rungs.rank(rung, score), max(arrived // factor, 1)
+    rank, keep = rungs.rank(rung, trial.score), max(arrived // factor, 1)
     if rank < keep:
         return rungs, ""
-    name, bracket, epoch = rung
-    where = f"{name}, bracket {bracket}" if bracket else name
-    return rungs, f"{where}: {rank + 1} of {arrived} at epoch {epoch}, the best {keep} go on"
+    return rungs, f"{_where(rung)}: {rank + 1} of {arrived} at epoch {rung[2]}, the best {keep} go on"
+
+
+def _halve_by_all(rungs: Rungs, rung: Rung, trial: Standing, factor: int) -> tuple[Rungs, str]:
+    """Judge by non-dominated rank; a trial that no other at the rung covers goes on, however many they are.
+
+    As multi-objective ASHA does with an epsilon-net (Schmucker et al., arXiv:2106.12639, 2021), but that the front is
+    never cut.
+    """
+    rungs, before, level = rungs.enter_point(rung, trial.point)
+    arrived = sum(map(len, rungs.levels[rung]))
+    keep = max(arrived // factor, 1)
+    if before < keep:  # as on front 1, where none is before it
+        return rungs, ""
+    names = ", ".join(one.metric for one in trial.each)
+    broken = ", constraints broken" if trial.violation else ""
+    return rungs, (
+        f"{_where(rung)}: {before + 1} of {arrived} at epoch {rung[2]} by {names}{broken}: "
+        f"on front {level + 1}, the best {keep} and all of front 1 go on"
+    )
+
+
+def _where(rung: Rung) -> str:
+    name, bracket, _ = rung
+    return f"{name}, bracket {bracket}" if bracket else name

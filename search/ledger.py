@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
-from typing import final
+from typing import Protocol, final
 
 from ..spaces.known import Known
 from ..spaces.trial import Cause
@@ -13,6 +13,8 @@ from ..trackers.events import (
     Entry,
     Event,
     Noticed,
+    StartingPoints,
+    SweepAmended,
     SweepClosing,
     SweepEnded,
     SweepRestored,
@@ -30,7 +32,33 @@ from .core import Close, Command, End, Pack, step
 from .number_order import NumberOrder
 from .sampler import OptunaSampler
 from .spec import SweepSpec
+from .start import Starting, journaled
 from .state import State
+
+
+class Book(Protocol):
+    """What a ledger needs of a journal's writing end: `Journal`, or `MemoryJournal` for a simulated sweep."""
+
+    @property
+    def seq(self) -> int:
+        """The number of the last event."""
+        ...
+
+    def now(self) -> float:
+        """Return the time that an event would have now."""
+        ...
+
+    def append(self, *events: Event) -> list[Entry]:
+        """Write events, with all that is pending."""
+        ...
+
+    def append_soon(self, event: Event) -> Entry:
+        """Write an event, before long."""
+        ...
+
+    def tick(self) -> None:
+        """Write what has been pending for long."""
+        ...
 
 
 @final
@@ -38,7 +66,7 @@ class Ledger:
     """The journal's writing end together with all that is folded from it."""
 
     def __init__(
-        self, journal: Journal, spec: SweepSpec, past: Iterable[Entry] = (), *, secrets: Sequence[str] = ()
+        self, journal: Book, spec: SweepSpec, past: Iterable[Entry] = (), *, secrets: Sequence[str] = ()
     ) -> None:
         """Fold the past; the same entries give the same state, sampler and history as the live run had.
 
@@ -54,9 +82,11 @@ class Ledger:
         self.state = State(rules=spec.rules())
         self.history = History()
         self._apart = set[int]()
+        self.starting = Starting()
         self.sampler = sampler_of(spec)
         for entry in past:
             self._fold(entry)
+        self.spec, self.state = spec, replace(self.state, rules=spec.rules())  # past amendments were of earlier ones
 
     def record(self, *events: Event) -> None:
         """Journal events, and what the core makes of them, in one transaction.
@@ -100,6 +130,10 @@ class Ledger:
         self.state, commands = step(self.state, entry.event, entry.at)
         if isinstance(entry.event, TrialAsked) and entry.event.apart:
             self._apart.add(entry.event.trial)
+        if isinstance(entry.event, StartingPoints):
+            self.starting = Starting.of(entry.event)
+        if isinstance(entry.event, SweepAmended):
+            self.spec = SweepSpec.from_json(entry.event.spec)
         if entry.trial not in self._apart:
             self.sampler.apply(entry)
         self.history.apply(entry)
@@ -124,6 +158,8 @@ def sampler_of(spec: SweepSpec) -> OptunaSampler | NumberOrder:
             objective=spec.objective,
             space=Known.of(spec.declared),
             constraints=spec.constraints,
+            further=spec.further,
+            bounds=spec.bounds,
         )
 
     window = spec.search.window
@@ -152,7 +188,8 @@ def begin(
     ledger = Ledger(journal, spec, past, secrets=secrets)
     if not past:
         notes = [Noticed(text=note) for note in spec.notes]
-        ledger.record(SweepStarted(spec=spec.to_json(), versions=versions, origin=origin), *notes)
+        start = journaled(spec.start, spec.objective, Known.of(spec.declared), spec.constraints)
+        ledger.record(SweepStarted(spec=spec.to_json(), versions=versions, origin=origin), *start, *notes)
         return ledger
     lost: list[Event] = [
         AttemptEnded(trial=live.number, attempt=live.attempt, cause=Cause.INTERRUPTED, why="its driver ended")

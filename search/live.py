@@ -14,7 +14,7 @@ from rich.table import Table
 from rich.text import Text
 
 from ..trackers.history import History
-from .summary import Summary, duration, number, parameters, sparkline, trial_line
+from .summary import Summary, duration, number, parameters, sparkline, trial_line, values_in_words
 
 SHOWN = 16
 """So many running trials have a line of their own."""
@@ -49,7 +49,7 @@ class PlainView:
 
     def __init__(self, console: Console) -> None:
         self._console = console
-        self._said: set[int] = set()
+        self._said: dict[int, float | None] = {}
         self._noticed = 0
         self._trouble = ""
 
@@ -59,9 +59,9 @@ class PlainView:
             return
         summary = Summary.of(history)
         for trial in history.trials.values():
-            if trial.outcome is not None and trial.number not in self._said:
-                self._said.add(trial.number)
-                self.say(trial_line(trial, summary.objective, summary.spec.budget.trials))
+            if trial.outcome is not None and self._said.get(trial.number, 0.0) != trial.ended_at:  # one may end again
+                self._said[trial.number] = trial.ended_at
+                self.say(trial_line(trial, summary.objective, summary.spec.budget.trials, summary.spec.further))
         for text in history.notices[self._noticed :]:
             self.say(text)
         self._noticed = len(history.notices)
@@ -107,12 +107,13 @@ def _behind(trouble: str) -> str:
 
 
 def _progress(summary: Summary, now: float) -> RenderableType:
-    budget, done = summary.spec.budget, summary.counted()
-    elapsed = max(0.0, now - summary.history.session_at)
-    if budget.trials is not None:
-        share, of = done / budget.trials, f"{done}/{budget.trials} trials"
+    elapsed = summary.seconds(now)
+    nearest = next(iter(summary.used(now)), None)
+    trials = f"{summary.counted()} trials"
+    if nearest is None:
+        share, of = 0.0, f"{trials}, {summary.spec.budget}"
     else:
-        share, of = elapsed / ((budget.hours or 1.0) * 3600), f"{done} trials"
+        share, of = nearest.share, str(nearest) if nearest.name == "trials" else f"{trials}, {nearest}"
     slots = summary.spec.parallel or max(1, len(summary.running()))
     busy = summary.busy_share(now, slots)
     line = Table.grid(padding=(0, 2))
@@ -133,11 +134,15 @@ def _best(summary: Summary) -> RenderableType:
     if best is None or best.outcome is None:
         return Text("no value yet", style="dim")
     text = Text("best ", style="green")
-    text.append(f"{summary.objective.metric} {number(best.outcome.value)}", style="bold green")
+    text.append(values_in_words(best, summary.metrics), style="bold green")
     text.append(f"  trial {best.number}, epoch {best.outcome.epoch}  ", style="green")
     text.append(parameters(best.params), style="dim")
-    text.append(f"   {summary.counts()}", style="dim")
+    text.append(f"   {_front(summary)}{summary.counts()}", style="dim")
     return text
+
+
+def _front(summary: Summary) -> str:
+    return f"{len(summary.front())} on the front, " if summary.spec.further else ""
 
 
 def _running(summary: Summary) -> RenderableType:
@@ -162,12 +167,12 @@ def last_words(history: History) -> RenderableType:
     """Return what stays on the screen when a sweep is over: the best trial, and what became of the others."""
     summary = Summary.of(history)
     best = summary.best()
-    lines: list[Text] = [Text(f"{summary.spec.name}: {summary.counts()}")]
-    if history.ended is not None and history.closing is not None and not history.ended.exit_code:
+    lines: list[Text] = [Text(f"{summary.spec.name}: {_front(summary)}{summary.counts()}")]
+    if history.ended is not None and not history.ended.exit_code:
         lines[0].append(f"; {history.ended.why}")
     if best is not None and best.outcome is not None:
         head = Text("best ", style="green")
-        head.append(f"{summary.objective.metric} {number(best.outcome.value)}", style="bold green")
+        head.append(values_in_words(best, summary.metrics), style="bold green")
         head.append(f" (trial {best.number}, epoch {best.outcome.epoch})")
         lines.append(head)
         lines.extend(Text(f"  {one.in_words(summary.objective.metric)}") for one in summary.confirmed()[:1])

@@ -94,7 +94,11 @@ def made(reference: str, given: Mapping[str, Json], *, seed: int) -> object:
     match = REFERENCE.fullmatch(reference)
     if match is None:
         raise BadInput(f"{shown(reference)} names no class; expected `module:Class`")
-    kind = _attribute(reference)
+    return constructed(_attribute(reference), given, seed=seed)
+
+
+def constructed(kind: type[Any], given: Mapping[str, Json], *, seed: int) -> object:
+    """Return a fresh object of a class with these arguments; one that takes a seed gets this one."""
     arguments = {name: _value(value, seed) for name, value in given.items()}
     if SEED in _parameters(kind):
         arguments[SEED] = seed

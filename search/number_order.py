@@ -12,7 +12,7 @@ from typing import final
 from ..spaces.known import Known
 from ..spaces.parameter import Parameter, parameter_from_json
 from ..spaces.trial import Scalar
-from ..trackers.events import Entry, ParametersUsed, RoundEnded, TrialAsked
+from ..trackers.events import Entry, ParametersUsed, RoundEnded, StartingPoints, TrialAsked, TrialEnded
 from .sampler import OptunaSampler, Proposal
 
 
@@ -38,9 +38,21 @@ class NumberOrder:
         self._horizon = -1
 
     def propose(self, number: int) -> Proposal:
-        """Return parameters for a new trial; all that it depends on has ended."""
+        """Return parameters for a new trial; all that it depends on has ended.
+
+        Where nothing seems to be left, those that ended since may have shown otherwise: once all have, that is proposed
+        which is left after them.
+        """
         self._tell_until(number - self._window)
-        return self._sampler.propose(number)
+        proposal = self._sampler.propose(number)
+        asked = (one for one in range(self._horizon + 1, number) if one in self._told_before)  # others confirm some
+        held = [self._held.get(one, []) for one in asked]
+        if not proposal.end or not all(any(isinstance(one.event, TrialEnded) for one in own) for own in held):
+            return proposal
+        sampler = self._make()
+        for entry in (*self._told, *(entry for own in held for entry in own)):
+            sampler.apply(entry)
+        return sampler.propose(number)
 
     def extend(
         self, number: int, round: int, pinned: Mapping[str, Scalar], specs: Sequence[Parameter] = ()
@@ -71,6 +83,8 @@ class NumberOrder:
             case RoundEnded(specs=specs) | ParametersUsed(specs=specs):
                 self.learn([parameter_from_json(spec) for spec in specs])
                 self._hold(entry)
+            case StartingPoints():  # what is given before the first trial is no outcome
+                self._tell(entry)
             case _:
                 self._hold(entry)
 

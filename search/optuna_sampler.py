@@ -1,6 +1,6 @@
 """Optuna's samplers behind our protocol: a fresh one for each ask.
 
-`tpe` and `random` ask the study itself. Any other is shown a study of its own, made for this one ask: it holds what
+`tpe` asks the study itself, `random` nobody. Any other is shown a study of its own, made for this one ask: it holds what
 finished and what runs, and what the sampler wrote to trials, but nothing that it writes to the study stays, so that
 what is proposed is a function of the journal. There a trial that was stopped, or failed, is a completed one that ranks
 where it belongs (`fidelity`), since most samplers learn from completed trials alone.
@@ -9,14 +9,18 @@ where it belongs (`fidelity`), since most samplers learn from completed trials a
 from __future__ import annotations
 
 import copy
+import random
 import warnings
 from collections.abc import Container, Mapping
 from typing import TYPE_CHECKING, cast, final
 
+from ..spaces.prior import configuration
 from ..spaces.trial import Json
+from .cma_es import refolding
 from .fidelity import as_completed
-from .named_class import made
+from .named_class import constructed, made
 from .sampler import Ask, Proposal
+from .sampler_choice import CLASSES
 from .study import Study
 from .tpe_history import History
 from .tree_tpe import CANDIDATES, tree_tpe
@@ -36,11 +40,8 @@ class Random:
     tries = 1
 
     def propose(self, ask: Ask, study: Study) -> Proposal:
-        """Return random parameters."""
-        import optuna
-
-        params, attrs = study.ask(ask.number, ask.round, optuna.samplers.RandomSampler(seed=ask.derived), ask.pinned)
-        return Proposal(params=params, attrs=attrs)
+        """Return random parameters; Optuna is not asked, which would look at its study for each of them."""
+        return Proposal(params=configuration(study.space, random.Random(ask.derived), dict(ask.pinned)))
 
 
 @final
@@ -55,9 +56,12 @@ class Tpe:
 
     def __init__(self) -> None:
         self._history = History()
+        self._of: optuna.Study | None = None
 
     def propose(self, ask: Ask, study: Study) -> Proposal:
-        """Return promising parameters; `study` is the same each time."""
+        """Return promising parameters; `study` is the same each time, but for one that was made anew."""
+        if study.told is not self._of:
+            self._history, self._of = History(), study.told
         sampler = tree_tpe(ask.derived, candidates=max(1, CANDIDATES >> ask.attempt), history=self._history)
         params, attrs = study.ask(ask.number, ask.round, sampler, ask.pinned)
         return Proposal(params=params, attrs=attrs)
@@ -79,13 +83,18 @@ class FromOptuna:
 
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            sampler = cast("optuna.samplers.BaseSampler", made(self._name, self._arguments, seed=ask.derived))
+            sampler = self._made(ask.derived)
             storage = optuna.storages.InMemoryStorage()
-            shown = _shown(storage, study.optuna, study.fixed(sampler, ask.pinned))
+            shown = _shown(storage, study.told, study.fixed(sampler, ask.pinned))
             trial_id = storage.create_new_trial(storage.get_study_id_from_name(shown.study_name))
             storage.get_trial(trial_id).number = FIRST_NUMBER + ask.number
             params = study.suggested(optuna.Trial(shown, trial_id), ask.pinned)
         return Proposal(params=params, attrs=dict(storage.get_trial(trial_id).system_attrs))
+
+    def _made(self, seed: int) -> optuna.samplers.BaseSampler:
+        cma_es = self._name == CLASSES["cmaes"]
+        fresh = constructed(refolding(), self._arguments, seed=seed) if cma_es else None
+        return cast("optuna.samplers.BaseSampler", fresh or made(self._name, self._arguments, seed=seed))
 
 
 def _shown(

@@ -16,7 +16,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, final
+from typing import TYPE_CHECKING, Any, cast, final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -112,8 +112,6 @@ class Parzen:
     @cached_property
     def _numeric(self) -> tuple[Array, Array, Array, Array]:
         """Centres, widths, mass below 0 and mass in the unit interval, by kernel and parameter."""
-        from scipy.special import ndtr
-
         points = self._points
         widths = bandwidths(points, self._counts, self._sharpness)
         centres = np.where(np.isfinite(points), points, 0.5)
@@ -137,8 +135,6 @@ class Parzen:
         return np.where(np.isfinite(points), seen, 0.0)
 
     def _log_gaussian(self, axis: Axis, x: Array, column: int) -> Array:
-        from scipy.special import ndtr
-
         centres, widths, _, masses = (one[:, column] for one in self._numeric)
         if not axis.step:
             return -0.5 * ((x[:, None] - centres) / widths) ** 2 - (LOG_SQRT_2_PI + np.log(widths * masses))
@@ -168,8 +164,6 @@ class Parzen:
         return np.clip(result, 0, axis.values - 1)
 
     def _gaussian(self, axis: Axis, kernels: NDArray[np.intp], column: int, u: Array) -> Array:
-        from scipy.special import ndtri
-
         centres, widths, below, masses = (one[kernels, column] for one in self._numeric)
         x = np.clip(centres + widths * ndtri(below + u * masses), 0.0, 1.0)
         return axis.unit(axis.value(x)) if axis.step else x
@@ -189,6 +183,20 @@ def bandwidths(points: Array, counts: NDArray[np.intp], sharpness: float = 1.0) 
     widths = np.where(counts == 1, np.maximum(points, 1 - points), widths)
     widths = np.clip(widths, 1.0 / np.minimum(100, 2 + counts * sharpness), 1.0)
     return np.where(np.isfinite(points), widths, 1.0)
+
+
+def ndtr(x: Array) -> Array:
+    """Return the mass of the standard normal distribution below `x`."""
+    from scipy import special
+
+    return cast(Any, special).ndtr(x)
+
+
+def ndtri(mass: Array) -> Array:
+    """Return below what the standard normal distribution has that mass."""
+    from scipy import special
+
+    return cast(Any, special).ndtri(mass)
 
 
 def log_sum(x: Array) -> Array:

@@ -11,6 +11,7 @@ from pydantic import Field
 from ..cluster.program import snapshot
 from ..spaces.errors import did_you_mean
 from ..spaces.yaml_form import BadForm
+from .confirm_form import not_plain
 from .mentions import mentions
 from .population import Pbt
 from .spec import SweepSpec
@@ -87,6 +88,7 @@ def _beside(spec: SweepSpec) -> tuple[tuple[bool, str, str], ...]:
         (not spec.checkpoint.enabled, "'checkpoint: false'", "trials begin with checkpoints of others"),
         (spec.search.window is not None, "'search.deterministic'", "who goes on from whom depends on who is faster"),
         (bool(spec.search.stop), "'search.stop'", "the population ends its worst members by itself"),
+        (bool(not_plain(spec)), not_plain(spec), "its members are compared by one logged metric"),
         (
             spec.confirm.top > 0,
             "'confirm'",

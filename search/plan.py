@@ -16,6 +16,8 @@ from rich.console import Console
 from ..cluster.finding import Finding, errors
 from ..cluster.program import Program
 from ..spaces.trial import Json
+from .forecast import Forecast, forecast
+from .objectives import in_words
 from .plan_view import promise_of, show
 from .points import combinations
 from .prober import Prober
@@ -45,7 +47,7 @@ def show_plan(
     if as_json:
         echo_json(as_data(spec, seen))
     else:
-        show(spec, seen, console, file)
+        show(spec, seen, console, file, expected=expected(spec, seen))
     return 2 if errors(seen.findings) else 0
 
 
@@ -61,7 +63,7 @@ def show_file(spec: SweepSpec, console: Console, file: Path, *, as_json: bool = 
 
 def as_data(spec: SweepSpec, seen: Survey) -> dict[str, Any]:
     """Return the plan as `--json` shows it."""
-    built = seen.built
+    built, hours = seen.built, expected(spec, seen)
     sizes: dict[str, Json] = {}
     if built:
         default = next((one for one in built if one.label == "the defaults"), None)
@@ -69,7 +71,7 @@ def as_data(spec: SweepSpec, seen: Survey) -> dict[str, Any]:
         sizes["default"] = None if default is None else default.to_json()
     return {
         "name": spec.name,
-        "objective": str(spec.objective),
+        "objective": in_words(spec.objectives),
         "parameters": [one.to_json() for one in seen.parameters],
         "combinations": combinations(seen.parameters),
         "points": len(seen.seen),
@@ -80,8 +82,20 @@ def as_data(spec: SweepSpec, seen: Survey) -> dict[str, Any]:
         "logged": list(seen.logged),
         "data": dict(seen.data),
         "resume": promise_of(spec, seen),
+        "forecast": None if hours is None else hours.to_json(),
         "findings": [one.to_json() for one in seen.findings],
     }
+
+
+def expected(spec: SweepSpec, seen: Survey) -> Forecast | None:
+    """Return what the sweep is expected to come to on this machine; None where no epoch was measured."""
+    if seen.epoch_s is None:
+        return None
+    return forecast(spec, slots=_slots(spec), epoch_s=seen.epoch_s, trial_s=seen.trial_s)
+
+
+def _slots(spec: SweepSpec) -> int:
+    return spec.parallel or max(1, (os.cpu_count() or 1) // spec.resources.cpu)
 
 
 def placed(finding: Finding, file: Path) -> Finding:
@@ -103,5 +117,4 @@ def _ignore(text: str) -> None:
 
 def _memory_of_a_trial(spec: SweepSpec) -> float:
     """Return the bytes that one of the trials that run at a time may take, on this machine."""
-    parallel = spec.parallel or max(1, (os.cpu_count() or 1) // spec.resources.cpu)
-    return psutil.virtual_memory().total / parallel if not spec.resources.gpus else float("inf")
+    return psutil.virtual_memory().total / _slots(spec) if not spec.resources.gpus else float("inf")

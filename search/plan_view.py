@@ -14,21 +14,32 @@ from ..cluster.finding import Finding, Severity, errors
 from ..cluster.memory import FORMULA, size_in_words
 from ..spaces.bad_form import shown
 from ..spaces.parameter import Boolean, Choice, Fixed, Number, Parameter
-from . import stop_rules
+from . import objectives, stop_rules
+from .forecast import Forecast
 from .points import combinations, size
 from .promise import resume_promise
 from .spec import SweepSpec
-from .summary import scalar
+from .start import in_words as in_words_of
+from .summary import duration, scalar
 from .survey import Seen, Survey
 
 STYLES = {Severity.ERROR: "bold red", Severity.WARNING: "yellow", Severity.NOTE: "cyan"}
 
 
-def show(spec: SweepSpec, seen: Survey, console: Console, file: Path, *, code: bool = True) -> None:
-    """Print the plan of a sweep; `code`: whether its code was looked at."""
+def show(
+    spec: SweepSpec,
+    seen: Survey,
+    console: Console,
+    file: Path,
+    *,
+    code: bool = True,
+    expected: Forecast | None = None,
+) -> None:
+    """Print the plan of a sweep; `code`: whether its code was looked at, `expected`: what it is to come to."""
     head = Text(spec.name, style="bold")
     head.append(
-        f": {spec.objective}, {_budget(spec)}, sampler {_sampler(spec)}, stop {stop_rules.in_words(spec.search.stop)}",
+        f": {objectives.in_words(spec.objectives)}, {_budget(spec)}, sampler {_sampler(spec)}, "
+        f"stop {stop_rules.in_words(spec.search.stop)}",
         style="not bold",
     )
     console.print(head)
@@ -44,8 +55,13 @@ def show(spec: SweepSpec, seen: Survey, console: Console, file: Path, *, code: b
     facts.add_column()
     where = (("where", clause) for clause in spec.where)
     space = ("space", _space(seen.parameters, most=seen.partly_read or bool(spec.where)))
-    looked = (*_models(spec, seen), *_data(seen), _resume(spec, seen)) if code else (("code", _named(spec)),)
-    for name, text in (space, *where, *looked):
+    start = (("start", in_words_of(spec.start)),) if spec.start else ()
+    looked = (
+        (*_models(spec, seen), *_data(seen), *_time(expected), _resume(spec, seen))
+        if code
+        else (("code", _named(spec)),)
+    )
+    for name, text in (space, *where, *start, *looked):
         if console.is_terminal:
             facts.add_row(name, text)
         else:
@@ -71,9 +87,7 @@ def _with_code(file: Path) -> Text:
 
 
 def _budget(spec: SweepSpec) -> str:
-    parts = [] if spec.budget.trials is None else [f"{spec.budget.trials} trials"]
-    parts += [] if spec.budget.hours is None else [f"{spec.budget.hours:g} hours"]
-    text = " or ".join(parts) or "the whole grid"
+    text = str(spec.budget)
     if spec.pbt is not None:
         text += f", a population of {spec.pbt.population} in turns of {_several(spec.pbt.interval, 'epoch')}"
     if spec.repeats.seeds > 1:
@@ -169,6 +183,19 @@ def _data(seen: Survey) -> list[tuple[str, str]]:
     if seen.logged:
         rows.append(("logs", ", ".join(seen.logged)))
     return rows
+
+
+def _time(expected: Forecast | None) -> list[tuple[str, str]]:
+    """Return how long it will take, where an epoch was measured."""
+    if expected is None:
+        return []
+    slots = _several(expected.slots, "slot")
+    first = (
+        f"about {duration(expected.seconds)} for {_several(expected.trials, 'trial')} on {slots}, "
+        f"if an epoch takes {expected.epoch_s:.2g} s as at the defaults"
+    )
+    rungs = ", ".join(f"{count:,} at epoch {epoch}" for epoch, count in expected.rungs.items())
+    return [("time", first), ("", f"{expected.epochs:,} epochs; trials: {rungs}")]
 
 
 def _resume(spec: SweepSpec, seen: Survey) -> tuple[str, str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 import time
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
@@ -29,6 +29,7 @@ from .summary import (
     sparkline,
     trial_json,
     value_of,
+    values_in_words,
 )
 from .terminal import Terminal, echo, echo_json
 
@@ -72,7 +73,7 @@ def _listed(folder: Path) -> dict[str, Any]:
         "name": folder.name,
         "state": sweeps.state(folder, history),
         "trials": summary.counted(),
-        "objective": str(summary.objective),
+        "objective": summary.goal,
         "best": None if best is None else value_of(best),
         "age_s": round(max(0.0, time.time() - history.started_at), 1),
     }
@@ -97,27 +98,33 @@ def _show_sweep(folder: Path, history: History, *, as_json: bool) -> None:
     if as_json:
         state = sweeps.state(folder, history)
         trials = [trial_json(one) for one in history.trials.values()]
-        about = {"name": folder.name, "state": state, "objective": str(summary.objective), "notices": history.notices}
+        now = time.time() if state == "running" else history.last_at
+        spent = {one.name: {"used": one.used, "limit": one.limit} for one in summary.used(now)}
+        about = {"name": folder.name, "state": state, "objective": summary.goal, "notices": history.notices}
+        why = None if history.ended is None else history.ended.why
         confirmed = [confirmed_json(one) for one in summary.confirmed()]
-        echo_json({**about, "spec": dict(history.spec), "trials": trials, "confirmed": confirmed})
+        about |= {"used": spent, "ended": why, "spec": dict(history.spec)}
+        echo_json({**about, "trials": trials, "confirmed": confirmed})
         return
     console = Terminal()
     budget = summary.spec.budget.trials
     of = f" of {budget}" if budget is not None else ""
     state = sweeps.state(folder, history)
-    console.print(
-        Text(f"{folder.name}: {state}, {summary.counted()}{of} trials ({summary.counts()}), {summary.objective}")
-    )
+    console.print(Text(f"{folder.name}: {state}, {summary.counted()}{of} trials ({summary.counts()}), {summary.goal}"))
+    now = time.time() if state == "running" else history.last_at
+    goal = [] if summary.spec.budget.goal is None else [f"goal {summary.spec.budget.goal:g}"]
+    why = f"; {history.ended.why}" if history.ended is not None else ""
+    console.print(Text(f"budget: {', '.join([*map(str, summary.used(now)), *goal])}{why}"), soft_wrap=True)
     for one in summary.confirmed():
         console.print(Text(f"trial {one.number}: {one.in_words(summary.objective.metric)}"), soft_wrap=True)
     if summary.confirming():
         console.print(summary.confirming())
     inherits = [] if summary.spec.pbt is None else ["from"]
     table = Table(box=None, pad_edge=False)
-    for column in ("trial", "state", summary.objective.metric, "epoch", "curve", *inherits, "parameters"):
+    for column in ("trial", "state", *summary.metrics, "epoch", "curve", *inherits, "parameters"):
         table.add_column(column, justify="right" if column in ("trial", "epoch") else "left")
     for one in [*ranked, *rest][:ROWS]:
-        table.add_row(*_row(one, summary.objective.metric, inherits=bool(inherits)))
+        table.add_row(*_row(one, summary.metrics, inherits=bool(inherits)))
     console.print(table)
     if len(ranked) + len(rest) > ROWS:
         console.print(f"and {len(ranked) + len(rest) - ROWS} more; --json has all")
@@ -127,14 +134,23 @@ def _show_sweep(folder: Path, history: History, *, as_json: bool) -> None:
         console.print(Text(text, style="yellow"), soft_wrap=True)
 
 
-def _row(trial: TrialRecord, metric: str, *, inherits: bool) -> list[Text]:
+def _row(trial: TrialRecord, metrics: Sequence[str], *, inherits: bool = False) -> list[Text]:
     outcome = trial.outcome
-    curve = [value for _, value in trial.curve(metric)]
+    curve = [value for _, value in trial.curve(metrics[0])]
     epoch = max(trial.metrics, default=0) if outcome is None or outcome.epoch is None else outcome.epoch
     donor = [trial.donor.trial if trial.donor is not None else ""] if inherits else []
-    head = (trial.number, trial.state, number(value_of(trial)), epoch, sparkline(curve))
+    values = _values(trial, len(metrics))
+    state = trial.state if outcome is None or outcome.feasible or value_of(trial) is None else f"{trial.state}, broken"
+    head = (trial.number, state, *map(number, values), epoch, sparkline(curve))
     cells = (*head, *donor, parameters(trial.params))
     return [Text(str(cell)) for cell in cells]
+
+
+def _values(trial: TrialRecord, count: int) -> list[float | None]:
+    """Return the value of each of so many objectives."""
+    if trial.outcome is None or value_of(trial) is None:
+        return [None] * count
+    return [*(trial.outcome.values or (trial.outcome.value,))]
 
 
 def _show_trial(summary: Summary, trial: TrialRecord, *, as_json: bool) -> None:
@@ -143,7 +159,7 @@ def _show_trial(summary: Summary, trial: TrialRecord, *, as_json: bool) -> None:
         traceback = trial.outcome.traceback if trial.outcome is not None else ""
         echo_json(
             {
-                **trial_json(trial),
+                **trial_json(trial, summary.metrics),
                 "metrics": epochs,
                 "traceback": traceback,
                 "timings": [dict(one) for one in trial.timings],
@@ -152,17 +168,20 @@ def _show_trial(summary: Summary, trial: TrialRecord, *, as_json: bool) -> None:
         return
     console = Terminal()
     outcome = trial.outcome
-    console.print(Text(f"trial {trial.number}: {trial.state}, attempt {trial.attempt}, seed {trial.seed}"))
+    start = f", starting point of {trial.start}" if trial.start else ""
+    console.print(Text(f"trial {trial.number}: {trial.state}, attempt {trial.attempt}, seed {trial.seed}{start}"))
     if trial.confirms is not None:
         console.print(f"confirms trial {trial.confirms}")
     if trial.donor is not None:
         console.print(Text(in_words(lineage(summary.history, trial.number))), soft_wrap=True)
     if outcome is not None and outcome.value is not None:
-        console.print(f"{summary.objective.metric} {number(outcome.value)} at epoch {outcome.epoch}")
+        console.print(f"{values_in_words(trial, summary.metrics)} at epoch {outcome.epoch}")
     if outcome is not None and outcome.reason:
         console.print(Text(outcome.reason, style="yellow"), soft_wrap=True)
     for name, value in trial.params.items():
         console.print(Text(f"  {name} = {scalar(value)}"))
+    for name, value in trial.measured.items():
+        console.print(Text(f"{name} {number(value)}"))
     names = sorted({name for row in trial.metrics.values() for name in row})
     table = Table(box=None, pad_edge=False)
     for name in ("epoch", *names):
@@ -175,30 +194,62 @@ def _show_trial(summary: Summary, trial: TrialRecord, *, as_json: bool) -> None:
         console.print(outcome.traceback, style="dim", soft_wrap=True)
 
 
-def best_command(name: str, export: Path | None, home: Path | None, *, as_json: bool) -> None:
-    """Print the best trial, and export it."""
+def best_command(name: str, export: Path | None, trial: int | None, home: Path | None, *, as_json: bool) -> None:
+    """Print the best trial, the Pareto front where there are several objectives, or the given trial; and export it."""
     folder = sweeps.find(sweeps.home_folder(home), name)
     history = sweeps.read(folder)
     summary = Summary.of(history)
-    best = summary.best()
-    if best is None:
-        raise NoTrialSucceeded(f"no trial of {name} has a value ({summary.counts()}); `kerasweep show {name}` says why")
-    if export is not None:
-        from .results import export_best
-
-        with _without_native_noise():
-            written = export_best(folder, export)
-        for path in written:
-            echo(f"wrote {path}")
-        return
-    if as_json:
-        told = [confirmed_json(one) for one in summary.confirmed()[:1]]
-        lines = lineage(history, best.number) if best.donor is not None else ()
-        echo_json(
-            {**trial_json(best), "confirmed": told[0] if told else None, "lineage": [asdict(one) for one in lines]}
+    best = summary.best() if trial is None else history.trials.get(trial)
+    if trial is not None and best is None:
+        raise BadInput(f"{name} has no trial {trial}; it has {len(history.trials)}, numbered from 0")
+    if best is None or value_of(best) is None:
+        raise NoTrialSucceeded(
+            f"no trial of {name} has a value ({summary.counts()}); `kerasweep show {name}` says why"
+            if trial is None
+            else f"trial {trial} of {name} has no value; `kerasweep show {name} {trial}` says why"
         )
+    if export is not None:
+        _export(folder, export, trial)
+    elif summary.spec.further and trial is None:
+        _show_front(summary, best, as_json=as_json)
+    elif as_json:
+        told = next((confirmed_json(one) for one in summary.confirmed() if one.number == best.number), None)
+        stretches = [asdict(one) for one in lineage(history, best.number)] if best.donor is not None else []
+        echo_json({**trial_json(best, summary.metrics), "confirmed": told, "lineage": stretches})
+    else:
+        echo(as_yaml(summary, best))
+
+
+def _export(folder: Path, target: Path, trial: int | None) -> None:
+    from .results import export
+
+    with _without_native_noise():
+        written, lacking = export(folder, target, trial)
+    for path in written:
+        echo(f"wrote {path}")
+    for text in lacking:
+        echo(text)
+
+
+def _show_front(summary: Summary, best: TrialRecord, *, as_json: bool) -> None:
+    """Show the Pareto front, a trial a row."""
+    front = summary.front()
+    if as_json:
+        trials = [trial_json(one, summary.metrics) for one in front]
+        echo_json({"objectives": [str(one) for one in summary.spec.objectives], "best": best.number, "front": trials})
         return
-    echo(as_yaml(summary, best))
+    console = Terminal()
+    name, trials = summary.spec.name, f"{len(front)} trial{'s' * (len(front) != 1)}"
+    console.print(Text(f"{name}: {summary.goal}: {trials} on the front, best by {summary.metrics[0]} first"))
+    table = Table(box=None, pad_edge=False)
+    for column in ("trial", "state", *summary.metrics, "epoch", "parameters"):
+        table.add_column(column, justify="right" if column in ("trial", "epoch", *summary.metrics) else "left")
+    for one in front:
+        *cells, _, params = _row(one, summary.metrics)
+        table.add_row(*cells, params)
+    console.print(table)
+    if best.outcome is not None and not best.outcome.feasible:
+        console.print("no trial keeps to all constraints; these break them least", style="yellow")
 
 
 @contextmanager
@@ -227,7 +278,7 @@ def as_yaml(summary: Summary, trial: TrialRecord) -> str:
     yaml.allow_unicode = all(str(one).isprintable() for one in (*params, *params.values()))
     yaml.dump(params, text)
     epoch = "" if trial.outcome is None else f", epoch {trial.outcome.epoch}"
-    value = one_line(f"{summary.objective.metric} {number(value_of(trial))}")
+    value = one_line(values_in_words(trial, summary.metrics))
     more = [one.in_words(summary.objective.metric) for one in summary.confirmed() if one.number == trial.number]
     if trial.donor is not None:
         more.append(in_words(lineage(summary.history, trial.number)))

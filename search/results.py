@@ -23,6 +23,7 @@ from ..trackers.confirmed import Confirmed
 from ..trackers.events import ParametersUsed
 from ..trackers.history import TrialRecord
 from ..trackers.journal import Reader
+from ..trackers.mirror import run_name
 from . import sweeps
 from .lineage import Stretch, lineage
 from .settings import checkpoints_of, code_of
@@ -41,6 +42,7 @@ if TYPE_CHECKING:
 class TrialResult:
     """One trial: `value` is the objective at `epoch`, as searched; `params` are those that its model read.
 
+    `values` has all objectives by name; `feasible` says whether it keeps to the constraints on outcomes.
     `confirmed`: how it did on fresh seeds, where it was trained again: `mean`, `interval`, `flattered`, `values`.
     """
 
@@ -49,6 +51,8 @@ class TrialResult:
     value: float | None
     epoch: int | None
     params: Mapping[str, Scalar]
+    values: Mapping[str, float]
+    feasible: bool
     _result: Result
     confirmed: Confirmed | None = None
 
@@ -95,7 +99,7 @@ class Result:
 
     @property
     def best(self) -> TrialResult:
-        """The best trial.
+        """The best trial: of those that keep to the constraints the one that is best by the first objective.
 
         Raises:
             NoTrialSucceeded: no trial has a value.
@@ -105,24 +109,52 @@ class Result:
             raise NoTrialSucceeded(f"no trial of {self.name} has a value: {self.summary.counts()}")
         return self._trial(best)
 
+    @property
+    def front(self) -> list[TrialResult]:
+        """The Pareto front, best by the first objective first: the trials that no other is as good as in every respect.
+
+        One trial with one objective. Where none keeps to the constraints, it is those that break them least.
+        """
+        return [self._trial(record) for record in self.summary.front()]
+
     def top(self, count: int) -> list[TrialResult]:
         """Return the `count` best trials, best first; fewer where fewer have a value."""
         return [self._trial(record) for record in self.summary.ranked()[:count]]
 
+    def trial(self, number: int) -> TrialResult:
+        """Return a trial by its number.
+
+        Raises:
+            BadInput: there is none of that number.
+        """
+        trials = self.summary.history.trials
+        if number not in trials:
+            raise BadInput(f"{self.name} has no trial {number}; it has {len(trials)}, numbered from 0")
+        return self._trial(trials[number])
+
     @property
     def trials(self) -> pd.DataFrame:
-        """All trials, a row each, by number: state, value, epoch, seconds, a column per parameter."""
+        """All trials, a row each, by number: state, value, epoch, seconds, a column per parameter.
+
+        Besides, `values/NAME` for each of several objectives, `feasible` where there are constraints, and
+        `measured/NAME` for what was measured of the model.
+        """
         import pandas as pd
 
         rows: list[dict[str, Any]] = []
         for trial in self.summary.history.trials.values():
             seconds = None if trial.ended_at is None or trial.started_at is None else trial.ended_at - trial.started_at
             epoch = None if trial.outcome is None else trial.outcome.epoch
-            row = {"state": trial.state, "value": value_of(trial), "epoch": epoch, "seconds": seconds}
+            row: dict[str, Any] = {"state": trial.state, "value": value_of(trial), "epoch": epoch, "seconds": seconds}
             if trial.confirms is not None:
                 row["confirms"] = trial.confirms
             if trial.donor is not None:
                 row["donor"] = trial.donor.trial
+            if self.summary.spec.further:
+                row |= {f"values/{name}": one for name, one in self._values(trial).items()}
+            if self.summary.spec.bounds:
+                row["feasible"] = value_of(trial) is not None and trial.outcome is not None and trial.outcome.feasible
+            row |= {f"measured/{name}": one for name, one in trial.measured.items()}
             rows.append(
                 {"number": trial.number, **row, **{f"params/{name}": one for name, one in trial.params.items()}}
             )
@@ -136,9 +168,17 @@ class Result:
             value=value_of(record),
             epoch=epoch,
             params=dict(record.params),
+            values=self._values(record),
+            feasible=record.outcome is None or record.outcome.feasible,
             _result=self,
             confirmed=next((one for one in self.summary.confirmed() if one.number == record.number), None),
         )
+
+    def _values(self, record: TrialRecord) -> dict[str, float]:
+        outcome, metrics = record.outcome, self.summary.metrics
+        if outcome is None or outcome.value is None:
+            return {}
+        return dict(zip(metrics, outcome.values or (outcome.value,), strict=False))
 
     def model(self, number: int) -> keras.Model:
         """Return the model of a trial, built anew, with the weights that were kept of it.
@@ -235,17 +275,44 @@ def _used(folder: Path, number: int) -> ParametersUsed:
     return events[-1]
 
 
-def export_best(folder: Path, target: Path) -> list[Path]:
-    """Write the best trial's parameters as YAML and its model as `.keras`; return the files."""
+def export(folder: Path, target: Path, number: int | None = None) -> tuple[list[Path], list[str]]:
+    """Write trials' parameters as YAML and their models as `.keras`; return the files, and what could not be written.
+
+    Args:
+        folder: The sweep's.
+        target: Gets the files of the one trial; of several trials of a front each its own, in a folder `t0003`.
+        number: The trial; the best, or the whole front where there are several objectives, if None.
+
+    Raises:
+        Infrastructure: the weights of the one trial are not kept.
+    """
+    result = Result(folder)
+    if number is None and result.summary.spec.further:
+        files, lacking = list[Path](), list[str]()
+        for one in result.front:
+            place = target / run_name(one.number)
+            files.append(_write_params(result, one, place))
+            try:
+                files.extend(_write_models(one, place))
+            except Infrastructure as error:
+                lacking.append(f"trial {one.number}: {error}; `keep: {{best: …}}` says how many are")
+        return files, lacking
+    chosen = result.best if number is None else result.trial(number)
+    return [_write_params(result, chosen, target), *_write_models(chosen, target)], []
+
+
+def _write_params(result: Result, trial: TrialResult, target: Path) -> Path:
     from .reading import as_yaml
 
-    result = Result(folder)
-    best = result.best
     target.mkdir(parents=True, exist_ok=True)
     params = target / "params.yaml"
-    params.write_text(as_yaml(result.summary, result.summary.history.trials[best.number]) + "\n")
-    files = [params]
-    for name, model in best.models().items():
+    params.write_text(as_yaml(result.summary, result.summary.history.trials[trial.number]) + "\n")
+    return params
+
+
+def _write_models(trial: TrialResult, target: Path) -> list[Path]:
+    files: list[Path] = []
+    for name, model in trial.models().items():
         files.append(target / f"{name}.keras")
         model.save(files[-1])
     return files

@@ -104,6 +104,8 @@ class OptunaSampler:
         constraints: Constraints | None = None,
         arguments: Mapping[str, Json] | None = None,
         duplicates: bool = False,
+        further: Sequence[Objective] = (),
+        bounds: Sequence[str] = (),
     ) -> None:
         """Begin without a history.
 
@@ -115,15 +117,17 @@ class OptunaSampler:
             constraints: What every proposal keeps to.
             arguments: The sampler's own.
             duplicates: Whether a configuration may be tried twice.
+            further: Objectives besides the first.
+            bounds: Constraints on outcomes, which say of each trial by how much they are broken.
         """
         from .sampler_choice import sampler_of
 
         self._seed = seed
-        self._mends = sampler != "random"
+        self._learns = sampler != "random"
         self._constraints = constraints or Constraints()
         self._duplicates = duplicates
         self._sampler: Sampler = sampler_of(sampler, arguments or {})
-        self._study = Study(objective, space)
+        self._study = Study(objective, space, further=further, bounds=bounds)
         self._tried = Tried()
         self._tried.learn(space.parameters)
         self._end: tuple[tuple[int, Known], Proposal] | None = None
@@ -136,11 +140,14 @@ class OptunaSampler:
     @property
     def study(self) -> optuna.Study:
         """Optuna's form of the history, not to be changed."""
-        return self._study.optuna
+        return self._study.told
 
     def propose(self, number: int) -> Proposal:
         """Return parameters for a new trial."""
-        return self._ask(number, 0, {})
+        self._study.prepare()
+        pinned = self._study.pins(number)
+        proposal = self._ask(number, 0, pinned)
+        return self._ask(number, 0, {}) if proposal.end and pinned else proposal  # that point was tried already
 
     def extend(
         self, number: int, round: int, pinned: Mapping[str, Scalar], specs: Sequence[Parameter] = ()
@@ -148,7 +155,8 @@ class OptunaSampler:
         """Return parameters for a trial whose model asked for more, `specs`; earlier values as they were."""
         self.learn(list(specs))
         self._study.withdraw(number)
-        proposal = self._ask(number, round, pinned)
+        self._study.prepare()
+        proposal = self._ask(number, round, {**self._study.pins(number), **pinned})
         return replace(proposal, end="", refusal=proposal.end) if proposal.end else proposal
 
     def learn(self, specs: list[Parameter]) -> None:
@@ -159,7 +167,10 @@ class OptunaSampler:
     def apply(self, entry: Entry) -> None:
         """Take in one journaled event, live or in a replay."""
         before = self.space
-        self._study.apply(entry)
+        if self._learns:
+            self._study.apply(entry)
+        else:
+            self._study.apply_late(entry)
         if self.space is not before:
             self._tried.learn(self.space.parameters)
         self._tried.apply(entry)
@@ -221,7 +232,7 @@ class OptunaSampler:
 
     def _mended(self, ask: Ask, params: Mapping[str, Scalar], random: Random) -> dict[str, Scalar] | None:
         """Return the parameters with only what broken clauses mention drawn anew."""
-        if not self._mends or not self._broken(params):
+        if not self._learns or not self._broken(params):
             return None
         found = self._constraints.mend(self.space, params, ask.pinned, random, MENDING_TRIES)
         return None if found is None or ask.refusal(found) else found

@@ -8,15 +8,18 @@ from typing import Any, Literal, final
 
 from ..cluster.backend import KerasSettings
 from ..cluster.placement import Shape
+from ..spaces.bounds import Bounds
 from ..spaces.constraints import Constraints
 from ..spaces.known import Declared
 from ..spaces.trace import Undeclared
 from ..spaces.trial import Cause, Json
 from . import tracking_uri
+from .budget import Budget
 from .confirm import Confirm
 from .objective import At, Direction, Objective
 from .population import Pbt, Plan
 from .repeats import Repeats
+from .start import Start
 from .state import Rules
 from .stop import StopRule
 from .stop_rules import rule_of
@@ -49,15 +52,6 @@ class Search:
     stop: tuple[Mapping[str, Json], ...] = ()
     seed: int = 0
     window: int | None = None
-
-
-@final
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Budget:
-    """When the sweep ends: the first one reached; None is no limit."""
-
-    trials: int | None = None
-    hours: float | None = None
 
 
 @final
@@ -174,7 +168,12 @@ class SweepSpec:
     declared: tuple[Declared, ...] = ()
     undeclared: str = Undeclared.SEARCH
     where: tuple[str, ...] = ()
+    further: tuple[Objective, ...] = ()
+    """The objectives besides the first."""
+    bounds: tuple[str, ...] = ()
+    """What stands under `constraints`: clauses on outcomes."""
     search: Search = field(default_factory=Search)
+    start: Start = field(default_factory=Start)
     parallel: int | None = None
     resources: Resources = field(default_factory=Resources)
     cluster: Cluster = field(default_factory=Cluster)
@@ -202,7 +201,12 @@ class SweepSpec:
     @property
     def stop(self) -> StopRule:
         """The stop rule."""
-        return rule_of(self.search.stop, self.objective)
+        return rule_of(self.search.stop, *self.objectives)
+
+    @property
+    def objectives(self) -> tuple[Objective, ...]:
+        """All objectives, the first one first."""
+        return (self.objective, *self.further)
 
     def rungs(self, number: int) -> tuple[int, ...]:
         """Return the epochs of a trial that are told at once."""
@@ -224,9 +228,12 @@ class SweepSpec:
             f"a trial has {self.max_epochs}"
             for one in late
         )
+        alone = "budget: only its goal ends this sweep; where that is out of reach it goes on until it is stopped"
+        goal = (alone,) if self.budget.only_goal else ()
         search = self.search
         taken = (f"sampler: auto takes {search.taken}: {search.reason}",) if search.taken else ()
-        return (*tracking_uri.notes(self.track.uri), *never, *taken, *self._population_notes(), *self._by_chance())
+        by_chance = self._by_chance()
+        return (*tracking_uri.notes(self.track.uri), *never, *taken, *goal, *self._population_notes(), *by_chance)
 
     def _by_chance(self) -> tuple[str, ...]:
         """Return what of a deterministic search is none all the same."""
@@ -258,8 +265,10 @@ class SweepSpec:
         frequency = 1 if folds else self.fit.get("validation_freq", 1)
         return Rules(
             objective=replace(self.objective, at=At.LAST) if folds else self.objective,  # the mean over all of them
-            trials=self.budget.trials,
-            hours=self.budget.hours,
+            **asdict(self.budget),
+            gpus=self.resources.gpus,
+            further=self.further,
+            bounds=Bounds.of(self.bounds),
             max_epochs=self.max_epochs,
             first_value_epoch=frequency if isinstance(frequency, int) else 1,
             stop=self.stop,
@@ -276,19 +285,22 @@ class SweepSpec:
 
     def to_json(self) -> dict[str, Any]:
         """Return the plain form."""
-        return {**asdict(self), "declared": [one.to_json() for one in self.declared]}
+        declared = [one.to_json() for one in self.declared]
+        return {**asdict(self), "declared": declared, "start": self.start.to_json()}
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> SweepSpec:
         """Return the specification that `to_json` wrote."""
-        goal = data["objective"]
         given: dict[str, Any] = {
             **data,
-            "objective": Objective(metric=goal["metric"], direction=Direction(goal["direction"]), at=At(goal["at"])),
+            "objective": _objective_from_json(data["objective"]),
+            "further": tuple(map(_objective_from_json, data.get("further", ()))),
+            "bounds": tuple(data.get("bounds", ())),
             "declared": tuple(Declared.from_json(one) for one in data["declared"]),
             "where": tuple(data.get("where", ())),
             "budget": Budget(**data["budget"]),
             "search": _search_from_json(data["search"]),
+            "start": Start.from_json(data.get("start", {})),
             "resources": Resources(**data["resources"]),
             "cluster": Cluster(**data.get("cluster", {})),
             "retry": Retry(**data["retry"]),
@@ -309,6 +321,10 @@ def _pbt_from_json(data: Mapping[str, Any] | None) -> Pbt | None:
         return None
     given: dict[str, Any] = {**data, "mutate": tuple(data["mutate"])}
     return Pbt(**given)
+
+
+def _objective_from_json(goal: Mapping[str, Any]) -> Objective:
+    return Objective(metric=goal["metric"], direction=Direction(goal["direction"]), at=At(goal["at"]))
 
 
 def _search_from_json(data: Mapping[str, Any]) -> Search:

@@ -7,9 +7,13 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
 from typing import final
 
-from ..spaces.trial import Cause, Outcome, OutcomeKind, Report, Scalar
+from ..spaces.bounds import Bounds
+from ..spaces.pareto import Point
+from ..spaces.trial import Cause, Json, Outcome, OutcomeKind, Report, Scalar
 from ..trackers.events import Donor, SweepClosing
+from .budget import Account
 from .confirm import Confirm, Confirming
+from .goals import Goals, Seen
 from .objective import Objective
 from .packing import Packing
 from .population import Plan, Population
@@ -27,15 +31,25 @@ LOSSES = 3
 class Rules:
     """All that the decisions depend on besides what happened; `retry` says how often a cause is forgiven.
 
+    `trials` to `goal` are the budget, `gpus` those of one trial.
+
     `smaller_batch`: a trial that ran out of memory is tried again with half the batch size, else alone. The weights of
     the `keep` best trials are kept. `folds`: a trial is the mean over several fits, folds or repeats. `packs`: trials
     share graphics processors as their memory allows. `window`: trial n is decided on from trials 0 … n - window alone;
-    None: from all that has happened.
+    None: from all that has happened. `further` objectives stand beside the first, `bounds` are constraints on outcomes.
     """
 
     objective: Objective
+    further: tuple[Objective, ...] = ()
+    bounds: Bounds = field(default_factory=Bounds)
     trials: int | None = None
     hours: float | None = None
+    slot_hours: float | None = None
+    gpu_hours: float | None = None
+    epochs: int | None = None
+    no_improvement: int | None = None
+    goal: float | None = None
+    gpus: float = 0.0
     max_epochs: int = 1
     first_value_epoch: int = 1
     stop: StopRule = field(default_factory=NeverStop)
@@ -49,9 +63,27 @@ class Rules:
     window: int | None = None
     packs: bool = False
 
+    @property
+    def goals(self) -> Goals:
+        """What is looked for."""
+        return Goals(objectives=(self.objective, *self.further), bounds=self.bounds)
+
     def rank(self, value: float, epoch: int, number: int) -> tuple[float, ...]:
         """Return what sorts trials, best first; over folds, those that did more of them: the others may be harder."""
         return (-epoch if self.folds else 0, -self.objective.score(value), number)
+
+    def amended(self, settings: Mapping[str, Json]) -> Rules:
+        """Return the rules with settings of the sweep file changed; those that are none of theirs are left out."""
+        rules, retry = self, dict(self.retry)
+        for key, value in settings.items():
+            section, _, name = key.partition(".")
+            if section == "budget":
+                rules = replace(rules, **{name: value})
+            elif section == "retry":
+                retry[Cause(name)] = int(str(value))
+            elif key == "keep.best":
+                rules = replace(rules, keep=int(str(value)))
+        return replace(rules, retry=retry)
 
     def forgives(self, cause: Cause, times: int) -> bool:
         """Say whether an attempt that ended by `cause` for the `times`-th time is tried again."""
@@ -82,6 +114,7 @@ class Live:
     values: int = 0
     first_loss: float | None = None
     epoch: int = 0
+    seen: Seen = field(default_factory=Seen)
     share: float = 1.0
     spent: Mapping[Cause, int] = field(default_factory=dict[Cause, int])
     confirms: int | None = None
@@ -99,12 +132,22 @@ class Live:
 
 @final
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Retryable:
+    """A trial that has ended and may be run again: how it stood, and its outcome."""
+
+    live: Live
+    outcome: Outcome
+
+
+@final
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Ranked:
-    """A trial that has a value."""
+    """A trial that has a value; `point`: where it stands by all objectives and constraints."""
 
     value: float
     number: int
     epoch: int
+    point: Point = field(default_factory=lambda: Point(()))
 
 
 @final
@@ -143,6 +186,10 @@ class Prospects:
             infeasible_in_a_row=self.infeasible_in_a_row + 1 if infeasible else 0,
         )
 
+    def without(self, outcome: Outcome) -> Prospects:
+        """Return them once an end was taken back, and with it the first failures."""
+        return replace(self, counted=self.counted - outcome.counts, failures=())
+
     def renewed(self) -> Prospects:
         """Return them for a sweep that was taken up again all the same."""
         return replace(self, failures=(), infeasible_in_a_row=0)
@@ -164,6 +211,8 @@ class State:
     counted: int = 0
     ended: Mapping[OutcomeKind, int] = field(default_factory=dict[OutcomeKind, int])
     best: tuple[Ranked, ...] = ()
+    retryable: Mapping[int, Retryable] = field(default_factory=dict[int, Retryable])
+    account: Account = field(default_factory=Account)
     rungs: Rungs = field(default_factory=Rungs)
     confirming: Confirming = field(default_factory=Confirming)
     leader: Leader | None = None
@@ -189,6 +238,11 @@ class State:
         return trial in self.live and report.epoch > self.live[trial].epoch
 
     @property
+    def epochs_are_left(self) -> bool:
+        """Whether another epoch may be journaled."""
+        return self.rules.epochs is None or self.account.epochs < self.rules.epochs
+
+    @property
     def placed(self) -> list[Live]:
         """The trials on slots."""
         return [live for live in self.live.values() if live.placed]
@@ -208,7 +262,7 @@ class State:
         if live.confirms is not None:
             run = self.confirming.best.get(live.confirms)
             return None if run is None else run.value
-        return self.best[-1].value if len(self.best) >= self.rules.keep else None
+        return self.best[-1].value if self.rules.goals.plain and len(self.best) >= self.rules.keep else None
 
     @property
     def donors(self) -> set[int]:

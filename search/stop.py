@@ -8,9 +8,10 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Protocol, final, runtime_checkable
 
+from ..spaces.pareto import Levels, Point, entered, spread
 from ..spaces.trial import OutcomeKind
 
 Rung = tuple[str, int, int]
@@ -20,9 +21,14 @@ Rung = tuple[str, int, int]
 @final
 @dataclass(frozen=True, slots=True)
 class Rungs:
-    """The scores that have reached each rung, ascending."""
+    """The scores that have reached each rung, ascending; with several objectives or constraints, the points by level.
+
+    `parts` has the rungs of a rule that judges each objective by itself, by the objective's name.
+    """
 
     scores: Mapping[Rung, tuple[float, ...]] = field(default_factory=dict[Rung, tuple[float, ...]])
+    levels: Mapping[Rung, Levels] = field(default_factory=dict[Rung, Levels])
+    parts: Mapping[str, Rungs] = field(default_factory=dict[str, "Rungs"])
     accounts: Mapping[str, Account] = field(default_factory=dict[str, "Account"])
     """What a rule that goes by more than scores was told so far, by the rule's name."""
 
@@ -34,16 +40,46 @@ class Rungs:
         """Return the rungs with one more score."""
         there = self.at(rung)
         place = bisect_left(there, score)
-        return Rungs({**self.scores, rung: (*there[:place], score, *there[place:])}, self.accounts)
+        return replace(self, scores={**self.scores, rung: (*there[:place], score, *there[place:])})
 
     def with_account(self, name: str, account: Account) -> Rungs:
         """Return the rungs with what the rule of this name was told."""
-        return Rungs(self.scores, {**self.accounts, name: account})
+        return replace(self, accounts={**self.accounts, name: account})
 
     def rank(self, rung: Rung, score: float) -> int:
         """Return how many scores at the rung are strictly better; a tie goes to whoever came first."""
         there = self.at(rung)
         return len(there) - bisect_left(there, score) - 1
+
+    def enter_point(self, rung: Rung, point: Point) -> tuple[Rungs, int, int]:
+        """Return the rungs with one more point, how many are before it there, and its level (0: no other covers it).
+
+        Points are before it on lower levels, and on its own those that `spread` puts there; on level 0 none is.
+        """
+        levels, place = entered(self.levels.get(rung, ()), point)
+        level = levels[place]
+        among = [level[one] for one in spread(level)].index(point) if place else 0
+        return replace(self, levels={**self.levels, rung: levels}), sum(map(len, levels[:place])) + among, place
+
+    def part(self, name: str) -> Rungs:
+        """Return the rungs of one objective."""
+        return self.parts.get(name, Rungs())
+
+    def with_part(self, name: str, rungs: Rungs) -> Rungs:
+        """Return these with the rungs of one objective changed."""
+        return replace(self, parts={**self.parts, name: rungs})
+
+
+@final
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Respect:
+    """How a trial stands by one of several objectives; as `Standing` has it."""
+
+    metric: str
+    score: float
+    best: float
+    best_epoch: int
+    mean: float
 
 
 @final
@@ -53,6 +89,9 @@ class Standing:
 
     `since` is the epoch of the value before (0: there was none), `mean` that of all its scores so far; `first_loss` and
     `loss` are the training loss of its first epoch and of this one, where it is logged.
+
+    `each` says the same by each objective, where there are several or constraints; `violation` is by how much the
+    constraints are broken, as far as they can be told.
     """
 
     number: int
@@ -65,6 +104,19 @@ class Standing:
     mean: float
     first_loss: float | None = None
     loss: float | None = None
+    each: tuple[Respect, ...] = ()
+    violation: float = 0.0
+
+    @property
+    def point(self) -> Point:
+        """Where it stands at this epoch by all objectives and constraints."""
+        return Point(tuple(one.score for one in self.each) or (self.score,), self.violation)
+
+    def by(self, one: Respect) -> Standing:
+        """Return how it stands by one objective alone."""
+        return replace(
+            self, score=one.score, best=one.best, best_epoch=one.best_epoch, mean=one.mean, each=(), violation=0.0
+        )
 
 
 @final
@@ -77,6 +129,8 @@ class Ending:
     score: float | None = None
     epoch: int | None = None
     last: float | None = None
+    each: Mapping[str, Ending] = field(default_factory=dict[str, "Ending"])
+    """The same by each objective, where there are several or constraints."""
 
 
 Account = tuple[Standing | Ending, ...]

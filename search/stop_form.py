@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, Literal, cast
 
 from pydantic import Field
@@ -48,6 +48,7 @@ class ThresholdForm(Form):
     rule: Literal["threshold"]
     epoch: OneOrMore = Field(description=_WHOLE)
     value: float = Field(description="a number, in the objective's units")
+    metric: str | None = Field(default=None, description="the one of several objectives that is meant")
 
 
 class DivergenceForm(Form):
@@ -74,13 +75,16 @@ LENGTHS: Mapping[str, Mapping[str, Any]] = {
 """What a pruner would take from the first trial that ends."""
 
 
-def stop_forms(value: object, *, max_epochs: int, trials: int | None) -> tuple[Mapping[str, Any], ...]:
+def stop_forms(
+    value: object, *, max_epochs: int, trials: int | None, metrics: Sequence[str] = ()
+) -> tuple[Mapping[str, Any], ...]:
     """Return the rules as mappings with all their numbers; `auto` is made of the budget.
 
     Args:
         value: What stands under `search.stop`.
         max_epochs: The epochs of a full trial.
         trials: The budget of trials; None where there is none.
+        metrics: The objectives' names; the first is meant where a rule names none.
 
     Raises:
         BadForm: it is no rule, or has numbers that are not its own.
@@ -91,6 +95,8 @@ def stop_forms(value: object, *, max_epochs: int, trials: int | None) -> tuple[M
     for index, one in enumerate(given):
         path: Path = (*PATH, index) if several else PATH
         form = _form(one, path, several=several, max_epochs=max_epochs)
+        if form.get("rule") == "threshold":
+            _check_metric(form.get("metric"), metrics, path)
         if form.get("rule") == "auto":
             rule = automatic(max_epochs, trials)
             form = {} if rule is None else {"rule": "asha", "min_epochs": rule.min_epochs, "factor": rule.factor}
@@ -99,6 +105,15 @@ def stop_forms(value: object, *, max_epochs: int, trials: int | None) -> tuple[M
         if form:
             found.append(form)
     return tuple(found)
+
+
+def _check_metric(metric: str | None, metrics: Sequence[str], path: Path) -> None:
+    """Refuse a threshold of what is no objective."""
+    if metric is not None and metric not in metrics:
+        hint = did_you_mean(metric, metrics)
+        raise BadForm(
+            f"{_subject((*path, 'metric'))} is {shown(metric)}; expected an objective{hint}", (*path, "metric")
+        )
 
 
 def _form(value: object, path: Path, *, several: bool, max_epochs: int) -> Mapping[str, Any]:
@@ -118,7 +133,8 @@ def _form(value: object, path: Path, *, several: bool, max_epochs: int) -> Mappi
         at = path if isinstance(value, str) else (*path, "rule")
         hint = did_you_mean(name, CHOICES) if isinstance(name, str) else ""
         raise BadForm(f"{_subject(at)} is {shown(name)}; expected {_expected(several)}{hint}", at)
-    return read_form(FORMS[name], named, path).model_dump()
+    form = read_form(FORMS[name], named, path).model_dump()
+    return {key: one for key, one in form.items() if one is not None}
 
 
 def _pruner(name: str, form: Mapping[Any, Any], path: Path, max_epochs: int) -> Mapping[str, Any]:

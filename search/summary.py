@@ -9,10 +9,15 @@ from dataclasses import asdict, dataclass
 from typing import Any, final
 
 from ..spaces.errors import one_line
+from ..spaces.pareto import Point, covers, front
 from ..spaces.trial import Scalar
 from ..trackers.confirmed import Confirmed, confirmed, runs_of
 from ..trackers.history import History, TrialRecord
+from .budget import Used, used
+from .forecast import seconds_left
+from .goals import Goals, standing_order
 from .objective import Direction, Objective
+from .objectives import in_words
 from .spec import SweepSpec
 
 BLOCKS = "▁▂▃▄▅▆▇█"
@@ -35,6 +40,16 @@ class Summary:
     def objective(self) -> Objective:
         """The objective."""
         return self.spec.objective
+
+    @property
+    def goal(self) -> str:
+        """Return what is searched for, `max val_accuracy, min params`."""
+        return in_words(self.spec.objectives)
+
+    @property
+    def metrics(self) -> list[str]:
+        """The objectives' names, the first one first."""
+        return [one.metric for one in self.spec.objectives]
 
     def ranked(self) -> list[TrialRecord]:
         """Return the trials that have a value, best first: those that were confirmed, then the others as searched."""
@@ -59,22 +74,49 @@ class Summary:
         return f"confirming {done}/{wanted}" if runs_of(self.history) and not self.confirmed() else ""
 
     def searched(self) -> list[TrialRecord]:
-        """Return the trials of the search that have a value, best first by that."""
-        rules = self.spec.rules()
-        with_value = [
-            (rules.rank(one.outcome.value, one.outcome.epoch or 0, one.number), one)
-            for one in self.history.trials.values()
-            if one.confirms is None
-            and one.outcome is not None
-            and one.outcome.value is not None
-            and math.isfinite(one.outcome.value)
-        ]
-        return [one for _, one in sorted(with_value, key=lambda pair: pair[0])]
+        """Return the trials of the search that have a value, best first; of several objectives the first front first."""
+        rules, trials = self.spec.rules(), self._valued()
+        if not rules.goals.plain:
+            return [trials[place] for place in standing_order(self._standings(trials), folds=rules.folds)]
+        return sorted(
+            trials,
+            key=lambda one: rules.rank(value_of(one) or 0.0, one.outcome.epoch or 0 if one.outcome else 0, one.number),
+        )
 
     def best(self) -> TrialRecord | None:
-        """Return the best trial."""
-        ranked = self.ranked()
-        return ranked[0] if ranked else None
+        """Return the best trial: the confirmed champion, else of those that keep to the constraints the one that is best
+        by the first objective.
+        """
+        champion = self.confirmed()[:1]
+        if champion:
+            return self.history.trials[champion[0].number]
+        trials = self._valued()
+        folds = self.spec.rules().folds
+        places = zip(self._standings(trials), trials, strict=True)
+        return min(
+            places,
+            key=lambda pair: (-pair[0][1] if folds else 0, pair[0][0].order, pair[1].number),
+            default=(None, None),
+        )[1]
+
+    def front(self) -> list[TrialRecord]:
+        """Return the trials that no other is better than or equal to in every respect, best by the first objective first.
+
+        Where none keeps to the constraints, it is those that break them least.
+        """
+        trials = self._valued()
+        standings = self._standings(trials)
+        if self.spec.rules().folds:
+            most = max((epoch for _, epoch in standings), default=0)
+            trials = [one for one, (_, epoch) in zip(trials, standings, strict=True) if epoch == most]
+        return [trials[place] for place in front([point for point, _ in self._standings(trials)])]
+
+    def _valued(self) -> list[TrialRecord]:
+        return [one for one in self.history.trials.values() if one.confirms is None and value_of(one) is not None]
+
+    def _standings(self, trials: Iterable[TrialRecord]) -> list[tuple[Point, int]]:
+        goals = self.spec.rules().goals
+        return [(goals.point(one.outcome), one.outcome.epoch or 0) for one in trials if one.outcome is not None]
 
     def running(self) -> list[TrialRecord]:
         """Return the trials on slots."""
@@ -105,16 +147,59 @@ class Summary:
             fit += sum(now - since for since in open_fits)
         return max(0.0, min(1.0, fit / max(1e-9, slots * (end - start))))
 
+    def seconds(self, now: float) -> float:
+        """Return for how long drivers have worked on it; the time between them is left out."""
+        return self.history.worked_s + max(0.0, now - self.history.session_at)
+
+    def used(self, now: float) -> tuple[Used, ...]:
+        """Return what is used of each limit of the budget, that which is nearest to its end first."""
+        trials = self.history.trials.values()
+        limits = used(
+            self.spec.budget,
+            trials=self.counted(),
+            seconds=self.seconds(now),
+            slot_seconds=sum(one.slot_seconds(now) for one in trials),
+            gpus=self.spec.resources.gpus,
+            epochs=sum(max(one.metrics, default=0) for one in trials),
+            without_better=self._without_better() if self.spec.budget.no_improvement is not None else 0,
+        )
+        return tuple(sorted(limits, key=lambda one: -one.share))
+
+    def _without_better(self) -> int:
+        """Return how many trials counted since the last one that was better than all before it."""
+        rules, best, row = self.spec.rules(), None, 0
+        if not rules.goals.plain:
+            return self._without_better_trade_off(rules.goals)
+        for one in sorted(self.history.trials.values(), key=lambda one: one.ended_at or math.inf):
+            if one.outcome is None or not one.outcome.counts:
+                continue
+            value = value_of(one)
+            mine = None if value is None else rules.rank(value, one.outcome.epoch or 0, 0)
+            better = mine is not None and (best is None or mine < best)
+            best, row = (mine, 0) if better else (best, row + 1)
+        return row
+
+    def _without_better_trade_off(self, goals: Goals) -> int:
+        points, row = list[Point](), 0
+        for one in sorted(self.history.trials.values(), key=lambda one: one.ended_at or math.inf):
+            if one.outcome is None or not one.outcome.counts:
+                continue
+            point = None if value_of(one) is None else goals.point(one.outcome)
+            better = point is not None and not any(covers(before, point) for before in points)
+            row = 0 if better else row + 1
+            points.extend([] if point is None else [point])
+        return row
+
     def seconds_left(self, now: float) -> float | None:
-        """Return an estimate of the time to the end of the budget."""
-        budget, done = self.spec.budget, self.counted()
-        estimates: list[float] = []
-        if budget.trials is not None and done:
-            elapsed = max(1e-9, now - self.history.session_at)
-            estimates.append(elapsed / done * max(0, budget.trials - done))
-        if budget.hours is not None:
-            estimates.append(max(0.0, self.history.session_at + budget.hours * 3600 - now))
-        return min(estimates) if estimates else None
+        """Return an estimate of the time to the end of the budget; None before anything was reported.
+
+        The trials that are left are forecast; any other limit goes on being used as it was until now.
+        """
+        seconds = self.seconds(now)
+        others = [one.share for one in self.used(now) if one.used and one.name not in ("trials", "no_improvement")]
+        left = [seconds * max(0.0, 1 / share - 1) for share in others]
+        forecast = seconds_left(self.history, self.spec, now)
+        return min([*left, *([] if forecast is None else [forecast])], default=None)
 
 
 def _open_since(trial: TrialRecord, start: float) -> float:
@@ -165,7 +250,15 @@ def sparkline(values: Sequence[float], width: int = 12) -> str:
     return "".join(BLOCKS[round((value / 2 - low) / span * (len(BLOCKS) - 1))] for value in finite)
 
 
-def trial_line(trial: TrialRecord, objective: Objective, total: int | None) -> str:
+def values_in_words(trial: TrialRecord, metrics: Sequence[str]) -> str:
+    """Return `val_accuracy 0.97, params 1290`; says where constraints are broken."""
+    outcome = trial.outcome
+    values = () if outcome is None else outcome.values or (outcome.value,)
+    broken = "" if outcome is None or outcome.feasible else ", constraints broken"
+    return ", ".join(f"{one} {number(value)}" for one, value in zip(metrics, values, strict=False)) + broken
+
+
+def trial_line(trial: TrialRecord, objective: Objective, total: int | None, further: Sequence[Objective] = ()) -> str:
     """Return the one line that a finished trial is worth where there is no terminal."""
     outcome = trial.outcome
     of = f"/{total}" if total is not None else ""
@@ -174,18 +267,28 @@ def trial_line(trial: TrialRecord, objective: Objective, total: int | None) -> s
         head = f"trial {trial.number} confirms trial {trial.confirms}: {trial.state}"
     if outcome is None:
         return head
-    value = "" if outcome.value is None else f" {objective.metric}={number(outcome.value)} (epoch {outcome.epoch})"
+    metrics, values = [one.metric for one in (objective, *further)], outcome.values or (outcome.value,)
+    pairs = " ".join(f"{name}={number(one)}" for name, one in zip(metrics, values, strict=False))
+    value = "" if outcome.value is None else f" {pairs} (epoch {outcome.epoch})"
     why = f" [{one_line(outcome.reason, 200)}]" if outcome.reason else ""
     return f"{head}{value} {parameters(trial.params)}{why}"
 
 
-def trial_json(trial: TrialRecord) -> dict[str, Any]:
-    """Return a trial as `--json` shows it."""
+def trial_json(trial: TrialRecord, metrics: Sequence[str] = ()) -> dict[str, Any]:
+    """Return a trial as `--json` shows it; with the names of the objectives, all values where there are several."""
     outcome = trial.outcome
+    values: dict[str, Any] = {}
+    if outcome is not None and outcome.values:
+        values["values"] = dict(zip(metrics, outcome.values, strict=False))
+    if outcome is not None and outcome.violations:
+        values["feasible"] = outcome.feasible
+    if trial.measured:
+        values["measured"] = trial.measured
     return {
         "number": trial.number,
         "state": trial.state,
         "value": None if outcome is None else outcome.value,
+        **values,
         "epoch": None if outcome is None else outcome.epoch,
         "reason": "" if outcome is None else outcome.reason,
         "params": dict(trial.params),
@@ -194,6 +297,8 @@ def trial_json(trial: TrialRecord) -> dict[str, Any]:
         "started_at": trial.started_at,
         "ended_at": trial.ended_at,
         "reproduced": trial.reproduced,
+        "retries": trial.retries,
+        "start": trial.start,
         "confirms": trial.confirms,
         "donor": None if trial.donor is None else asdict(trial.donor),
     }

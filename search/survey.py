@@ -60,7 +60,10 @@ class Seen:
 @final
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Survey:
-    """All that was seen; `cut` says that the time was up before all points were."""
+    """All that was seen; `cut` says that the time was up before all points were.
+
+    `epoch_s` is what an epoch takes at the defaults (None: not measured), `trial_s` what a trial takes besides.
+    """
 
     parameters: Sequence[Parameter] = ()
     seen: Sequence[Seen] = ()
@@ -68,6 +71,8 @@ class Survey:
     logged: Sequence[str] = ()
     data: Mapping[str, Any] = field(default_factory=dict[str, Any])
     own_fit: bool = False
+    epoch_s: float | None = None
+    trial_s: float = 0.0
     unsaved: Sequence[str] = ()
     """What callbacks hold, and no checkpoint would, as `Class.attribute`."""
     cut: bool = False
@@ -135,6 +140,8 @@ def survey(
         logged=[] if first is None else first["logged"],
         data={} if first is None else first["data"],
         own_fit=first is not None and bool(first.get("own_fit")),
+        epoch_s=None if first is None else first.get("epoch_s"),
+        trial_s=0.0 if first is None else first.get("build_s", 0.0) + first.get("batch_s", 0.0),
         unsaved=[] if first is None else first.get("unsaved", []),
         cut=cut,
         limit_s=limit_s,

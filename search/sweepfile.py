@@ -4,30 +4,35 @@ from __future__ import annotations
 
 import random
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
 
 from ..cluster.addresses import LOCAL
 from ..cluster.backend import BACKENDS, VARIABLE, KerasSettings, default_backend, missing
 from ..cluster.program import snapshot
+from ..spaces.bounds import checked_bounds
 from ..spaces.constraints import check_where
-from ..spaces.errors import BadInput
+from ..spaces.errors import BadInput, did_you_mean
 from ..spaces.known import Declared, Known
 from ..spaces.parameter import Interval, Parameter
 from ..spaces.space import checked_where
 from ..spaces.trial import Json, Scalar
 from ..spaces.yaml_form import BadForm, declare, declare_all
 from ..spaces.yaml_text import read
-from .confirm_form import check_repeats, confirm_of, repeats_of
+from .budget_form import budget_of
+from .confirm_form import check_confirm, check_repeats, confirm_of, repeats_of
 from .mentions import mentions
-from .objective import At, Direction, Objective
+from .objectives import read_objectives
 from .override import override
 from .pbt_form import check_pbt, pbt_of
 from .place import absolute_place
 from .reference import locate
 from .sampler_form import chosen, is_endless
-from .spec import Budget, Checkpointing, Cluster, Keep, Limits, Resources, Retry, Search, SweepSpec, Track, max_epochs
+from .spec import Checkpointing, Cluster, Keep, Limits, Resources, Retry, Search, SweepSpec, Track, max_epochs
+from .start import Point
+from .start_form import start_of
 from .stop_form import stop_forms
 from .sweepform import (
     NAME,
@@ -35,7 +40,6 @@ from .sweepform import (
     ClusterForm,
     FitForm,
     KerasForm,
-    ObjectiveForm,
     SearchForm,
     SweepForm,
     TrackForm,
@@ -91,22 +95,33 @@ def _spec(form: SweepForm, keys: set[object], path: Path, home: Path) -> SweepSp
     repeats = repeats_of(form.repeats)
     searched = [*searched, *searched_space(form.space)]
     check_smaller_batch(form.retry.smaller_batch, form.fit)
+    objective, *further = objectives = read_objectives(form.objective)
+    resources = Resources(**form.resources.model_dump())
     spec = SweepSpec(
         name=name,
         folder=str(path.parent),
         model=form.model or "",
         train=form.train or "",
         data=form.data,
-        objective=_objective(form.objective),
-        budget=_budget(form.budget, endless=is_endless(form.search.sampler)),
+        objective=objective,
+        further=tuple(further),
+        bounds=checked_bounds(form.constraints),
+        budget=budget_of(form.budget, objective, resources.gpus, endless=is_endless(form.search.sampler)),
         keras=keras_settings(form.keras, deterministic=form.search.deterministic),
         fit=fit,
         declared=tuple(searched),
         undeclared=form.undeclared,
         where=checked_where(form.where),
-        search=_search(form.search, max_epochs(fit, repeats.seeds), form.budget, searched, form.parallel),
+        search=search_of(
+            form.search,
+            max_epochs(fit, repeats.seeds),
+            form.budget,
+            searched,
+            form.parallel,
+            [one.metric for one in objectives],
+        ),
         parallel=form.parallel,
-        resources=Resources(**form.resources.model_dump()),
+        resources=resources,
         cluster=cluster_of(form.cluster),
         retry=Retry(**form.retry.model_dump()),
         limits=Limits(**form.limits.model_dump()),
@@ -119,11 +134,22 @@ def _spec(form: SweepForm, keys: set[object], path: Path, home: Path) -> SweepSp
         storage=_storage(form.storage),
     )
     check_repeats(spec)
+    check_confirm(spec)
     check_pbt(spec, code=True)
     if spec.where:
         check_names(spec)
         check_where(spec.constraints, Known.of(spec.declared), ("where",))
-    return spec
+    start = start_of(
+        form.start,
+        objective=objective,
+        space=Known.of(spec.declared),
+        constraints=spec.constraints,
+        undeclared=form.undeclared,
+        home=home,
+        folder=path.parent,
+    )
+    check_points(spec, start.points)
+    return replace(spec, start=start)
 
 
 def _default_name(path: Path) -> str:
@@ -215,27 +241,6 @@ def cluster_of(form: ClusterForm) -> Cluster:
     return Cluster(address=None if form.address == LOCAL else form.address, insecure=form.insecure)
 
 
-def _objective(value: object) -> Objective:
-    path = ("objective",)
-    if isinstance(value, str):
-        try:
-            return Objective.parse(value)
-        except BadInput as error:
-            raise BadForm(str(error), path) from error
-    form = read_form(ObjectiveForm, value, path)
-    given = [(Direction.MAX, form.maximize), (Direction.MIN, form.minimize)]
-    named = [(direction, metric) for direction, metric in given if metric is not None]
-    if len(named) != 1:
-        raise BadForm("the objective needs one of 'maximize' and 'minimize'; expected `{maximize: val_accuracy}`", path)
-    return Objective(direction=named[0][0], metric=named[0][1], at=At(form.at))
-
-
-def _budget(form: BudgetForm, *, endless: bool) -> Budget:
-    if endless and form.trials is None and form.hours is None:
-        raise BadForm("the sweep has no end; expected `budget: {trials: 50}`, `{hours: 2}` or both", ("budget",))
-    return Budget(trials=form.trials, hours=form.hours)
-
-
 def window_of(deterministic: bool, parallel: int | None) -> int | None:
     """Return the window of a deterministic search: as many trials as run at a time.
 
@@ -248,13 +253,30 @@ def window_of(deterministic: bool, parallel: int | None) -> int | None:
     return parallel if deterministic else None
 
 
-def _search(
-    form: SearchForm, epochs: int, budget: BudgetForm, declared: Iterable[Declared], parallel: int | None
+def search_of(
+    form: SearchForm,
+    epochs: int,
+    budget: BudgetForm,
+    declared: Iterable[Declared],
+    parallel: int | None,
+    metrics: Sequence[str],
 ) -> Search:
+    """Return how it is searched; a seed that is not given is drawn.
+
+    Raises:
+        BadForm: a sampler or a stop rule is none, or has numbers that are not its own.
+    """
     given = 0 if form.seed is None and form.deterministic else form.seed
     seed = random.SystemRandom().randrange(2**32) if given is None else given
-    stop = stop_forms(form.stop, max_epochs=epochs, trials=budget.trials)
-    sampler = chosen(form.sampler, declared, trials=budget.trials, stops=bool(stop), duplicates=form.duplicates)
+    stop = stop_forms(form.stop, max_epochs=epochs, trials=budget.trials, metrics=metrics)
+    sampler = chosen(
+        form.sampler,
+        declared,
+        trials=budget.trials,
+        stops=bool(stop),
+        duplicates=form.duplicates,
+        objectives=len(metrics),
+    )
     return Search(**sampler, stop=stop, seed=seed, window=window_of(form.deterministic, parallel))
 
 
@@ -286,6 +308,20 @@ def check_names(spec: SweepSpec) -> None:
         for name in mentions(snapshot(Path(spec.folder)), hints) if hints else []:
             message = f"where: {name!r} is no parameter of the space, and no code names it{hints[name]}"
             raise BadForm(message, ("where", index))
+
+
+def check_points(spec: SweepSpec, points: Iterable[Point]) -> None:
+    """Refuse a starting point's name that is nearly one of a declared parameter, and that no code mentions.
+
+    Raises:
+        BadForm: there is one.
+    """
+    known = [one.parameter.name for one in spec.declared]
+    for index, point in enumerate(points):
+        hints = {name: did_you_mean(name, known) for name in point if name not in known}
+        for name in mentions(snapshot(Path(spec.folder)), [name for name, hint in hints.items() if hint]):
+            message = f"{name!r} is no parameter of the space, and no code names it{hints[name]}"
+            raise BadForm(message, ("start", "try", index, name), at_key=True)
 
 
 def fit_arguments(values: Mapping[Any, Any]) -> tuple[dict[str, Json], list[Declared]]:

@@ -15,6 +15,8 @@ NAME = r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}"
 
 MANY = 1_000_000
 """Of epochs, trials, rows of a batch and the like nobody can mean more."""
+MANY_EPOCHS = 1_000_000_000
+"""Over all trials."""
 MOST_AT_ONCE = 10_000
 MOST_TIMES = 1_000
 MOST_HOURS = 100_000
@@ -23,15 +25,17 @@ OneOrMore = Annotated[int, Field(ge=1, le=MANY)]
 AtOnce = Annotated[int, Field(ge=1, le=MOST_AT_ONCE)]
 ZeroOrMore = Annotated[int, Field(ge=0, le=MOST_TIMES)]
 Positive = Annotated[float, Field(gt=0)]
+Hours = Annotated[float, Field(gt=0, le=MOST_HOURS)]
 Seconds = Annotated[float, Field(gt=0, le=MOST_HOURS * 3600)]
 
 _WHOLE = f"a whole number from 1 to {MANY}"
 _AT_ONCE = f"a whole number from 1 to {MOST_AT_ONCE}"
 _TIMES = f"a whole number from 0 to {MOST_TIMES}"
 _ABOVE_0 = "a number above 0"
+_HOURS = f"{_ABOVE_0} and at most {MOST_HOURS}"
 _SECONDS = f"{_ABOVE_0} and at most {MOST_HOURS * 3600}, in seconds"
 _CODE = "`file.py:name` or `package.module:name`"
-_OBJECTIVE = "`max val_accuracy`, `min val_loss` or `{maximize: val_accuracy, at: last}`"
+_OBJECTIVE = "`max val_accuracy`, `{maximize: val_accuracy, at: last}`, or a list, as `[max val_accuracy, min params]`"
 
 
 def _no_own_key(value: dict[str, float]) -> dict[str, float]:
@@ -79,9 +83,14 @@ class BudgetForm(Form):
     """When the sweep ends."""
 
     trials: OneOrMore | None = Field(default=None, description=_WHOLE)
-    hours: Annotated[float, Field(gt=0, le=MOST_HOURS)] | None = Field(
-        default=None, description=f"{_ABOVE_0} and at most {MOST_HOURS}"
+    hours: Hours | None = Field(default=None, description=_HOURS)
+    slot_hours: Hours | None = Field(default=None, description=_HOURS)
+    gpu_hours: Hours | None = Field(default=None, description=_HOURS)
+    epochs: Annotated[int, Field(ge=1, le=MANY_EPOCHS)] | None = Field(
+        default=None, description=f"a whole number from 1 to {MANY_EPOCHS}, over all trials"
     )
+    no_improvement: OneOrMore | None = Field(default=None, description=f"{_WHOLE}, of trials")
+    goal: float | None = Field(default=None, description="a number, in the objective's units")
 
 
 class ResourcesForm(Form):
@@ -220,7 +229,9 @@ class SweepForm(Form):
         default="search", description="search, default or refuse"
     )
     where: Any = Field(default=None, description='a list of clauses, such as ["units <= 256"]')
+    constraints: Any = Field(default=None, description='a list of clauses, such as ["params <= 1e6"]')
     search: SearchForm = Field(default=SearchForm(), description="a mapping, such as {sampler: tpe, stop: asha}")
+    start: Any = Field(default=None, description="a mapping, such as {try: [{units: 64}], from: NAME}")
     budget: BudgetForm = Field(default=BudgetForm(), description="a mapping, such as {trials: 50} or {hours: 2}")
     parallel: AtOnce | None = Field(default=None, description=_AT_ONCE)
     resources: ResourcesForm = Field(default=ResourcesForm(), description="a mapping, such as {cpu: 1, gpu: 0}")

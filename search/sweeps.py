@@ -68,12 +68,12 @@ def read(folder: Path) -> History:
 
 
 def state(folder: Path, history: History) -> str:
-    """Return `running`, `done`, `no success`, `interrupted`, or `driver lost`."""
+    """Return `running`, `done`, `no success`, `refused`, `interrupted`, or `driver lost`."""
     if Lock.holder(folder / "journal.lock") is not None:
         return "running"
     if history.ended is None:
         return "driver lost"
-    return {0: "done", 1: "no success"}.get(history.ended.exit_code, "interrupted")
+    return {0: "done", 1: "no success", 2: "refused"}.get(history.ended.exit_code, "interrupted")
 
 
 def folder_mark(folder: Path) -> Path:

@@ -19,7 +19,8 @@ SWEEP = """\
 
 model: {model}
 {data}
-objective: {objective}
+objective: {objective}   # a list gives a Pareto front: [{objective}, min params]
+# constraints: ["params <= 1e6", "latency_ms <= 5"]   # on what a trial comes to: its metrics, and built-in measures
 fit: {{epochs: 20, batch_size: [32, 64, 128]}}   # arguments of fit; a list or a range is searched as well
 
 # What build(hp) names is searched as the code has it. To search another range, declare it here:
@@ -30,7 +31,8 @@ space:
 {space}
 
 search: {{sampler: tpe, stop: asha}}   # asha stops trials early that fall behind; none trains all to the end
-budget: {{trials: 20}}                 # {{hours: 2}} works too, or both: the first one reached ends the sweep
+budget: {{trials: 20}}                 # also hours, slot_hours, epochs, no_improvement, goal: the first one reached ends it
+# start: {{try: [{{fit/batch_size: 64}}], from: other-sweep}}   # points to try first, and what an earlier sweep has found
 # parallel: 2                        # trials at once
 # resources: {{cpu: 1, gpu: 0}}        # of one trial
 # track: {{uri: "http://localhost:5000", experiment: my-experiment}}   # a file mlflow.db if absent

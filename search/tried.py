@@ -15,7 +15,7 @@ from typing import final
 from ..spaces.parameter import Interval, Parameter, identity, parameter_from_json
 from ..spaces.prior import members
 from ..spaces.trial import OutcomeKind, Scalar
-from ..trackers.events import Entry, ParametersUsed, Reported, RoundEnded, TrialAsked, TrialEnded
+from ..trackers.events import Entry, ParametersUsed, Reported, RoundEnded, TrialAsked, TrialEnded, TrialRetried
 
 Point = tuple[frozenset[str], tuple[tuple[str, str, Scalar], ...]]
 
@@ -42,12 +42,16 @@ class Tried:
     def apply(self, entry: Entry) -> None:
         """Take in one journaled event."""
         match entry.event:
-            case TrialAsked(trial=number, params=params) | RoundEnded(trial=number, params=params):
+            case (
+                TrialAsked(trial=number, params=params)
+                | RoundEnded(trial=number, params=params)
+                | TrialRetried(trial=number, params=params)
+            ):
                 self._hold(number, params)
             case ParametersUsed(trial=number) as event:
-                specs = [parameter_from_json(spec) for spec in event.specs]
-                self._parameters.update({identity(one): one for one in specs})
-                self._used[number] = {identity(one): event.params[one.name] for one in specs}
+                specs = {identity(one): one for one in map(parameter_from_json, event.specs)}
+                self._parameters.update(specs)
+                self._used[number] = {key: event.params[one.name] for key, one in specs.items()}
                 if number in self._reported:
                     self._hold(number, self._used[number])
             case Reported(trial=number):

@@ -16,7 +16,7 @@ from .stop import Standing, ended
 def due(state: State) -> bool:
     """Say whether all trials have ended that the next one is proposed from."""
     until = _until(state)
-    return all(number > until for number in state.live)
+    return all(live.number > until for live in state.searched)
 
 
 def settled(state: State) -> State:

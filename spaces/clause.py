@@ -88,6 +88,11 @@ class Clause:
         """The clause without differences of spaces, quotes and brackets."""
         return ast.unparse(self._tree)
 
+    @property
+    def tree(self) -> ast.expr:
+        """The clause as Python reads it."""
+        return self._tree
+
     def holds(self, values: Mapping[str, Scalar]) -> bool:
         """Say whether it holds; it does where it mentions what `values`, by name, do not have.
 
@@ -232,6 +237,16 @@ def _check_values(one: ast.expr, other: ast.expr, known: Mapping[str, Parameter]
 
 
 # Computing --------------------------------------------------------------------------------------------------------------
+
+
+def computed(node: ast.expr, values: Mapping[str, Scalar]) -> Value:
+    """Return the value of a part of a clause.
+
+    Raises:
+        BadClause: it compares or computes with what it cannot.
+        Uncomputable: it has none here.
+    """
+    return _value(node, values)
 
 
 def _value(node: ast.expr, values: Mapping[str, Scalar]) -> Value:

@@ -15,7 +15,7 @@ from decimal import Decimal
 from enum import StrEnum
 from functools import lru_cache
 from itertools import count, takewhile
-from typing import Any, cast
+from typing import Any, cast, final
 
 from .errors import BadInput
 from .trial import Json, Scalar
@@ -263,9 +263,31 @@ def _spec(parameter: _Named, body: dict[str, Json]) -> dict[str, Json]:
     return {"name": parameter.name, **body, "conditions": conditions}
 
 
+@final
+class _Exact:
+    """Something to look up by what it is to the letter: 1, 1.0 and true are equal, and yet three."""
+
+    __slots__ = ("_text", "it")
+
+    def __init__(self, it: Any) -> None:
+        self.it = it
+        self._text = repr(it)
+
+    def __hash__(self) -> int:
+        return hash(self._text)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Exact) and self._text == other._text
+
+
 def parameter_from_json(spec: Mapping[str, Json]) -> Parameter:
     """Return the parameter whose `to_json` is `spec`."""
-    body: dict[str, Any] = dict(spec)
+    return _from_json(_Exact(spec))
+
+
+@lru_cache(maxsize=4096)  # each trial of a sweep brings the same ones
+def _from_json(spec: _Exact) -> Parameter:
+    body: dict[str, Any] = dict(spec.it)
     kind = body.pop("kind")
     conditions = cast(Sequence[Mapping[str, Json]], body.pop("conditions", ()))
     body["conditions"] = tuple(
@@ -282,6 +304,12 @@ def parameter_from_json(spec: Mapping[str, Json]) -> Parameter:
 
 def identity(parameter: Parameter) -> str:
     """Return a short name for all that makes the parameter what it is: name, domain, conditions; not the default."""
+    return _identity(_Exact(parameter))
+
+
+@lru_cache(maxsize=4096)
+def _identity(exact: _Exact) -> str:
+    parameter: Parameter = exact.it
     spec = dict[str, Any](parameter.to_json())
     spec.pop("default", None)
     if isinstance(parameter, Number):  # 1 and 1.0 are one bound

@@ -100,18 +100,34 @@ class Report:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outcome:
-    """How a trial ended: its value and the epoch that the value is from where it has one, else the reason."""
+    """How a trial ended: its value and the epoch that the value is from where it has one, else the reason.
+
+    `values` has one for each objective where there are several, or constraints; `violations` says for each constraint
+    by how much it was broken, 0 for not at all.
+    """
 
     kind: OutcomeKind
     value: float | None = None
     epoch: int | None = None
     reason: str = ""
     traceback: str = field(default="", repr=False)
+    values: tuple[float, ...] = ()
+    violations: tuple[float, ...] = ()
+
+    @property
+    def feasible(self) -> bool:
+        """Whether it keeps to all constraints."""
+        return not any(self.violations)
 
     @property
     def counts(self) -> bool:
         """Whether the trial counts against the budget."""
         return self.kind in (OutcomeKind.COMPLETED, OutcomeKind.STOPPED, OutcomeKind.FAILED)
+
+    @property
+    def retryable(self) -> bool:
+        """Whether the trial may be run again: it was not decided by what it is."""
+        return self.kind in (OutcomeKind.FAILED, OutcomeKind.LOST, OutcomeKind.INTERRUPTED)
 
     def to_json(self) -> dict[str, Json]:
         """Return the form in which it is journaled."""
@@ -123,4 +139,6 @@ class Outcome:
         known = {one.name for one in fields(cls)}
         given: dict[str, Any] = {name: value for name, value in data.items() if name in known}
         given["kind"] = OutcomeKind(given["kind"])
+        for name in {"values", "violations"} & given.keys():
+            given[name] = tuple(given[name])
         return cls(**given)

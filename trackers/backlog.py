@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, final
 
+from ..spaces.trial import Outcome
 from .events import (
     Entry,
     GraphicsMeasured,
@@ -49,7 +50,8 @@ class Due:
 class Backlog:
     """The records up to the last event read, and which of them differ from what was delivered.
 
-    Of a trial that has ended and was delivered only what ranks it is kept, so that memory does not grow with its epochs.
+    Of a trial that has ended and was delivered only what ranks it is kept, so that memory does not grow with its epochs;
+    but of one that may be run again, all.
     """
 
     def __init__(self, reader: Reader, cursor: int) -> None:
@@ -99,7 +101,7 @@ class Backlog:
         """Leave open trials due: whether their driver still lives is not journaled."""
         if isinstance(entry.event, TrialEnded):
             self.trials.pop(record.number, None)
-            _slim(record)
+            _slim(record, entry.event.outcome)
         elif record.outcome is None:
             self.trials.setdefault(record.number, Due())
 
@@ -115,9 +117,11 @@ class Backlog:
         self.trials.pop(number, None)
         record = self.history.trials[number]
         if record.outcome is not None:
-            _slim(record)
+            _slim(record, record.outcome)
 
 
-def _slim(record: TrialRecord) -> None:
-    record.metrics, record.reported_at, record.facts = {}, {}, {}
+def _slim(record: TrialRecord, outcome: Outcome) -> None:
+    if outcome.retryable:
+        return
+    record.metrics, record.reported_at, record.seconds, record.facts = {}, {}, {}, {}
     record.causes, record.timings = [], []

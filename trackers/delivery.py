@@ -12,10 +12,9 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import final
 
 from ..spaces.errors import one_line
-from . import leaderboard, mirror
+from . import leaderboard, mirror, trade_offs
 from .backlog import Backlog, Due
 from .journal import Reader
-from .mirror import Goal
 from .redaction import redact
 from .run_book import RunBook
 from .runs import SWEEP, Busy, Found, Item, Refused, RunGone, Runs, Status, Tag, Unreachable, Vanished
@@ -214,14 +213,15 @@ class Delivery:
             return
         self._run(mlflow, number)
         items: list[Item] = [*mirror.params(record)] if due.params else []
-        items += mirror.points(record, due.epochs & record.metrics.keys(), Goal.of(history.spec))
-        self._write(mlflow, number, items, mirror.trial_tags(history, record, parent))
+        items += trade_offs.points(record, due.epochs & record.metrics.keys(), history.spec)
+        tags = {**mirror.trial_tags(history, record, parent), **trade_offs.trial_tags(record, history.spec)}
+        self._write(mlflow, number, items, tags)
         self._set_status(mlflow, number, mirror.trial_status(history, record, over=self._over))
 
     def _deliver_sweep(self, mlflow: Runs, parent: str, *, noting: bool) -> None:
         history = self.backlog.history
         view = leaderboard.view_id(mirror.sweep_id(history))
-        tags = mirror.sweep_tags(history)
+        tags = {**mirror.sweep_tags(history), **trade_offs.sweep_tags(history)}
         if noting:
             tags["mlflow.note.content"] = leaderboard.note(history, self._experiment_id, view, self._book.ids)
         self._write(mlflow, SWEEP, [], tags)

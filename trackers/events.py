@@ -60,6 +60,28 @@ class SweepRestored(_Event):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class SweepAmended(_Event):
+    """Settings of the sweep were changed, by key, while it ran or after; `spec` is what holds from here on."""
+
+    settings: Mapping[str, Json]
+    spec: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StartingPoints(_Event):
+    """Where the search starts, resolved, so that nothing else is ever read for it.
+
+    `points` are those of the first trials, in order: `values` by plain name, and where they are `of`. `prior` has what
+    an earlier sweep found, `values` and the share of its trials that were `worse`, best first.
+    """
+
+    nested: ClassVar[Readers] = {"points": tuple, "prior": tuple}
+
+    points: tuple[Mapping[str, Any], ...] = ()
+    prior: tuple[Mapping[str, Any], ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class SweepClosing(_Event):
     """No further trial is asked for; `cancel`: the running ones are interrupted, else they stop at their next epoch."""
 
@@ -218,7 +240,7 @@ class Differed(_Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrialEnded(_Event):
-    """The trial's outcome; it never runs again."""
+    """The trial's outcome; it never runs again unless that is asked for."""
 
     nested: ClassVar[Readers] = {"outcome": Outcome.from_json}
 
@@ -229,6 +251,17 @@ class TrialEnded(_Event):
     def to_json(self) -> dict[str, Json]:
         """Return the body."""
         return {"attempt": self.attempt, "outcome": self.outcome.to_json()}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrialRetried(_Event):
+    """A trial that had failed, or was lost or interrupted, is to run again: as it is, in further attempts.
+
+    `params` are its parameters by identity.
+    """
+
+    trial: int
+    params: Mapping[str, Scalar]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -271,6 +304,8 @@ Event = (
     SweepStarted
     | SweepResumed
     | SweepRestored
+    | SweepAmended
+    | StartingPoints
     | SweepClosing
     | SweepEnded
     | TrialAsked
@@ -281,6 +316,7 @@ Event = (
     | AttemptEnded
     | Differed
     | TrialEnded
+    | TrialRetried
     | Timed
     | GraphicsMeasured
     | SlotsPacked

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, final
 
+from ..spaces.bounds import measures_of, median_seconds
 from ..spaces.trial import Cause, Outcome, Scalar
 from .events import (
     AttemptEnded,
@@ -19,6 +20,8 @@ from .events import (
     Reported,
     RoundEnded,
     SlotsPacked,
+    StartingPoints,
+    SweepAmended,
     SweepClosing,
     SweepEnded,
     SweepRestored,
@@ -27,13 +30,15 @@ from .events import (
     Timed,
     TrialAsked,
     TrialEnded,
+    TrialRetried,
 )
 
 
 @final
 @dataclass(slots=True, kw_only=True)
 class TrialRecord:
-    """One trial: `params` are those that its model read, by plain name; `metrics` is by epoch, `at` in seconds.
+    """One trial: `params` are those that its model read, by plain name; `metrics`, `reported_at` (a time, in seconds)
+    and `seconds`, its length, are by epoch.
 
     `confirms`: the trial of the search that it trains again; `donor`: the one that it inherits from.
     """
@@ -45,6 +50,7 @@ class TrialRecord:
     facts: Mapping[str, Any] = field(default_factory=dict[str, Any])
     metrics: dict[int, Mapping[str, float]] = field(default_factory=dict[int, Mapping[str, float]])
     reported_at: dict[int, float] = field(default_factory=dict[int, float])
+    seconds: dict[int, float] = field(default_factory=dict[int, float])
     attempt: int = 0
     running: bool = False
     started_at: float | None = None
@@ -56,8 +62,21 @@ class TrialRecord:
     batch_divisor: int = 1
     confirms: int | None = None
     donor: Donor | None = None
+    retries: int = 0
+    """How often it was asked to run again after its end."""
+    held_s: float = 0.0
+    """For how long it has held slots, but for the present time since `placed_at`."""
+    placed_at: float = 0.0
+    start: str = ""
+    """What its starting point is of; empty where the sampler alone proposed it."""
     upto: str = ""
     """The last event about it that is shown, as `number@time`."""
+
+    @property
+    def measured(self) -> dict[str, float]:
+        """Return what was measured of the trial, by name."""
+        pace = median_seconds([seconds for _, seconds in sorted(self.seconds.items())])
+        return {**measures_of(self.facts), **({} if pace is None else {"seconds_per_epoch": pace})}
 
     @property
     def state(self) -> str:
@@ -65,6 +84,14 @@ class TrialRecord:
         if self.outcome is not None:
             return str(self.outcome.kind)
         return "running" if self.running else "waiting"
+
+    def slot_seconds(self, at: float) -> float:
+        """Return for how long it has held slots by the time `at`."""
+        return self.held_s + (max(0.0, at - self.placed_at) if self.running else 0.0)
+
+    def leave(self, at: float) -> None:
+        """Note that it holds no slot any more."""
+        self.held_s, self.running = self.slot_seconds(at), False
 
     def curve(self, metric: str) -> list[tuple[int, float]]:
         """Return the metric's values by epoch, ascending; epochs that did not log it are left out."""
@@ -86,8 +113,14 @@ class History:
     restored: int = 0
     settled: frozenset[int] = frozenset()
     """The number of the event by which the journal came back from a copy, and the trials that had ended by then."""
+    reopened: bool = False
+    """Whether there is something to do that was asked for after the sweep ended."""
+    starts: tuple[Mapping[str, Any], ...] = ()
+    """The points of the first trials."""
     started_at: float = 0.0
     session_at: float = 0.0
+    worked_s: float = 0.0
+    """For how long drivers worked on it before the present one."""
     last_at: float = 0.0
     seq: int = 0
 
@@ -101,17 +134,29 @@ class History:
 
     def apply(self, entry: Entry) -> None:
         """Take in one more entry."""
-        self.seq, self.last_at = entry.seq, entry.at
+        before_at, self.seq, self.last_at = self.last_at, entry.seq, entry.at
         match entry.event:
             case SweepStarted() as event:
                 self.spec, self.versions, self.origin = event.spec, event.versions, event.origin
                 self.started_at = self.session_at = entry.at
             case SweepResumed() as event:
+                self.worked_s += max(0.0, before_at - self.session_at)
                 self.spec, self.versions, self.session_at = event.spec, event.versions, entry.at
                 self.closing = self.ended = None
+                self.reopened = False
+                for record in self.trials.values():
+                    if record.running:
+                        record.held_s, record.placed_at = record.slot_seconds(before_at), entry.at
             case SweepRestored():
                 self.restored = entry.seq
                 self.settled = frozenset(one.number for one in self.trials.values() if one.outcome is not None)
+            case SweepAmended() as event:
+                self.notices.append(_in_words(event, self.spec))
+                self.spec, self.reopened = event.spec, self.ended is not None
+                if self.closing is not None and not self.closing.cancel:
+                    self.closing = None
+            case StartingPoints() as event:
+                self.starts = event.points
             case SweepClosing() as event:
                 self.closing = event
             case SweepEnded() as event:
@@ -121,14 +166,17 @@ class History:
             case SlotsPacked() as event:
                 self.notices.append(event.why)
             case TrialAsked() as event:
+                given = event.trial < len(self.starts) and not event.apart
                 self.trials[event.trial] = TrialRecord(
                     number=event.trial,
                     seed=event.seed,
                     asked_at=entry.at,
+                    start=str(self.starts[event.trial]["of"]) if given else "",
                     confirms=event.confirms,
                     donor=event.donor,
                 )
             case event:
+                self.reopened |= isinstance(event, TrialRetried) and self.ended is not None
                 _apply_to_trial(self.trials[event.trial], event, entry.at)
                 if not isinstance(event, RoundEnded | Timed | GraphicsMeasured):
                     self.trials[event.trial].upto = f"{entry.seq}@{entry.at!r}"
@@ -144,27 +192,48 @@ def _apply_to_trial(
     | Differed
     | Timed
     | GraphicsMeasured
-    | TrialEnded,
+    | TrialEnded
+    | TrialRetried,
     at: float,
 ) -> None:
     match event:
         case AttemptStarted():
             record.running, record.attempt, record.batch_divisor = True, event.attempt, event.batch_divisor
             record.started_at = at if record.started_at is None else record.started_at
-        case RoundEnded() | GraphicsMeasured():
+            record.placed_at = at
+        case RoundEnded():
+            record.held_s, record.placed_at = record.slot_seconds(at), at
+        case GraphicsMeasured():
             pass
         case ParametersUsed():
-            record.params, record.facts = event.params, event.facts or record.facts
+            record.params, record.facts = (
+                event.params,
+                {**event.facts, **record.facts},
+            )  # what was measured first stands
         case Reported(report=report):
             if report.epoch not in record.metrics:
                 record.metrics[report.epoch] = report.metrics
                 record.reported_at[report.epoch] = at
+                record.seconds[report.epoch] = report.seconds
         case AttemptEnded():
-            record.running = False
+            record.leave(at)
             record.causes.append(event.cause)
         case Differed():
             record.reproduced = False
         case Timed():
             record.timings.append({"slot": event.slot, "pid": event.pid, **event.times})
         case TrialEnded():
-            record.running, record.outcome, record.ended_at = False, event.outcome, at
+            record.leave(at)
+            record.outcome, record.ended_at = event.outcome, at
+        case TrialRetried():
+            record.outcome = record.ended_at = None
+            record.retries += 1
+
+
+def _in_words(event: SweepAmended, before: Mapping[str, Any]) -> str:
+    changes: list[str] = []
+    for key, value in event.settings.items():
+        section, _, name = key.rpartition(".")
+        was = (before.get(section, {}) if section else before).get(name)
+        changes.append(f"{key} is {'none' if value is None else value}, was {'none' if was is None else was}")
+    return f"set: {'; '.join(changes)}"

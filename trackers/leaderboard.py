@@ -12,9 +12,10 @@ from typing import Any
 from urllib.parse import quote
 
 from .history import History, TrialRecord
-from .mirror import OBJECTIVE, Goal, cleaned_names, confirmation, counts, milliseconds, ranking, run_name, value_of
+from .mirror import cleaned_names, confirmation, counts, milliseconds, run_name
 from .redaction import redact
 from .runs import PARENT
+from .trade_offs import FEASIBLE, Goals, ranking
 
 VIEW = "mlflow.sharedViewState."
 """Experiment tags of this prefix are the saved views of the runs page."""
@@ -61,16 +62,23 @@ def _packed(history: History, parent: str, params: Sequence[str]) -> str:
 
 
 def _state(history: History, parent: str, params: Sequence[str]) -> dict[str, Any]:
-    objective, outcome = f"metrics.`{OBJECTIVE}`", "tags.`outcome`"
-    told = [*(["tags.`confirms`"] if history.spec.get("confirm", {}).get("top") else ())]
-    told += ["tags.`donor`"] if history.spec.get("pbt") else []
-    columns = [objective, *(f"params.`{name}`" for name in params), outcome, *told]
+    goals = Goals.of(history.spec)
+    values = [f"metrics.`{name}`" for name in goals.columns]
+    bounded = [name for name in goals.measures if name not in [goal.metric for goal in goals.each]]
+    values += [f"metrics.`{name}`" for name in bounded]
+    told = [
+        *([FEASIBLE] if goals.bounds.clauses else []),
+        "outcome",
+        *(["confirms"] if history.spec.get("confirm", {}).get("top") else []),
+        *(["donor"] if history.spec.get("pbt") else []),
+    ]
+    columns = [*values, *(f"params.`{name}`" for name in params), *(f"tags.`{name}`" for name in told)]
     name, *rest = _WIDTHS
     order = [name, *columns, *rest]
     return {
         "searchFilter": f"tags.`{PARENT}` = '{parent}'",
-        "orderByKey": objective,
-        "orderByAsc": not Goal.of(history.spec).maximize,
+        "orderByKey": values[0],
+        "orderByAsc": not goals.each[0].maximize,
         "startTime": "ALL",
         "lifecycleFilter": "Active",
         "modelVersionFilter": "All Runs",
@@ -114,25 +122,26 @@ def _note(
     best: Sequence[TrialRecord],
     names: Sequence[str],
 ) -> str:
+    goals = Goals.of(history.spec)
     lines = [
-        f"**{_cell(str(Goal.of(history.spec)))}** · {counts(history)} · "
+        f"**{_cell(str(goals))}** · {counts(history)} · "
         f"[all trials, best first]({leaderboard_url('', experiment_id, view).removeprefix('/')})"
     ]
     if best:
-        lines += ["", _row(["", "trial", OBJECTIVE, "epoch", *cleaned_names(names).values()])]
-        lines.append(_row(["--:", ":--", "--:", "--:", *("--:" for _ in names)]))
+        lines += ["", _row(["", "trial", *map(_cell, goals.columns), "epoch", *cleaned_names(names).values()])]
+        lines.append(_row(["--:", ":--", *("--:" for _ in goals.columns), "--:", *("--:" for _ in names)]))
     for place, record in enumerate(best, start=1):
         name, epoch = run_name(record.number), record.outcome.epoch if record.outcome else None
         run = runs.get(record.number)
         link = f"[{name}](#/experiments/{experiment_id}/runs/{run})" if run else name
         values = [_shown(record.params[one]) if one in record.params else "" for one in names]
-        lines.append(_row([str(place), link, f"{value_of(record):.6g}", str(epoch or ""), *values]))
+        reached = [f"{value:.6g}" for value in goals.values(record)]
+        lines.append(_row([str(place), link, *reached, str(epoch or ""), *values]))
     champions = confirmation(history)
     if champions:
         lines += ["", "Trained again on fresh seeds, the champion first:", ""]
-        lines += [
-            f"- {run_name(one.number)}: {_escaped(one.in_words(Goal.of(history.spec).metric))}" for one in champions
-        ]
+        metric = goals.each[0].metric
+        lines += [f"- {run_name(one.number)}: {_escaped(one.in_words(metric))}" for one in champions]
     return "\n".join(lines)
 
 

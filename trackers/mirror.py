@@ -107,8 +107,14 @@ def trial_tags(history: History, record: TrialRecord, parent: str) -> dict[str, 
     tags = {**_origin(history), **trial_identity(history, record.number, parent), "attempt": str(record.attempt)}
     if record.outcome is not None:
         tags["outcome"] = str(record.outcome.kind)
-        if record.outcome.reason:
-            tags["reason"] = one_line(redact(record.outcome.reason), _REASON_LIMIT)
+        if record.outcome.reason or record.retries:
+            tags["reason"] = one_line(redact(record.outcome.reason or "run again on request"), _REASON_LIMIT)
+    elif record.retries:
+        tags |= {"outcome": "none yet", "reason": "run again on request"}
+    if record.retries:
+        tags["retries"] = str(record.retries)
+    if record.start:
+        tags["start"] = record.start
     if record.upto:
         tags[UPTO] = record.upto
     if not record.reproduced:
@@ -143,17 +149,26 @@ def params(record: TrialRecord) -> Iterator[Param]:
 def points(record: TrialRecord, epochs: Iterable[int], goal: Goal) -> Iterator[Point]:
     """Yield the metrics of `epochs`, and the objective at those of them where it is news."""
     wanted = sorted(epochs)
-    for epoch in wanted:
-        row, at_ms = record.metrics[epoch], milliseconds(record.reported_at[epoch])
-        names = cleaned_names(row, taken=(OBJECTIVE,))
-        for name, value in row.items():
-            yield Point(names[name], value if math.isfinite(value) else math.nan, epoch, at_ms)
+    yield from logged(record, wanted, taken=(OBJECTIVE,))
     news = dict(_objective(record, goal))
     for epoch in wanted:
         if epoch in news:
             yield Point(OBJECTIVE, news[epoch], epoch, milliseconds(record.reported_at[epoch]))
-    if news and record.outcome is not None and record.outcome.value is None:  # else the table would rank it
-        yield Point(OBJECTIVE, math.nan, max(record.metrics), milliseconds(record.ended_at or record.asked_at))
+    if news and record.outcome is not None:
+        value, ended_ms = record.outcome.value, milliseconds(record.ended_at or record.asked_at)
+        if value is None:  # else the table would rank it
+            yield Point(OBJECTIVE, math.nan, max(record.metrics), ended_ms)
+        elif record.retries:  # that of its failure is not the last word
+            yield Point(OBJECTIVE, rounded(value), max(record.metrics), ended_ms)
+
+
+def logged(record: TrialRecord, epochs: Iterable[int], taken: Sequence[str]) -> Iterator[Point]:
+    """Yield the metrics that the model logged at `epochs`, under other names than those `taken`."""
+    for epoch in epochs:
+        row, at_ms = record.metrics[epoch], milliseconds(record.reported_at[epoch])
+        names = cleaned_names(row, taken=taken)
+        for name, value in row.items():
+            yield Point(names[name], value if math.isfinite(value) else math.nan, epoch, at_ms)
 
 
 def _objective(record: TrialRecord, goal: Goal) -> Iterator[tuple[int, float]]:
@@ -193,9 +208,17 @@ def sweep_tags(history: History) -> dict[str, str]:
         tags["confirmed"] = one.in_words(Goal.of(history.spec).metric)
     if not champions and runs_of(history):
         tags["confirmed"] = "under way"
+    if budget := _budget(history.spec):
+        tags["budget"] = budget
     if history.ended is not None and history.ended.why:
         tags["ended"] = one_line(redact(history.ended.why), _REASON_LIMIT)
     return cleaned_tags(tags)
+
+
+def _budget(spec: Mapping[str, Any]) -> str:
+    """Return the limits that the sweep has, as a sweep file would."""
+    limits = spec.get("budget", {})
+    return ", ".join(f"{name}: {limit:g}" for name, limit in limits.items() if limit is not None)
 
 
 def sweep_status(history: History, *, over: bool) -> Status:

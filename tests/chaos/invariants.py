@@ -1,6 +1,6 @@
 """What holds after every fault, checked by one function over journal, MLflow, processes, files and the last words.
 
-I1  no trial is lost: numbers without a gap, each trial ended or live, the budget exact
+I1  no trial is lost: numbers without a gap, each trial ended or live, the budget exact; none runs again unless asked to
 I2  no trial has two runs in MLflow, none is touched again after its end
 I3  MLflow has the journal's metrics and parameters: none lost, none doubled, values and times the same
 I4  no run is left running
@@ -41,6 +41,8 @@ from kerasweep.trackers.events import (
     Reported,
     RoundEnded,
     SlotsPacked,
+    StartingPoints,
+    SweepAmended,
     SweepClosing,
     SweepEnded,
     SweepRestored,
@@ -49,6 +51,7 @@ from kerasweep.trackers.events import (
     Timed,
     TrialAsked,
     TrialEnded,
+    TrialRetried,
 )
 from kerasweep.trackers.history import History, TrialRecord
 from kerasweep.trackers.journal import Reader
@@ -217,6 +220,10 @@ def check_transitions(journaled: Sequence[Entry]) -> None:
                 at_work = False
             case SweepClosing():
                 closed = True
+            case SweepAmended():  # more budget opens what closed for want of it; what still is spent closes again
+                closed = False
+            case StartingPoints():
+                assert entry.seq == 2, where
             case TrialAsked(trial=number, confirms=confirms):
                 assert at_work, where
                 assert not closed or confirms is not None, f"asked for after the closing: {where}"
@@ -224,6 +231,9 @@ def check_transitions(journaled: Sequence[Entry]) -> None:
                 lives[number] = _Life()
             case Timed() | Noticed() | GraphicsMeasured() | SlotsPacked():
                 pass
+            case TrialRetried(trial=number):
+                assert lives[number].ended, f"to be repeated before its end: {where}"
+                lives[number].ended, lives[number].round = False, 0
             case event:
                 _check_life(lives[event.trial], event, where)
 

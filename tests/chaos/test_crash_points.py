@@ -11,9 +11,13 @@ from pathlib import Path
 
 import pytest
 
-from kerasweep.search.spec import Budget, Search
+from kerasweep.search.core import replay
+from kerasweep.search.inbox import post
+from kerasweep.search.requests import again
+from kerasweep.search.spec import Budget, Search, SweepSpec
 from kerasweep.spaces.errors import Infrastructure
-from kerasweep.trackers.events import SweepRestored
+from kerasweep.trackers.events import SweepAmended, SweepRestored, TrialEnded, TrialRetried
+from kerasweep.trackers.history import History
 from kerasweep.trackers.journal import Journal
 from kerasweep.trackers.status import delivery_status
 
@@ -22,6 +26,7 @@ from .invariants import check, entries, in_fake
 from .world import TRIALS, World, all_points, kill_at, small
 
 pytestmark = pytest.mark.usefixtures("quiet")
+FAILS = 3
 LONG = "KERASWEEP_CHAOS" in os.environ
 """Nightly: two kills in one sweep, all of them; otherwise a few pairs, whose seed is printed on failure."""
 
@@ -40,7 +45,9 @@ def undisturbed(home: Path) -> Path:
     return world.folder
 
 
-def photographs(home: Path, world: World) -> list[tuple[str, World]]:
+def photographs(
+    home: Path, world: World, run: Callable[[World], None] = World.run, album: str = "album"
+) -> list[tuple[str, World]]:
     """Run a world to its end; return what a kill would have left at each point, where it differs from the one before."""
     taken: list[tuple[str, World]] = []
     seen: set[tuple[bytes, int]] = set()
@@ -49,10 +56,10 @@ def photographs(home: Path, world: World) -> list[tuple[str, World]]:
         files = b"".join(path.read_bytes() for path in sorted(world.folder.glob("*.db*")) if path.suffix != ".db-shm")
         if (files, world.mlflow.requests) not in seen:
             seen.add((files, world.mlflow.requests))
-            taken.append((what, world.moved(home / "album" / str(len(taken)))))
+            taken.append((what, world.moved(home / album / str(len(taken)))))
 
     world.touch = touch
-    world.run()
+    run(world)
     return taken
 
 
@@ -147,6 +154,65 @@ def test_a_sweep_killed_again_and_again_comes_to_its_end(home: Path, undisturbed
         except AssertionError as error:
             raise AssertionError(f"seed {seed}, world {number}: {error}") from error
         shutil.rmtree(world.folder)
+
+
+# What users ask for -----------------------------------------------------------------------------------------------------
+
+
+def run_and_steer(world: World) -> None:
+    """Run a world; once its third trial has failed have that run again, and give the sweep two trials more."""
+    asked = False
+    with world.driver() as driver, world.tracker() as tracker:
+        while driver.turn():
+            tracker.turn()
+            if not asked and FAILS in driver.ledger.state.retryable:
+                asked = True
+                post(world.folder, {"type": "retry", "trials": [FAILS]})
+                post(world.folder, {"type": "set", "settings": [f"budget.trials={TRIALS + 2}"]})
+    world.deliver()
+
+
+def budget_of(world: World) -> int:
+    """Let a world's next driver go by what is journaled, as `resume` does; return how many trials are to count."""
+    journaled = History.of(entries(world.folder)).spec
+    if journaled:
+        world.spec = SweepSpec.from_json(journaled)
+    return world.spec.budget.trials or 0
+
+
+@pytest.mark.parametrize("slots", [1, 2])
+def test_a_sweep_that_is_steered_may_be_killed_at_any_durable_write(home: Path, slots: int) -> None:
+    """What was asked for is done or is not; either way the budget is exact, and MLflow has each trial's one run."""
+    whole = World(home / "whole", slots=slots)
+    taken = photographs(home, whole, run_and_steer)
+    check(whole.folder, trials=TRIALS + 2, runs=in_fake(whole.mlflow))
+    steered = [one.event for one in entries(whole.folder) if isinstance(one.event, TrialRetried | SweepAmended)]
+    assert len(steered) == 2
+    assert [one.event.trial for one in entries(whole.folder) if isinstance(one.event, TrialEnded)].count(FAILS) == 2
+    seen: set[int] = set()
+    for what, world in taken if LONG else taken[slots::5]:
+        trials = budget_of(world)
+        seen.add(trials)
+        before = entries(world.folder)
+        world.run()
+        assert entries(world.folder)[: len(before)] == before, what
+        check(world.folder, trials=trials, runs=in_fake(world.mlflow))
+    assert seen == {TRIALS, TRIALS + 2}
+
+
+def test_a_sweep_that_has_ended_runs_its_failures_again(home: Path) -> None:
+    """Asked for without a driver, then resumed, and killed at any durable write of that."""
+    world = World(home / "whole")
+    world.run()
+    with Journal(world.folder, clock=world.clock) as journal:
+        journal.append(*again(replay(world.spec.rules(), entries(world.folder))))
+    retried = [one.event.trial for one in entries(world.folder) if isinstance(one.event, TrialRetried)]
+    assert FAILS in retried
+    for what, other in photographs(home, world)[:: 1 if LONG else 3]:
+        assert what
+        other.run()
+        check(other.folder, trials=TRIALS, runs=in_fake(other.mlflow))
+    check(world.folder, trials=TRIALS, runs=in_fake(world.mlflow))
 
 
 # MLflow ---------------------------------------------------------------------------------------------------------------

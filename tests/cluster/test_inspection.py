@@ -102,6 +102,32 @@ def test_an_objective_that_is_not_logged_has_its_near_match() -> None:
     assert not [*check_logged(FIT, [])]
 
 
+def test_every_name_that_goals_mention_is_looked_for() -> None:
+    """In further objectives and constraints; what is measured need not be logged, but may be meant."""
+    fit = replace(FIT, names=("val_accuracy", "params", "parms", "latency_ms"))
+    (one,) = check_logged(fit, ["loss", "val_accuracy"])
+    assert "'parms'" in one.message
+    assert "did you mean 'params'?" in one.message
+
+
+def test_the_direction_of_every_objective() -> None:
+    """Of what is measured less is better."""
+    fit = replace(FIT, goals=(("val_accuracy", True), ("params", True), ("val_loss", True)))
+    found = [one.message for one in inspect(MODEL, DATA, fit) if one.code == "objective-direction"]
+    assert ["write min params" in found[0], "write min val_loss" in found[1]] == [True, True]
+
+
+def test_any_objective_may_need_validation_data() -> None:
+    """Also one that is not the first, and a constraint."""
+    data = replace(DATA, validation=PartFacts())
+    (one,) = [
+        one.message
+        for one in inspect(MODEL, data, replace(FIT, metric="params", names=("params", "val_recall")))
+        if one.code == "no-validation-data"
+    ]
+    assert one.startswith("a constraint is on val_recall")
+
+
 @pytest.mark.parametrize(
     ("wanted", "given", "fits"),
     [

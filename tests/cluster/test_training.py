@@ -402,3 +402,103 @@ def test_a_rehearsal_with_folds_validates_with_one() -> None:
     """So `val_accuracy` is logged, though the data bring no validation set."""
     seen = rehearse(UserCode.of(build, (X, Y)), with_settings(fit={"epochs": 2, "folds": 3}), {})
     assert "val_accuracy" in seen["logged"]
+
+
+# Objectives and constraints -------------------------------------------------------------------------------------------
+
+
+def test_a_model_that_breaks_a_constraint_is_not_trained() -> None:
+    """It ends after the build with the reason; what costs more to measure is not measured any more."""
+    settings = with_settings(bounds=("params <= 10", "latency_ms <= 5"), further=(("flops", False),))
+    said = train(build, settings=settings)
+    assert of_type(said, "report") == []
+    (used,) = of_type(said, "used")
+    assert used["facts"] == {"parameters": 16}
+    assert (said[-1]["kind"], said[-1]["reason"]) == (
+        "infeasible",
+        "constraint 'params <= 10' does not hold: params 16",
+    )
+
+
+def test_what_the_sweep_names_is_measured_before_the_first_epoch() -> None:
+    """Once, and it is no part of the epoch's seconds; what is not named is not measured."""
+    said = train(build, settings=with_settings(further=(("flops", False), ("model_mb", False))))
+    (used,) = of_type(said, "used")
+    assert said.index(used) < said.index(of_type(said, "report")[0])
+    assert used["facts"]["parameters"] == 16
+    assert used["facts"]["flops"] > 2 * (4 * 2 + 2 * 2)
+    assert used["facts"]["model_mb"] > 0.001
+    assert "latency_ms" not in used["facts"]
+
+
+def test_a_model_that_is_built_by_its_first_batch_is_measured_then() -> None:
+    """From what a sample of the data is like."""
+
+    def make(hp: Any) -> keras.Model:
+        return network(hp.Int("units", 4, 8), built=False)
+
+    said = train(make, settings=with_settings(further=(("flops", False), ("latency_ms", False))))
+    before, after = of_type(said, "used")
+    assert before["facts"] == {"parameters": None}
+    assert (after["facts"]["parameters"], after["facts"]["latency_ms"] > 0, after["facts"]["flops"] > 40) == (
+        30,
+        True,
+        True,
+    )
+    assert said.index(after) < said.index(of_type(said, "report")[0])
+
+
+def test_why_something_could_not_be_measured_is_told() -> None:
+    """A model of no shape, and data that cannot be asked."""
+    import keras
+
+    def make(hp: Any) -> keras.Model:
+        model = keras.Sequential([keras.Input((None,)), keras.layers.Reshape((4,)), keras.layers.Dense(2)])
+        model.compile("sgd", "sparse_categorical_crossentropy", metrics=["accuracy"])
+        hp.Int("units", 1, 2)
+        return model
+
+    def batches() -> Any:
+        while True:
+            yield X[:20], Y[:20]
+
+    arguments = {"x": batches(), "steps_per_epoch": 2, "validation_data": DATA[1]}
+    said = train(make, arguments, settings=SETTINGS_OF_SIZE)
+    assert said[-1]["kind"] == "completed", said[-1]
+    assert "neither arrays nor a dataset" in of_type(said, "used")[-1]["facts"]["unmeasured"]["flops"]
+
+
+SETTINGS_OF_SIZE = with_settings(further=(("flops", False),), fit={"epochs": 1})
+
+
+def test_a_training_loop_tells_the_model_that_is_measured() -> None:
+    """With its first report; the time that takes is not the epoch's."""
+
+    def loop(hp: Any, report: Any, data: Any) -> None:
+        model = network(hp.Int("units", 2, 8))
+        for epoch in range(2):
+            report(epoch=epoch + 1, model=model, val_accuracy=0.5)
+
+    said = train(loop, settings=with_settings(further=(("flops", False), ("params", False))), loop=True)
+    used = of_type(said, "used")[-1]
+    assert used["facts"]["parameters"] == 16
+    assert used["facts"].get("flops", 0) > 0, used["facts"]
+
+
+def test_the_weights_of_the_epoch_that_counts_are_kept() -> None:
+    """Of two epochs alike in the first objective it is the better one by the second; constraints go before both."""
+
+    def loop(hp: Any, report: Any, data: Any) -> None:
+        model = network(hp.Int("units", 2, 8))
+        for epoch, (accuracy, loss) in enumerate([(0.9, 0.9), (0.5, 0.4), (0.5, 0.3), (0.4, 0.1)], 1):
+            report(epoch=epoch, model=model, val_accuracy=accuracy, val_loss=loss)
+
+    kept: list[tuple[int, float | None]] = []
+    settings = with_settings(further=(("val_loss", False),), bounds=("val_loss <= 0.5",))
+
+    def look(training: Training, message: Message) -> None:
+        if message["type"] == "report":
+            kept.append((training.weights.epoch, training.weights.value))
+
+    train(loop, settings=settings, loop=True, on_message=look)
+    assert kept == [(1, 0.9), (2, 0.5), (3, 0.5), (3, 0.5)]

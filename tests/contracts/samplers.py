@@ -117,7 +117,7 @@ class LiveSweep:
     def round(self, number: int, params: Mapping[str, Scalar], specs: Sequence[Parameter], round: int = 0) -> Proposal:
         """Have the model ask for more."""
         self.sampler.learn(list(specs))
-        more = self.sampler.extend(number, round + 1, params)
+        more = self.sampler.extend(number, round + 1, params, specs)
         forms = tuple(one.to_json() for one in specs)
         self.journal(
             RoundEnded(trial=number, attempt=1, round=round, specs=forms, params=more.params, attrs=more.attrs)

@@ -11,7 +11,8 @@ from typing import ClassVar
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kerasweep.search.stop import Rungs, Standing, StopRule
+from kerasweep.search.stop import Respect, Rungs, Standing, StopRule
+from kerasweep.spaces.pareto import Point, covers
 
 scores = st.floats(allow_nan=False)
 curves = st.lists(st.floats(-1e6, 1e6), min_size=1, max_size=12)
@@ -133,3 +134,60 @@ class HalvingContract(StopRuleContract):
                 again, why = self.rule().decide(again, trial)
                 found.append(why)
             assert there == found
+
+
+# Several objectives ---------------------------------------------------------------------------------------------------
+
+pairs = st.tuples(*(st.integers(0, 6).map(float) for _ in range(2)))
+clouds = st.lists(st.tuples(pairs, st.sampled_from([0.0, 0.0, 0.5])), min_size=1, max_size=15)
+"""Trials that arrive at one epoch: the scores by two objectives, and by how much constraints are broken."""
+
+
+def both(number: int, curve: Sequence[tuple[float, float]], violation: float = 0.0) -> Standing:
+    """Return how a trial stands after an epoch for each pair of scores, by the objectives `a` and `b`."""
+    each: list[Respect] = []
+    for name, column in zip("ab", zip(*curve, strict=True), strict=True):
+        one = standing(number, list(column))
+        each.append(Respect(metric=name, score=one.score, best=one.best, best_epoch=one.best_epoch, mean=one.mean))
+    return replace(standing(number, [a for a, _ in curve]), each=tuple(each), violation=violation)
+
+
+class SeveralContract(ABC):
+    """What a rule keeps to with two objectives, `a` and `b`; `compares`: it judges a trial by others."""
+
+    compares: ClassVar[bool] = True
+
+    @abstractmethod
+    def rule(self) -> StopRule:
+        """Return the rule under test, for both objectives."""
+
+    @given(clouds)
+    def test_it_is_pure_and_says_why(self, cloud: list[tuple[tuple[float, float], float]]) -> None:
+        """The same question has the same answer, what stood before stays; a reason is one line with the epoch."""
+        rule, rungs = self.rule(), Rungs()
+        for number, (pair, violation) in enumerate(cloud):
+            trial = both(number, [pair], violation)
+            before = (dict(rungs.scores), dict(rungs.levels), dict(rungs.parts))
+            first, second = rule.decide(rungs, trial), rule.decide(rungs, trial)
+            assert first == second
+            assert before == (dict(rungs.scores), dict(rungs.levels), dict(rungs.parts))
+            rungs, why = first
+            assert why == "" or (len(why.splitlines()) == 1 and "epoch 1" in why)
+
+    @given(clouds)
+    def test_the_front_is_never_stopped(self, cloud: list[tuple[tuple[float, float], float]]) -> None:
+        """A trial stops only where one before it is as good in every respect."""
+        rule, rungs = self.rule(), Rungs()
+        for number, (pair, violation) in enumerate(cloud):
+            rungs, why = rule.decide(rungs, both(number, [pair], violation))
+            there = [Point(*one) for one in cloud[:number]]
+            assert not (self.compares and why) or any(covers(one, Point(pair, violation)) for one in there)
+
+    def test_a_trial_that_rises_above_all_goes_on(self) -> None:
+        """By one objective, whatever the other does."""
+        rule, rungs = self.rule(), Rungs()
+        for number in range(9):
+            curve = [(10.0 * number + epoch, 9.0 - number) for epoch in range(1, 6)]
+            for epoch in range(1, 6):
+                rungs, why = rule.decide(rungs, both(number, curve[:epoch]))
+                assert why == ""

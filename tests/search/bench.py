@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Protocol
 
-from kerasweep.search.core import Ask, Close, End, Finish, SlotFree, Start, Wait, replay, step
+from kerasweep.search.core import Ask, Close, End, Finish, SlotFree, Start, Tick, Wait, replay, step
 from kerasweep.search.state import Rules, State
 from kerasweep.spaces.trial import Cause, Outcome, Scalar
 from kerasweep.trackers.events import (
@@ -95,6 +95,7 @@ class Bench:
     def fill(self, slot: int) -> Finish | Wait | None:
         """Give a free slot what the core has for it; return the answer where that is no trial."""
         while True:
+            self.tick(self.state.last_at)
             _, (command,) = step(self.state, SlotFree())
             match command:
                 case End(number=number, outcome=outcome):
@@ -119,6 +120,14 @@ class Bench:
             params = {**self.state.population.turn_at(ask.heir).params, "explored": ask.heir.explores}
         about = {"confirms": ask.confirms, "donor": ask.heir}
         return TrialAsked(trial=ask.number, seed=seed, params=params, history_seq=0, **about)
+
+    def tick(self, at: float) -> None:
+        """Do what time brings."""
+        _, commands = step(self.state, Tick(at=at))
+        ends = [self.end(one.number, one.outcome) for one in commands if isinstance(one, End)]
+        closings = [one.event for one in commands if isinstance(one, Close)]
+        if commands:
+            self.record(*closings, *ends)
 
     def _place(self, slot: int, *events: TrialAsked | AttemptStarted) -> None:
         self.record(*events)

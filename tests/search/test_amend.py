@@ -11,7 +11,7 @@ import pytest
 from kerasweep.cluster.backend import KerasSettings
 from kerasweep.search.amend import AMENDABLE, amended, check_kept
 from kerasweep.search.objective import Direction, Objective
-from kerasweep.search.spec import Budget, Limits, Retry, Search, SweepSpec, Track
+from kerasweep.search.spec import Budget, Limits, Resources, Retry, Search, SweepSpec, Track
 from kerasweep.spaces.errors import BadInput
 from kerasweep.spaces.known import Declared
 from kerasweep.spaces.parameter import Number
@@ -67,7 +67,7 @@ def test_a_limit_may_be_taken_away() -> None:
         ("limits.silence_s=0", "must be above 0"),
         ("retry.crash=-1", "must be above 0"),
         ("parallel=0", "must be above 0"),
-        ("budget.trials=null", "needs trials or hours"),
+        ("budget.trials=null", "the sweep has no end"),
     ],
 )
 def test_what_may_not_change_is_one_line(setting: str, message: str) -> None:
@@ -82,7 +82,8 @@ def test_whatever_may_change_is_a_field() -> None:
     """The keys are those of the sweep file."""
     for key in AMENDABLE:
         number = 0.5 if key == "checkpoint.share" else "true" if key == "cluster.insecure" else 7
-        assert amended(spec(), [f"{key}={number}"]) != spec(), key
+        before = spec(resources=Resources(gpu=1))
+        assert amended(before, [f"{key}={'0.9' if key == 'budget.goal' else number}"]) != before, key
 
 
 Y = Number(name="y", min=1, max=8, integer=True)

@@ -9,6 +9,7 @@ import pytest
 
 from kerasweep.spaces.parameter import Number
 from kerasweep.spaces.trial import Json, OutcomeKind
+from kerasweep.trackers.events import TrialAsked
 
 from ..contracts.samplers import LiveSweep, SamplerContract
 
@@ -38,3 +39,16 @@ class TestCmaes(SamplerContract):
             live.end(number, kind, value + 0.5 * stopped)
         late = [[float(one) for one in live.sampler.propose(number).params.values()] for number in range(60, 80)]
         assert sum(abs(one - 0.3) for point in late for one in point) / 60 < 0.2  # at random, 0.29
+
+    def test_generations_go_on_without_a_pickle_in_the_journal(self) -> None:
+        """What stands there of a trial is its generation; the state follows from the trials, as Optuna's own would."""
+        live = LiveSweep(self.make([Number(name=name, min=0.0, max=1.0, integer=False) for name in "xy"]))
+        for number in range(23):
+            used = live.use(number, live.ask(number))
+            value = -abs(float(used["x"]) - 0.3) - abs(float(used["y"]) - 0.6)
+            live.report(number, [value])
+            live.end(number, OutcomeKind.COMPLETED, value)
+        asked = [one.event.attrs for one in live.entries if isinstance(one.event, TrialAsked)]
+        assert all(set(one) <= {"cma:generation"} for one in asked)
+        generations = [one["cma:generation"] for one in asked if one]
+        assert generations == [number // 5 for number in range(22)]

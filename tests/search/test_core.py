@@ -138,7 +138,7 @@ def test_a_budget_is_exact_with_several_slots() -> None:
     for number in range(3):
         search.report(number, 1, acc=0.5)
         search.complete(number)
-    assert search.free() == Finish("budget", 0)
+    assert search.free() == Finish("the budget of 3 trials is spent", 0)
 
 
 @pytest.mark.parametrize("kind", [OutcomeKind.INFEASIBLE, OutcomeKind.LOST, OutcomeKind.INTERRUPTED])
@@ -149,7 +149,7 @@ def test_trials_that_tell_nothing_cost_no_budget(kind: OutcomeKind) -> None:
     search.end(0, Outcome(kind=kind, reason="so it is"))
     assert search.state.counted == 0
     search.run(1)
-    assert search.free() == Finish("budget", 0)
+    assert search.free() == Finish("the budget of 1 trial is spent", 0)
 
 
 @pytest.mark.parametrize("kind", [OutcomeKind.COMPLETED, OutcomeKind.STOPPED, OutcomeKind.FAILED])
@@ -187,7 +187,9 @@ def test_a_lowered_budget_is_over() -> None:
     search = Search(trials=3)
     for number in range(3):
         search.run(number)
-    assert step(replay(replace(search.rules, trials=1), search.journaled), FREE)[1] == (Finish("budget", 0),)
+    assert step(replay(replace(search.rules, trials=1), search.journaled), FREE)[1] == (
+        Finish("the budget of 1 trial is spent", 0),
+    )
 
 
 # Exit codes -----------------------------------------------------------------------------------------------------------
@@ -198,7 +200,7 @@ def test_a_sweep_without_a_value_exits_with_1() -> None:
     search = Search(trials=1)
     search.ask(0)
     search.end(0, failed("boom"))
-    assert search.free() == Finish("budget", 1)
+    assert search.free() == Finish("the budget of 1 trial is spent", 1)
 
 
 def test_a_closing_sweep_exits_with_the_code_of_its_reason() -> None:
@@ -626,7 +628,7 @@ def test_at_its_hours_a_sweep_closes_once() -> None:
     assert step(search.state, Tick(at=3599.9))[1] == ()
     state, commands = step(search.state, Tick(at=3600.0))
     assert state is search.state
-    assert only_close(commands) == SweepClosing(why="the budget of 1 hours is spent")
+    assert only_close(commands) == SweepClosing(why="the budget of 1 hour is spent")
     search.tell(only_close(commands))
     assert step(search.state, Tick(at=9999.0))[1] == ()
 

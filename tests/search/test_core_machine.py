@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import shutil
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Protocol
 
@@ -13,7 +14,8 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from kerasweep.search.core import Close, Finish, Tick, Wait, completed, replay, step
+from kerasweep.search.budget import counted, enough
+from kerasweep.search.core import Finish, Wait, completed, replay
 from kerasweep.search.halving import SuccessiveHalving
 from kerasweep.search.objective import At, Direction, Objective
 from kerasweep.search.state import Rules
@@ -26,17 +28,29 @@ from kerasweep.trackers.events import (
     Event,
     Reported,
     RoundEnded,
+    SweepAmended,
     SweepClosing,
     SweepEnded,
     SweepStarted,
     TrialAsked,
     TrialEnded,
+    TrialRetried,
 )
 from kerasweep.trackers.journal import GROUP_S, Journal, Reader
 
 from .bench import Bench, Book, MemoryBook, proposal
 
 MAX_EPOCHS = 5
+further_limits = st.fixed_dictionaries(
+    {},
+    optional={
+        "epochs": st.integers(1, 12),
+        "slot_hours": st.sampled_from([0.2, 1.0]),
+        "gpu_hours": st.sampled_from([0.2, 1.0]),
+        "no_improvement": st.integers(1, 4),
+        "goal": st.sampled_from([0.5, 1.0]),
+    },
+)
 VALUES = [0.0, 0.25, 0.5, 0.75, 1.0, 1.0, math.nan, math.inf]
 
 
@@ -48,6 +62,11 @@ def has_free_slot(machine: Sweep) -> bool:
 def has_busy_slot(machine: Sweep) -> bool:
     """Say whether a trial runs."""
     return bool(machine.bench.slots)
+
+
+def has_retryable(machine: Sweep) -> bool:
+    """Say whether a trial has ended that may run again."""
+    return bool(machine.bench.state.retryable) and machine.bench.state.closing is None
 
 
 def is_cancelled(machine: Sweep) -> bool:
@@ -67,6 +86,7 @@ class Sweep(RuleBasedStateMachine):
         at=st.sampled_from(At),
         retry=st.dictionaries(st.sampled_from(Cause), st.integers(0, 2)),
         smaller_batch=st.booleans(),
+        further=further_limits,
     )
     def begin(
         self,
@@ -77,6 +97,7 @@ class Sweep(RuleBasedStateMachine):
         at: At,
         retry: dict[Cause, int],
         smaller_batch: bool,
+        further: dict[str, float],
     ) -> None:
         """Start the sweep."""
         self.parallel = parallel
@@ -88,7 +109,9 @@ class Sweep(RuleBasedStateMachine):
             stop=stop,
             retry=retry,
             smaller_batch=smaller_batch,
-        )
+            gpus=0.5,
+        ).amended({f"budget.{name}": limit for name, limit in further.items()})
+        self.on_top = 0  # trials that did not count and were retried
         self.book = MemoryBook()
         self.bench = Bench(self.going_by, self.book)
         self.trained: dict[int, int] = {}  # slot -> epochs that its trainer has done
@@ -111,8 +134,8 @@ class Sweep(RuleBasedStateMachine):
             assert self.bench.state.placed, "nothing runs that could end the waiting"
         if isinstance(answer, Finish):
             assert not self.bench.state.placed
-            if answer.why == "budget":
-                assert self.bench.state.counted == self.going_by.trials
+            if answer.why == f"the budget of {counted('trials', self.going_by.trials or 0)} is spent":
+                assert 0 <= self.bench.state.counted - (self.going_by.trials or 0) <= self.on_top
                 assert not self.bench.state.live
             self.bench.record(SweepEnded(why=answer.why, exit_code=answer.exit_code))
 
@@ -121,6 +144,8 @@ class Sweep(RuleBasedStateMachine):
     def report(self, data: st.DataObject, value: float, logged: bool) -> None:
         """A trainer has done an epoch; its value may be anything, or missing."""
         slot, number, attempt = self.busy(data)
+        if not self.bench.state.epochs_are_left:
+            return
         self.trained[slot] += 1
         epoch = self.trained[slot]
         if epoch > MAX_EPOCHS:
@@ -163,7 +188,8 @@ class Sweep(RuleBasedStateMachine):
         before = self.bench.state.live[number]
         params = {**before.params, f"late{before.round}": 1}
         self.bench.record(RoundEnded(trial=number, attempt=attempt, round=before.round, specs=(), params=params))
-        if self.bench.state.closing is None:
+        state = self.bench.state
+        if state.closing is None and enough(state, state.last_at) is None:
             assert self.bench.fill(slot) is None
             assert self.bench.slots[slot] == (number, attempt)
             self.trained[slot] = 0
@@ -172,16 +198,29 @@ class Sweep(RuleBasedStateMachine):
     def wait(self, seconds: float) -> None:
         """Time passes; the clock may also be set back."""
         self.book.now += seconds
-        _, commands = step(self.bench.state, Tick(at=self.book.now))
-        for command in commands:
-            assert isinstance(command, Close)
-            self.bench.record(command.event)
+        self.bench.tick(self.book.now)
 
     @precondition(has_busy_slot)
     @rule()
     def request_stop(self) -> None:
         """The user interrupts."""
         self.bench.record(SweepClosing(why="interrupted", cancel=True, exit_code=130))
+
+    @precondition(has_retryable)
+    @rule(data=st.data())
+    def retry(self, data: st.DataObject) -> None:
+        """The user has a trial run again that failed, was lost or interrupted."""
+        number = data.draw(st.sampled_from(sorted(self.bench.state.retryable)))
+        self.on_top += not self.bench.state.retryable[number].outcome.counts
+        self.bench.record(TrialRetried(trial=number, params=self.bench.state.retryable[number].live.params))
+        assert number in self.bench.state.queue
+
+    @rule(limit=st.sampled_from([None, 1, 5, 40]))
+    def amend(self, limit: int | None) -> None:
+        """The user changes a limit; what is closing for want of budget opens, and closes again where there is none."""
+        self.going_by = replace(self.going_by, epochs=limit)
+        self.bench.record(SweepAmended(settings={"budget.epochs": limit}, spec={}))
+        assert self.bench.state.rules == self.going_by
 
     @precondition(is_cancelled)
     @rule()
@@ -227,6 +266,8 @@ class Sweep(RuleBasedStateMachine):
                 self.values[number] = {}
             case AttemptStarted(trial=number):
                 assert number not in self.ended, "an ended trial never starts again"
+            case TrialRetried(trial=number):
+                assert self.ended.pop(number).retryable, "what has a result stands"
             case Reported(trial=number, report=report):
                 if number not in self.ended and report.epoch > max(self.values[number], default=0):
                     self.values[number][report.epoch] = (entry.seq, report.metrics.get("m"))
@@ -270,7 +311,8 @@ class Sweep(RuleBasedStateMachine):
             seed, params = proposal(number)
             assert live.seed == seed
             assert params.items() <= live.params.items()
-            scores = [objective.score(value) for _, value in self.values[number].values() if value is not None]
+            values = (value for _, value in self.values[number].values())
+            scores = [objective.score(one) for one in values if one is not None and math.isfinite(one)]
             assert live.best == (objective.score(max(scores)) if scores else None)
 
     @invariant()
@@ -278,9 +320,19 @@ class Sweep(RuleBasedStateMachine):
         """No more trials count, and no more are on their way, than the budget has room for."""
         self.follow()
         assert self.going_by.trials is not None
-        counted = sum(outcome.counts for outcome in self.ended.values())
-        assert self.bench.state.counted == counted
-        assert counted + len(self.bench.state.live) <= self.going_by.trials
+        count = sum(outcome.counts for outcome in self.ended.values())
+        assert self.bench.state.counted == count
+        assert count + len(self.bench.state.live) <= self.going_by.trials + self.on_top
+
+    @invariant()
+    def what_is_used_is_what_is_journaled(self) -> None:
+        """Epochs are those that stand; slots are held by the trials on them, for no longer than there were slots."""
+        self.follow()
+        state, account = self.bench.state, self.bench.state.account
+        assert account.epochs == sum(max(epochs, default=0) for epochs in self.values.values())
+        assert set(account.holding) == {live.number for live in state.placed}
+        assert 0 <= account.slot_seconds(state.last_at) <= self.parallel * state.seconds(state.last_at)
+        assert not {*account.row} & {*state.live}, "what is tried again is no trial without a better value"
 
     @invariant()
     def the_best_is_the_best(self) -> None:
@@ -308,8 +360,11 @@ class Sweep(RuleBasedStateMachine):
                 self.bench.record(self.bench.end(number, completed(self.bench.state, number)))
         else:
             raise AssertionError("the sweep does not come to its end")
-        assert answer.why == "budget"
-        assert self.bench.state.counted == self.going_by.trials
+        if answer.why == f"the budget of {counted('trials', self.going_by.trials or 0)} is spent":
+            assert 0 <= self.bench.state.counted - (self.going_by.trials or 0) <= self.on_top
+        else:
+            assert self.bench.state.closing is not None
+            assert not self.bench.state.closing.cancel
         assert replay(self.going_by, self.book.entries) == self.bench.state
 
 
@@ -428,7 +483,7 @@ def test_a_sweep_killed_after_any_of_its_durable_writes_comes_to_the_same_end(
     whole.mkdir()
     with Journal(whole) as journal:
         photographed = Photographed(journal, tmp_path / "album")
-        assert finish(photographed, []) == Finish("budget", 0)
+        assert finish(photographed, []) == Finish("the budget of 7 trials is spent", 0)
     undisturbed = entries_of(whole)
     groups = [len(entries_of(picture)) for picture in photographed.pictures]
     assert groups[-1] == len(undisturbed)
@@ -437,7 +492,7 @@ def test_a_sweep_killed_after_any_of_its_durable_writes_comes_to_the_same_end(
     for picture in photographed.pictures:
         before = entries_of(picture)
         with Journal(picture) as journal:
-            assert finish(journal, before) == Finish("budget", 0)
+            assert finish(journal, before) == Finish("the budget of 7 trials is spent", 0)
         after = entries_of(picture)
         assert after[: len(before)] == before
         assert trials_of(after) == trials_of(undisturbed)

@@ -29,6 +29,7 @@ from kerasweep.trackers.events import (
     AttemptEnded,
     AttemptStarted,
     Entry,
+    StartingPoints,
     SweepEnded,
     SweepResumed,
     SweepStarted,
@@ -188,7 +189,7 @@ def test_the_budget_is_exact(make: Make, slots: int) -> None:
     history = tune.history()
     assert outcomes(tune) == dict.fromkeys(range(10), "completed")
     assert history.ended is not None
-    assert (history.ended.why, history.ended.exit_code) == ("budget", 0)
+    assert (history.ended.why, history.ended.exit_code) == ("the budget of 10 trials is spent", 0)
     assert [one.attempt for one in history.trials.values()] == [1] * 10
 
 
@@ -319,7 +320,7 @@ def test_a_storage_that_hangs_holds_up_neither_the_driver_nor_the_end_for_long(
             write(place, f"{one.number}/epochs/a")
             tune.complete(one, value)
         assert tune.suggest() == "FINISHED"
-        assert tune.history().ended == SweepEnded(why="budget", exit_code=0)
+        assert tune.history().ended == SweepEnded(why="the budget of 2 trials is spent", exit_code=0)
         assert "`kerasweep gc small` removes it" in tune.history().notices[-1]
         assert numbers(place) == {0, 1}
 
@@ -882,3 +883,135 @@ def test_retries_can_be_set(make: Make) -> None:
         tune.chunk(one, failure("error"))
         tune.done(one)
     assert outcomes(tune) == {0: "failed"}
+
+
+# What users ask for ---------------------------------------------------------------------------------------------------
+
+
+def ask_for(tune: Tune, **request: Any) -> None:
+    """Have the engine hear a request."""
+    post(tune.folder, request)
+    tune.engine.tick()
+
+
+def test_settings_change_while_trials_run(make: Make) -> None:
+    """Fewer slots, more trials, at the next look; a new engine goes by them, too."""
+    tune = make(slots=2, budget=Budget(trials=2))
+    one, two = tune.place(), tune.place()
+    ask_for(tune, type="set", settings=["budget.trials=3", "parallel=1"])
+    tune.complete(one, 0.5)
+    assert tune.suggest() is None
+    tune.complete(two, 0.6)
+    tune.complete(tune.place(), 0.7)
+    assert tune.suggest() == "FINISHED"
+    history = tune.history()
+    assert history.ended is not None
+    assert history.ended.why == "the budget of 3 trials is spent"
+    assert SweepSpec.from_json(history.spec).parallel == 1
+
+
+def test_a_request_that_cannot_be_done_changes_nothing(make: Make) -> None:
+    """The engine goes on."""
+    tune = make(budget=Budget(trials=2))
+    before = len(tune.entries())
+    for request in ({"type": "set", "settings": ["budget.trials=0"]}, {"type": "retry", "trials": [9]}, {"type": "x"}):
+        ask_for(tune, **request)
+    assert len(tune.entries()) == before
+    assert isinstance(tune.suggest(), Assignment)
+
+
+def test_a_trial_that_is_retried_goes_on_from_its_first_reports(make: Make) -> None:
+    """The same parameters, another attempt; what is trained again adds nothing, and it may succeed this time."""
+    tune = make(slots=1, budget=Budget(trials=1))
+    one = tune.place()
+    tune.chunk(one, used(one), report(1, 0.4), failure("error"))
+    tune.done(one)
+    ask_for(tune, type="retry", trials=[])
+    again = tune.place()
+    assert (again.number, again.attempt, again.params, again.seed) == (0, 2, one.params, one.seed)
+    tune.complete(again, 0.4, 0.6)
+    assert tune.suggest() == "FINISHED"
+    record = tune.history().trials[0]
+    assert (record.state, record.retries, record.curve("acc")) == ("completed", 1, [(1, 0.4), (2, 0.6)])
+    assert trial_tags(tune.history(), record, "p")["retries"] == "1"
+    assert trial_tags(tune.history(), record, "p")["reason"] == "run again on request"
+
+
+def test_a_value_that_is_not_finite_again_fails_the_trial_again(make: Make) -> None:
+    """The first report of its epoch stands, so the second one is no report; but it is no success either."""
+    tune = make(slots=1, budget=Budget(trials=1))
+    one = tune.place()
+    tune.chunk(one, used(one), report(1, 0.4), report(2, math.nan))
+    tune.done(one)
+    ask_for(tune, type="retry", trials=[0])
+    again = tune.place()
+    assert tune.chunk(again, used(again), report(1, 0.4), report(2, math.nan)) is True
+    tune.done(again)
+    outcome = tune.history().trials[0].outcome
+    assert outcome is not None
+    assert (outcome.kind, outcome.reason) == (OutcomeKind.FAILED, "NonFiniteObjective: acc was nan at epoch 2")
+
+
+# Starting points ------------------------------------------------------------------------------------------------------
+
+
+def starting(tune: Tune, *points: Mapping[str, Any]) -> None:
+    """Give the sweep points to try, as the sweep file does."""
+    given = tuple({"values": point, "of": f"start.try.{index}"} for index, point in enumerate(points))
+    tune.ledger.record(StartingPoints(points=given))
+
+
+def closing_of(tune: Tune) -> str:
+    """Return why the sweep is refused."""
+    closing = tune.ledger.state.closing
+    assert closing is not None
+    assert (closing.exit_code, closing.cancel) == (2, True)
+    return closing.why
+
+
+def test_the_first_trials_have_the_points_that_were_given(make: Make) -> None:
+    """Also in parameters that only the model names, once it does."""
+    tune = make(slots=1)
+    starting(tune, {"x": 0.25, "y": 7})
+    one = tune.place()
+    assert one.params == {identity(X): 0.25}
+    tune.chunk(one, {"type": "needs", "specs": [Y.to_json()]})
+    tune.done(one)
+    again = tune.place()
+    assert again.params == {identity(X): 0.25, identity(Y): 7}
+    read = {"type": "used", "params": {"x": 0.25, "y": 7}, "specs": [X.to_json(), Y.to_json()], "facts": {"a": 1}}
+    assert tune.chunk(again, read, report(1, 0.5)) is False
+    assert tune.history().trials[0].start == "start.try.0"
+
+
+def test_a_point_that_the_model_cannot_have_ends_the_sweep(make: Make) -> None:
+    """As soon as the model names the parameter, whichever trial the point is for."""
+    tune = make(slots=1)
+    starting(tune, {"x": 0.25}, {"y": 99})
+    one = tune.place()
+    assert tune.chunk(one, {"type": "needs", "specs": [Y.to_json()]}) is True
+    assert closing_of(tune) == "start.try.1.y is 99; expected a whole number from 1 to 9"
+    tune.done(one)
+    assert tune.suggest() == "FINISHED"
+
+
+def test_a_point_whose_parameter_is_never_read_ends_the_sweep(make: Make) -> None:
+    """Known once the model trains; a build that failed on its way there says nothing."""
+    tune = make(slots=1, retry=Retry(crash=9))
+    starting(tune, {"x": 0.25, "lerning_rate": 1e-3})
+    one = tune.place()
+    tune.chunk(one, {**used(one), "facts": {}}, failure("crash"))
+    tune.done(one)
+    assert tune.ledger.state.closing is None
+    again = tune.place()
+    assert tune.chunk(again, used(again), report(1, 0.5)) is True
+    assert closing_of(tune) == "start.try.0: no parameter 'lerning_rate'; the model reads x there"
+
+
+def test_a_point_that_breaks_where_ends_the_sweep(make: Make) -> None:
+    """In a parameter that the file does not declare this is known when the model names it."""
+    tune = make(slots=1, where=("y < 5",))
+    starting(tune, {"y": 7})
+    one = tune.place()
+    assert tune.chunk(one, {"type": "needs", "specs": [Y.to_json()]}) is True
+    assert closing_of(tune).startswith("start.try.0 cannot be tried: where: 'y < 5' does not hold for y 7")

@@ -43,7 +43,7 @@ def test_the_view_has_progress_best_and_running_trials() -> None:
     assert lines[0].startswith("small")
     assert "1/4 trials" in lines[0]
     assert "1 min 40 s" in lines[0]
-    assert "left 5 min 00 s" in lines[0]
+    assert "left 3 s" in lines[0]
     assert lines[1].startswith("best acc 0.75  trial 0, epoch 2  x=0.5")
     assert "1 completed, 1 running" in lines[1]
     assert lines[2] == "trial 1  epoch 2/9  0.3  ▁█  x=0.25"

@@ -10,9 +10,9 @@ from typing import Any
 from rich.console import Console
 
 from kerasweep.cluster.finding import Severity, warning
-from kerasweep.search.plan import as_data, placed
+from kerasweep.search.plan import as_data, expected, placed
 from kerasweep.search.plan_view import show
-from kerasweep.search.spec import SweepSpec
+from kerasweep.search.spec import Budget, Search, SweepSpec
 from kerasweep.search.survey import Survey, survey
 from kerasweep.spaces.parameter import Number, identity
 from kerasweep.spaces.trial import Json
@@ -138,3 +138,20 @@ def test_it_is_shown_in_words_and_as_data(tmp_path: Path) -> None:
     assert data["sizes"]["largest"]["parameters"] == 640
     assert data["findings"][0]["code"] == "inputs-not-scaled"
     assert data["combinations"] == 57
+
+
+def test_an_epoch_that_was_measured_makes_a_forecast() -> None:
+    """Hours and trials at each rung, in the terminal and in JSON; without a measure nothing is said."""
+    stop = Search(sampler="random", stop=({"rule": "asha", "min_epochs": 1, "factor": 3},))
+    what: dict[str, Any] = {"search": stop, "budget": Budget(trials=9), "fit": {"epochs": 9}, "parallel": 2}
+    result = seen(Fake(lambda _: {"epoch_s": 2.0, "build_s": 0.5, "batch_s": 1.5}), **what)
+    hours = as_data(_spec(**what), result)["forecast"]
+    assert (hours["trials"], hours["slots"], hours["epoch_s"], hours["trial_s"]) == (9, 2, 2.0, 2.0)
+    assert hours["rungs"]["1"] == 9
+    assert hours["seconds"] >= 9 * (2.0 + 2.0) / 2
+    console = Console(width=200)
+    with console.capture() as capture:
+        show(_spec(**what), result, console, Path("sweep.yaml"), expected=expected(_spec(**what), result))
+    assert "for 9 trials on 2 slots, if an epoch takes 2 s as at the defaults" in capture.get()
+    assert "9 at epoch 1, " in capture.get()
+    assert as_data(_spec(), seen(Fake()))["forecast"] is None

@@ -35,13 +35,15 @@ def after(objective: Objective, trials: int) -> optuna.Study:
     return study
 
 
-def ask(study: optuna.Study, objective: Objective, seed: int, fixed: Mapping[str, Any] | None = None) -> dict[str, Any]:
+def ask(
+    study: optuna.Study, objective: Objective, seed: int, fixed: Mapping[str, Any] | None = None, candidates: int = 24
+) -> dict[str, Any]:
     """Return what a fresh sampler proposes, some values given; the study stays as it was."""
     import optuna
 
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
-        study.sampler = optuna.samplers.PartialFixedSampler(dict(fixed or {}), tree_tpe(seed))
+        study.sampler = optuna.samplers.PartialFixedSampler(dict(fixed or {}), tree_tpe(seed, candidates=candidates))
     trial = study.ask()
     objective(trial)
     study.tell(trial, state=optuna.trial.TrialState.FAIL)
@@ -97,9 +99,9 @@ def test_the_branch_is_drawn_together_with_the_root() -> None:
         return abs(rate - (0.2 if arch == "low" else 0.8))
 
     study = after(objective, 80)
-    proposals = [ask(study, objective, seed) for seed in range(30)]
+    proposals = [ask(study, objective, seed, candidates=1) for seed in range(30)]  # draws from the model, not its best
     assert {one["arch"] for one in proposals} == {"low", "high"}
-    assert sum((one["rate"] < 0.5) == (one["arch"] == "low") for one in proposals) >= 27
+    assert sum((one["rate"] < 0.5) == (one["arch"] == "low") for one in proposals) >= 23  # of 30; apart, 15 would be
 
 
 def test_nested_branches_and_layers_are_proposed_from() -> None:

@@ -83,7 +83,7 @@ def test_any_order_of_ends_gives_the_same_trials(
     """Parameters, late ones too, epochs, outcomes and the reasons of stops; however many are lost, on any number of slots."""
     lab = Lab(rules(stop=stop, window=window), fingerprint, seed, slots=slots, faults=faults)
     assert lab.run() == in_order(stop, window, fingerprint, 16)
-    assert (lab.why, lab.state.counted) == ("budget", 16)
+    assert (lab.why, lab.state.counted) == ("the budget of 16 trials is spent", 16)
 
 
 @given(seed=st.integers(0, 10**6), faults=st.sampled_from([0.0, 0.05]))

@@ -1,0 +1,60 @@
+"""Kerasweep in its own simulator: the core, the sampler and the stop rule of a live sweep."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Mapping
+from typing import final
+
+from kerasweep.search.objective import Direction, Objective
+from kerasweep.search.simulator import Curve, simulated
+from kerasweep.search.spec import Budget, Search, SweepSpec
+from kerasweep.search.stop_form import stop_forms
+from kerasweep.spaces.trial import Scalar
+
+from .clock import Seen, Trace
+from .tasks import Task
+
+SAMPLER = "tpe"
+STOP = "auto"
+"""The default sampler; where there are epochs, the rungs that `stop: auto` makes of the budget."""
+
+
+@final
+class _Curves:
+    """A task's runs as curves."""
+
+    def __init__(self, task: Task, seed: int) -> None:
+        self._task, self._seed = task, seed
+
+    def of(self, number: int, params: Mapping[str, Scalar]) -> Curve:
+        """Return the run of a trial."""
+        run = self._task.run(params, self._seed * 1_000_003 + number)
+        return Curve(epochs=[({"loss": loss}, seconds) for loss, seconds in run])
+
+
+def sweep(task: Task, *, workers: int, limit_s: float, seed: int, sampler: str = SAMPLER) -> Trace:
+    """Run Kerasweep on a task for so many simulated seconds."""
+    spec = SweepSpec(
+        name="quality",
+        folder="/",
+        model="model.py:build",
+        data=None,
+        objective=Objective(metric="loss", direction=Direction.MIN),
+        budget=Budget(hours=limit_s / 3600),
+        fit={"epochs": task.epochs},
+        declared=task.space.declared,
+        search=Search(sampler=sampler, stop=stop_forms(STOP, max_epochs=task.epochs, trials=None), seed=seed),
+        parallel=workers,
+    )
+    began = time.process_time()
+    history = simulated(spec, _Curves(task, seed), slots=workers)
+    cpu_s = time.process_time() - began
+    seen = [
+        Seen(trial.reported_at[epoch], trial.params, epoch, row["loss"])
+        for trial in history.trials.values()
+        for epoch, row in trial.metrics.items()
+        if math.isfinite(row["loss"]) and trial.reported_at[epoch] <= limit_s
+    ]
+    return Trace(sorted(seen, key=lambda one: one.at_s), len(history.trials), cpu_s)

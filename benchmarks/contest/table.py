@@ -1,0 +1,166 @@
+"""The table: ranks, regrets, the time to what random search came to, each with an interval, and tests against rivals.
+
+A task is what counts as one observation. Intervals are percentiles of a bootstrap over tasks, and over seeds within each;
+the test is Wilcoxon's signed-rank over tasks, of the share of seeds that were won less that lost.
+"""
+
+from __future__ import annotations
+
+import math
+import random
+import statistics
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from .rivals import ALIKE_WITHOUT_CURVES
+
+SHARES = (0.1, 0.25, 0.5, 0.75, 1.0)
+BOOTSTRAPS = 400
+OURS = "kerasweep"
+SLOW = "kerastuner"
+
+Curve = Sequence[float]
+Cells = Mapping[str, Mapping[str, Mapping[int, Curve]]]
+"""Regret by task, search and seed."""
+
+
+def shown(rows: Sequence[Mapping[str, Any]]) -> str:
+    """Return the tables as text."""
+    lines: list[str] = []
+    for workers in sorted({row["workers"] for row in rows}):
+        mine = [row for row in rows if row["workers"] == workers]
+        fast = _cells([row for row in mine if not row["search"].startswith(SLOW)])
+        searches = _common(fast)
+        seeds = _paired(fast, searches)
+        if seeds:
+            lines += _section(f"{workers} workers", fast, searches, seeds)
+        slow = _cells(mine)
+        both = sorted({row["search"] for row in mine})
+        slow = {task: by for task, by in slow.items() if any(name.startswith(SLOW) for name in by)}
+        shared = [name for name in both if slow and all(name in by for by in slow.values())]
+        if slow and any(name.startswith(SLOW) for name in shared):
+            paired = _paired(slow, shared)
+            if paired:
+                lines += _section(f"{workers} workers, with KerasTuner", slow, shared, paired)
+    return "\n".join(lines)
+
+
+def _cells(rows: Sequence[Mapping[str, Any]]) -> Cells:
+    """Return the regrets; rivals that are one where there are no curves are each given the one's."""
+    found: dict[str, dict[str, dict[int, Curve]]] = {}
+    for row in rows:
+        found.setdefault(row["task"], {}).setdefault(row["search"], {})[row["seed"]] = row["regret"]
+    for by in found.values():
+        for name, like in ALIKE_WITHOUT_CURVES.items():
+            if name not in by and like in by:
+                by[name] = by[like]
+    return found
+
+
+def _common(cells: Cells) -> list[str]:
+    names = [set(by) for by in cells.values()]
+    return sorted(names[0].intersection(*names[1:])) if names else []
+
+
+def _paired(cells: Cells, searches: Sequence[str]) -> dict[str, list[int]]:
+    """Return, by task, the seeds that every search has played."""
+    found: dict[str, list[int]] = {}
+    for task, by in cells.items():
+        first, *others = (set(by[name]) for name in searches)
+        found[task] = sorted(first.intersection(*others))
+    return {task: seeds for task, seeds in found.items() if seeds}
+
+
+def _section(head: str, cells: Cells, searches: Sequence[str], seeds: Mapping[str, list[int]]) -> list[str]:
+    counts = [len(one) for one in seeds.values()]
+    lines = ["", f"### {head}: {len(seeds)} tasks, {min(counts)} to {max(counts)} seeds", ""]
+    lines += ["Mean rank (1 is best) at shares of the time:", ""]
+    lines += _grid(
+        searches,
+        lambda name, share: _interval(seeds, lambda task, seed: _rank(cells[task], searches, name, seed, share)),
+    )
+    lines += ["", "Normalized regret (0: the best there is, 1: the median configuration), geometric mean:", ""]
+    lines += _grid(searches, lambda name, share: _regret(cells, seeds, name, share))
+    lines += ["", "Share of the time to what random search has found by its end, median over seeds and tasks:", ""]
+    for name in searches:
+        lines.append(f"- {name}: {_time(cells, seeds, name)}")
+    if OURS in searches:
+        lines += ["", "Kerasweep against each, at the end:", ""]
+        for name in searches:
+            if name != OURS:
+                lines.append(f"- {name}: {_test(cells, seeds, name)}")
+    return lines
+
+
+def _grid(searches: Sequence[str], cell: Callable[[str, float], str]) -> list[str]:
+    head = "| search | " + " | ".join(f"{share:.0%}" for share in SHARES) + " |"
+    rows = [f"| {name} | " + " | ".join(cell(name, share) for share in SHARES) + " |" for name in searches]
+    return [head, "| --- |" + " --- |" * len(SHARES), *rows]
+
+
+def _at(curve: Curve, share: float) -> float:
+    return curve[max(0, round(share * len(curve)) - 1)]
+
+
+def _rank(by: Mapping[str, Mapping[int, Curve]], searches: Sequence[str], name: str, seed: int, share: float) -> float:
+    """Return the place of a search among all, that of equals being shared."""
+    mine = _at(by[name][seed], share)
+    others = [_at(by[one][seed], share) for one in searches if one != name]
+    return 1 + sum(one < mine for one in others) + sum(one == mine for one in others) / 2
+
+
+def _interval(
+    seeds: Mapping[str, list[int]],
+    value: Callable[[str, int], float],
+    whole: Callable[[Sequence[float]], float] = statistics.fmean,
+    text: Callable[[float], str] = lambda one: f"{one:.2f}",
+) -> str:
+    """Return the mean over tasks of the mean over seeds, with its 95 % interval."""
+    table = {task: [value(task, seed) for seed in of] for task, of in seeds.items()}
+    point = whole([statistics.fmean(one) for one in table.values()])
+    draw = random.Random(0)
+    rows = list(table.values())
+    draws: list[float] = []
+    for _ in range(BOOTSTRAPS):
+        picked = draw.choices(rows, k=len(rows))
+        draws.append(whole([statistics.fmean(draw.choices(row, k=len(row))) for row in picked]))
+    draws.sort()
+    low, high = draws[round(0.025 * BOOTSTRAPS)], draws[round(0.975 * BOOTSTRAPS) - 1]
+    return f"{text(point)} ({text(low)} to {text(high)})"
+
+
+def _regret(cells: Cells, seeds: Mapping[str, list[int]], name: str, share: float) -> str:
+    return _interval(
+        seeds,
+        lambda task, seed: math.log(max(1e-4, _at(cells[task][name][seed], share))),
+        text=lambda one: f"{math.exp(one):.3g}",
+    )
+
+
+def _time(cells: Cells, seeds: Mapping[str, list[int]], name: str) -> str:
+    """Return when a search is first as good as random search at its end is in the median."""
+
+    def when(task: str, seed: int) -> float:
+        goal = statistics.median(cells[task]["random"][one][-1] for one in seeds[task])
+        curve = cells[task][name][seed]
+        return next((place / len(curve) for place, one in enumerate(curve, 1) if one <= goal), 1.0)
+
+    if any("random" not in by for by in cells.values()):
+        return "-"
+    return _interval(seeds, when, whole=statistics.median)
+
+
+def _test(cells: Cells, seeds: Mapping[str, list[int]], rival: str) -> str:
+    import scipy.stats
+
+    shares: list[float] = []
+    for task, of in seeds.items():
+        pairs = [(cells[task][OURS][seed][-1], cells[task][rival][seed][-1]) for seed in of]
+        shares.append(statistics.fmean((mine < theirs) - (mine > theirs) for mine, theirs in pairs))
+    won = sum(one > 0 for one in shares)
+    lost = sum(one < 0 for one in shares)
+    if not any(shares):
+        return "no difference"
+    stats: Any = scipy.stats
+    p = float(stats.wilcoxon(shares).pvalue)
+    return f"better on {won} tasks, worse on {lost}, won {statistics.fmean(shares):+.2f} of the seeds net, p = {p:.2g}"

@@ -1,0 +1,116 @@
+"""Tests of `kerasweep.search.simulate`: a sweep that ran, as it would have been."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from kerasweep.search.simulate import altered, simulate_command
+from kerasweep.search.spec import Budget, Search
+from kerasweep.spaces.errors import BadInput
+from kerasweep.trackers.events import Entry
+from kerasweep.trackers.journal import Journal
+
+from .specs import spec
+from .test_recording import ASHA, CUT, FULL, LAST, journal
+
+
+def written(home: Path, entries: list[Entry]) -> None:
+    """Write a sweep `small` with these events."""
+    folder = home / "sweeps" / "small"
+    folder.mkdir(parents=True)
+    times = iter([entry.at for entry in entries])
+    with Journal(folder, clock=lambda: next(times)) as book:
+        for entry in entries:
+            book.append(entry.event)
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Path:
+    """Return a home with a recorded sweep of three trials."""
+    written(tmp_path, journal(FULL, CUT, LAST))
+    return tmp_path
+
+
+def said(capsys: pytest.CaptureFixture[str]) -> str:
+    """Return what was printed."""
+    return capsys.readouterr().out
+
+
+def test_it_says_how_well_it_simulates(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Without settings: what was, beside its simulation."""
+    simulate_command("small", [], home, as_json=False)
+    text = said(capsys)
+    assert "simulated again" in text
+    assert "would have been" not in text
+    assert "trials were stopped otherwise" in text
+
+
+def test_another_stop_rule_is_shown_side_by_side(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Its trials are the recorded ones; what no trial has trained is counted and said."""
+    simulate_command("small", ["search.stop=none"], home, as_json=True)
+    found = json.loads(said(capsys))
+    assert found["replayed"] is True
+    assert found["was"]["rungs"] == {"3": 3, "9": 2}
+    assert found["would_have_been"]["rungs"] == {"3": 3, "9": 3}
+    assert (found["epochs_recorded"], found["epochs_guessed"]) == (21, 6)
+    assert found["would_have_been"]["search"] == "random, none"
+    assert found["would_have_been"]["seconds"] > found["was"]["seconds"]
+    simulate_command("small", ["search.stop=none"], home, as_json=False)
+    text = said(capsys)
+    assert "would have been" in text
+    assert "6 of 27 epochs were never trained" in text
+
+
+def test_another_seed_proposes_anew(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Then no epoch is one that was trained with its parameters."""
+    simulate_command("small", ["search.seed=9", "budget.trials=5", "parallel=3"], home, as_json=True)
+    found = json.loads(said(capsys))
+    assert found["replayed"] is False
+    assert found["epochs_recorded"] == 0
+    assert found["would_have_been"]["trials"] == 5
+    assert found["slots"] == {"was": 1, "would_have_been": 3}
+
+
+@pytest.mark.parametrize(
+    ("setting", "message"),
+    [
+        ("search.stop=hyperbnd", "did you mean 'hyperband'?"),
+        ("search.stop.factor=1", "expected a whole number from 2"),
+        ("fit.epochs=3", "unknown key 'fit'; expected one of search, budget, parallel"),
+        ("budget.trials=0", "expected a whole number from 1"),
+        ("parallel=0", "expected a whole number from 1"),
+        ("search", "not understood"),
+        ("search.sampler=tpee", "did you mean 'tpe'?"),
+    ],
+)
+def test_a_setting_that_does_not_fit_is_one_line(home: Path, setting: str, message: str) -> None:
+    """It names the setting, what was expected, and a near name."""
+    with pytest.raises(BadInput) as error:
+        simulate_command("small", [setting], home, as_json=False)
+    assert str(error.value).startswith(f"--set {setting}"[:12])
+    assert message in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+def test_a_sweep_without_an_epoch_cannot_be_simulated(tmp_path: Path) -> None:
+    """There is no curve to simulate from; an unknown name is said to be one."""
+    written(tmp_path, journal())
+    with pytest.raises(BadInput, match="no trial with an epoch"):
+        simulate_command("small", [], tmp_path, as_json=False)
+    with pytest.raises(BadInput, match="no sweep 'smal'"):
+        simulate_command("smal", [], tmp_path, as_json=False)
+
+
+def test_settings_leave_the_rest_as_it_was() -> None:
+    """A number of the stop rule is changed alone; several rules are replaced whole."""
+    one = spec(search=ASHA, budget=Budget(trials=7))
+    after, slots = altered(one, 2, ["search.stop.factor=4"])
+    assert after.search == Search(sampler="random", stop=({"rule": "asha", "min_epochs": 3, "factor": 4},), seed=1)
+    assert (after.budget, slots) == (Budget(trials=7), 2)
+    assert altered(one, 2, [])[0].search == one.search
+    both = altered(one, 2, ["search.stop=[asha, patience]"])[0]
+    assert [rule["rule"] for rule in both.search.stop] == ["asha", "patience"]
+    assert altered(both, 2, ["budget.hours=2"])[0].budget == Budget(trials=7, hours=2.0)
