@@ -248,7 +248,9 @@ def booked(state: State, event: Event) -> Account:
         case RoundEnded(trial=number) | AttemptEnded(trial=number):
             return account.released(number, at)
         case Reported(trial=number, report=report) if state.accepts(number, report):
-            return replace(account, epochs=account.epochs + report.epoch - state.live[number].epoch)
+            trial = state.live[number]
+            before = max(trial.epoch, 0 if trial.donor is None else trial.donor.epoch)
+            return replace(account, epochs=account.epochs + report.epoch - before)
         case TrialEnded(trial=number):
             return replace(account.released(number, at), row=_row(state, event))
         case TrialRetried(trial=number):

@@ -34,6 +34,7 @@ from ..trackers.events import (
     SweepClosing,
     SweepEnded,
     Timed,
+    TrialAsked,
     TrialEnded,
 )
 from .cleaning import Cleaner

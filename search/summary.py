@@ -14,7 +14,7 @@ from ..spaces.trial import Scalar
 from ..trackers.confirmed import Confirmed, confirmed, runs_of
 from ..trackers.history import History, TrialRecord
 from .budget import Used, used
-from .forecast import seconds_left
+from .forecast import confirming_left, seconds_left
 from .goals import Goals, standing_order
 from .objective import Direction, Objective
 from .objectives import in_words
@@ -153,14 +153,14 @@ class Summary:
 
     def used(self, now: float) -> tuple[Used, ...]:
         """Return what is used of each limit of the budget, that which is nearest to its end first."""
-        trials = self.history.trials.values()
+        trials = [one for one in self.history.trials.values() if one.confirms is None]
         limits = used(
             self.spec.budget,
             trials=self.counted(),
             seconds=self.seconds(now),
             slot_seconds=sum(one.slot_seconds(now) for one in trials),
             gpus=self.spec.resources.gpus,
-            epochs=sum(max(one.metrics, default=0) for one in trials),
+            epochs=sum(one.epochs for one in trials),
             without_better=self._without_better() if self.spec.budget.no_improvement is not None else 0,
         )
         return tuple(sorted(limits, key=lambda one: -one.share))
@@ -171,7 +171,7 @@ class Summary:
         if not rules.goals.plain:
             return self._without_better_trade_off(rules.goals)
         for one in sorted(self.history.trials.values(), key=lambda one: one.ended_at or math.inf):
-            if one.outcome is None or not one.outcome.counts:
+            if one.outcome is None or not one.outcome.counts or one.confirms is not None:
                 continue
             value = value_of(one)
             mine = None if value is None else rules.rank(value, one.outcome.epoch or 0, 0)
@@ -191,7 +191,8 @@ class Summary:
         return row
 
     def seconds_left(self, now: float) -> float | None:
-        """Return an estimate of the time to the end of the budget; None before anything was reported.
+        """Return an estimate of the time to the end of the budget, and of what is confirmed then; None before anything was
+        reported.
 
         The trials that are left are forecast; any other limit goes on being used as it was until now.
         """
@@ -199,7 +200,8 @@ class Summary:
         others = [one.share for one in self.used(now) if one.used and one.name not in ("trials", "no_improvement")]
         left = [seconds * max(0.0, 1 / share - 1) for share in others]
         forecast = seconds_left(self.history, self.spec, now)
-        return min([*left, *([] if forecast is None else [forecast])], default=None)
+        searching = min([*left, *([] if forecast is None else [forecast])], default=None)
+        return None if searching is None else searching + confirming_left(self.history, self.spec)
 
 
 def _open_since(trial: TrialRecord, start: float) -> float:

@@ -85,6 +85,11 @@ class TrialRecord:
             return str(self.outcome.kind)
         return "running" if self.running else "waiting"
 
+    @property
+    def epochs(self) -> int:
+        """Return how many epochs it has trained; those of its donor are none of its own."""
+        return max(0, max(self.metrics, default=0) - (0 if self.donor is None else self.donor.epoch))
+
     def slot_seconds(self, at: float) -> float:
         """Return for how long it has held slots by the time `at`."""
         return self.held_s + (max(0.0, at - self.placed_at) if self.running else 0.0)

@@ -91,7 +91,7 @@ def test_the_best_are_trained_again_when_the_search_is_over(slots: int) -> None:
     bench, book = begin()
     answer = run(bench, slots=slots)
     asked = asks(book)
-    assert (answer.why, answer.exit_code, bench.state.counted) == ("budget", 0, 5)
+    assert (answer.why, answer.exit_code, bench.state.counted) == ("the budget of 5 trials is spent", 0, 5)
     assert [one.confirms for one in asked] == [None] * 5 + [1, 3] * 3
     assert [one.trial for one in asked] == list(range(11))
     assert [one.params for one in asked[5:]] == [asked[1].params, asked[3].params] * 3
@@ -119,7 +119,7 @@ def test_neither_stop_rules_nor_the_end_of_the_hours_touch_a_run_that_confirms()
     assert [one.confirms for one in asks(book)] == [None, None, 1, 0, 1, 0, 1, 0]
     assert {outcomes[number] for number in (0, 1)} == {OutcomeKind.STOPPED}
     assert {outcomes[number] for number in range(2, 8)} == {OutcomeKind.COMPLETED}
-    assert answer.why == "the budget of 1 hours is spent"
+    assert answer.why == "the budget of 1 hour is spent"
 
 
 def test_a_cancelled_sweep_confirms_nothing_until_it_is_resumed() -> None:

@@ -111,7 +111,7 @@ def test_the_population_ends_when_its_members_have_trained_their_epochs() -> Non
 def test_the_budget_ends_it_sooner_and_leaves_what_more_budget_goes_on_from() -> None:
     """Six trials for four members: the checkpoints that may be gone on from stay, and `resume` with more goes on."""
     bench, book = begin(replace(RULES, trials=6))
-    assert run(bench, Random(1)).why == "budget"
+    assert run(bench, Random(1)).why == "the budget of 6 trials is spent"
     kept = bench.state.donors
     assert kept <= {one.turn.trial for one in bench.state.population.members.values() if one.turn is not None}
     more = Bench(RULES, book, book.entries)
@@ -148,7 +148,7 @@ def test_whatever_the_order_each_turn_goes_on_where_a_checkpoint_is(
             answer = bench.fill(slot)
             if isinstance(answer, Finish):
                 assert bench.replayed == bench.state
-                ends = ("budget", "the population has trained its 6 epochs", "the first 3 trials failed alike")
+                ends = ("the budget of", "the population has trained its 6 epochs", "the first 3 trials failed alike")
                 assert answer.why.startswith(ends)
                 founders = [one for one in asks(book) if one.donor is None]
                 assert len(founders) >= population or answer.why != ends[1]
