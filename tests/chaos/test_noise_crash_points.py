@@ -18,6 +18,7 @@ from .world import World, small
 pytestmark = pytest.mark.usefixtures("quiet")
 WORLDS: dict[str, tuple[dict[str, Any], int]] = {
     "confirm": ({"confirm": Confirm(top=2, seeds=2)}, 6),
+    "epochs": ({"confirm": Confirm(top=2, seeds=2), "budget": Budget(epochs=4)}, 2),
     "population": (
         {
             "pbt": Pbt(population=3, interval=1, mutate=("x",)),
@@ -38,6 +39,7 @@ def test_a_kill_at_any_durable_write_changes_nothing(home: Path, which: str) -> 
     history = check(whole.folder, trials=trials, runs=in_fake(whole.mlflow))
     apart = [one for one in history.trials.values() if one.confirms is not None or one.donor is not None]
     assert len(apart) >= 3
+    assert all(one.outcome is not None and one.outcome.value is not None for one in apart)
     for what, world in taken[3::9]:
         world.run()
         after = check(world.folder, trials=trials, runs=in_fake(world.mlflow), like=whole.folder)

@@ -18,6 +18,7 @@ from kerasweep.search.core import Close, Finish, Tick, completed, step
 from kerasweep.search.curve_rules import Threshold
 from kerasweep.search.live import last_words
 from kerasweep.search.objective import Direction, Objective
+from kerasweep.search.requests import again as retried
 from kerasweep.search.spec import Budget
 from kerasweep.search.state import Live, Rules
 from kerasweep.search.summary import Summary, confirmed_json, trial_line
@@ -29,6 +30,7 @@ from kerasweep.trackers.events import (
     Entry,
     Event,
     Reported,
+    SweepAmended,
     SweepClosing,
     SweepEnded,
     SweepStarted,
@@ -120,6 +122,71 @@ def test_neither_stop_rules_nor_the_end_of_the_hours_touch_a_run_that_confirms()
     assert {outcomes[number] for number in (0, 1)} == {OutcomeKind.STOPPED}
     assert {outcomes[number] for number in range(2, 8)} == {OutcomeKind.COMPLETED}
     assert answer.why == "the budget of 1 hour is spent"
+
+
+@pytest.mark.parametrize(
+    ("limits", "why", "searched"),
+    [
+        ({"epochs": 4}, "the budget of 4 epochs is spent", 4),
+        ({"no_improvement": 3}, "no better value in 3 trials in a row", 5),
+        ({"goal": 0.85}, "the goal of 0.85 is reached: m 0.9 in trial 1", 2),
+        ({"slot_hours": 1.0}, "the budget of 1 slot hour is spent", 2),
+    ],
+)
+def test_whatever_ends_the_search_the_best_are_confirmed(limits: dict[str, float], why: str, searched: int) -> None:
+    """At each limit, and at the goal; the runs themselves use up nothing and are not ended by what is spent."""
+    bench, book = begin(replace(RULES, trials=None, **limits))
+    for number in range(searched):
+        bench.fill(0)
+        book.now += 1800.0 * ("slot_hours" in limits)
+        train(bench, 0, VALUES[number])
+    before = bench.state.account
+    answer = run(bench, {1: 0.95, 3: 0.96})
+    assert (answer.why, answer.exit_code) == (why, 0)
+    top = sorted(range(searched), key=lambda number: -VALUES[number])[:2]
+    assert [one.confirms for one in asks(book)] == [None] * searched + top * 3
+    assert bench.state.account == before
+    assert bench.replayed == bench.state
+
+
+def test_the_end_of_a_grid_is_followed_by_the_confirmation() -> None:
+    """A sampler that has nothing left closes the search, not the sweep."""
+    bench, book = begin()
+    for value in VALUES[:3]:
+        bench.fill(0)
+        train(bench, 0, value)
+    bench.record(SweepClosing(why="the grid is exhausted"))
+    assert run(bench).why == "the grid is exhausted"
+    assert [one.confirms for one in asks(book)] == [None] * 3 + [1, 2] * 3
+
+
+def test_more_budget_while_the_best_are_confirmed_searches_on() -> None:
+    """`kerasweep set` in the middle of the confirmation, in a window too: the runs train on beside new trials."""
+    for window in (None, 2):
+        rules = replace(RULES, trials=3, window=window)
+        bench, book = begin(rules)
+        for value in VALUES[:3]:
+            bench.fill(0)
+            train(bench, 0, value)
+        bench.fill(0)
+        assert bench.state.live[3].confirms == 1
+        bench.record(SweepAmended(settings={"budget.trials": 4}, spec={}))
+        bench.fill(1)
+        assert bench.state.live[4].confirms is None
+        run(bench, slots=2)
+        runs = Counter(one.confirms for one in asks(book))
+        assert runs == {None: 4, 1: 3, 2: 3}, window  # trial 4 has the value 0.2
+
+
+def test_a_run_that_confirms_is_not_repeated() -> None:
+    """`kerasweep retry` takes failures of the search alone, and says why."""
+    bench, book = begin()
+    run(bench, {1: None})
+    failed = next(one.trial for one in asks(book) if one.confirms == 1)
+    with pytest.raises(BadInput, match=f"trial {failed} confirms trial 1; only trials of the search run again"):
+        retried(bench.state, [failed])
+    with pytest.raises(BadInput, match="no trial has failed or was lost"):
+        retried(bench.state)
 
 
 def test_a_cancelled_sweep_confirms_nothing_until_it_is_resumed() -> None:
@@ -224,7 +291,13 @@ def test_the_champion_is_chosen_by_the_confirmed_mean() -> None:
         "acc 0.88 (95 % t interval 0.83032 to 0.92968) on 3 fresh seeds; the searched value 0.9 flattered it by 0.02"
     )
     assert champion.in_words("acc") == words
+    best = summary.best()
+    assert best is not None
+    assert best.number == 0
     assert (summary.counted(), summary.counts(), summary.confirming()) == (4, "4 completed", "")
+    limits = Budget(trials=4, epochs=4, no_improvement=3)
+    used = Summary.of(through(budget=limits)).used(1e9)
+    assert {one.name: one.used for one in used} == {"trials": 4, "epochs": 4, "no_improvement": 2}
     assert confirmed_json(champion)["flattered"] == champion.flattered
     console = Console(file=StringIO(), width=200)
     console.print(last_words(summary.history))

@@ -13,8 +13,10 @@ from kerasweep.search.core import Finish, completed
 from kerasweep.search.lineage import in_words, lineage
 from kerasweep.search.objective import Direction, Objective
 from kerasweep.search.population import Member, Pbt, Plan, Population, Turn, heir_params, perturbed
+from kerasweep.search.requests import again
 from kerasweep.search.spec import SweepSpec
 from kerasweep.search.state import Rules
+from kerasweep.spaces.errors import BadInput
 from kerasweep.spaces.known import Known
 from kerasweep.spaces.parameter import Boolean, Choice, Condition, Fixed, Number, Sampling, identity
 from kerasweep.spaces.trial import Cause, Outcome, OutcomeKind, Report
@@ -106,6 +108,19 @@ def test_the_population_ends_when_its_members_have_trained_their_epochs() -> Non
     assert {one.turn.epoch for one in members.values() if one.turn is not None} == {6}
     assert len(asks(book)) <= 12
     assert bench.state.donors == set()
+
+
+def test_failures_are_not_repeated_and_epochs_of_a_donor_are_its_own() -> None:
+    """`kerasweep retry` has nothing to do, since others have taken the places; the budget counts what was trained."""
+    bench, book = begin(replace(RULES, trials=100, epochs=1000))
+    bench.fill(0)
+    turn(bench, 0, None)
+    run(bench, Random(3))
+    starts = [0 if one.donor is None else one.donor.epoch for one in asks(book)[1:]]
+    assert max(starts) > 0
+    assert bench.state.account.epochs == sum(PLAN.until(epoch) - epoch for epoch in starts)
+    with pytest.raises(BadInput, match="a population goes on without the trials that failed"):
+        again(bench.state)
 
 
 def test_the_budget_ends_it_sooner_and_leaves_what_more_budget_goes_on_from() -> None:
