@@ -17,10 +17,10 @@ import argparse
 import json
 import math
 import os
-import resource
-import sys
 import time
 from collections.abc import Callable, Mapping
+from functools import cache
+from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
@@ -33,8 +33,8 @@ OUT = Path(__file__).parent / "data" / "keras_curves.npz"
 EPOCHS = 27
 COUNT = 800
 SAVE_EVERY = 20
-MOST_BYTES = 2_000_000_000
-"""TensorFlow keeps some megabytes of every model; a process that has grown so large begins anew."""
+TRIALS_A_PROCESS = 200
+"""TensorFlow keeps some megabytes of every model, so that a process is replaced after so many."""
 METRICS = ("val_accuracy", "val_loss", "loss", "seconds")
 DATASETS = ("digits", "mnist5k")
 ONE_THREAD = {
@@ -78,11 +78,13 @@ space:
 Arrays = tuple[NDArray[Any], NDArray[Any]]
 
 
+@cache
 def space() -> Space:
     """Return the space that configurations are drawn from."""
     return Space.from_yaml(SPACE_YAML)
 
 
+@cache
 def data(name: str) -> tuple[Arrays, Arrays]:
     """Return training and validation data, images of shape (rows, side, side, 1) from 0 to 1.
 
@@ -209,6 +211,13 @@ def _epochs(model: Any, batch: int, train: Arrays, validation: Arrays) -> Callab
 Row = dict[str, Any]
 
 
+def recorded(which: tuple[str, int]) -> Row:
+    """Return the row of a configuration on a data set; in a process that has trained others before."""
+    name, number = which
+    params = space().sample(seed=number)
+    return {"dataset": name, "number": number, "params": json.dumps(params)} | curves(params, number, *data(name))
+
+
 def load(path: Path) -> list[Row]:
     """Return the rows that were recorded."""
     if not path.exists():
@@ -244,18 +253,12 @@ def main() -> None:
     done = {(str(row["dataset"]), int(row["number"])) for row in rows}
     missing = [(name, number) for number in range(arguments.count) for name in DATASETS if (name, number) not in done]
     print(f"{len(done)} are recorded, {len(missing)} missing", flush=True)
-    whole, drawn = space(), dict[int, dict[str, Any]]()
-    sets = {name: data(name) for name in DATASETS} if missing else {}
-    for index, (name, number) in enumerate(missing, 1):
-        params = drawn.setdefault(number, whole.sample(seed=number))
-        rows.append(
-            {"dataset": name, "number": number, "params": json.dumps(params)} | curves(params, number, *sets[name])
-        )
-        if index % SAVE_EVERY == 0 or index == len(missing):
-            save(rows, arguments.out)
-            print(f"{len(rows)} recorded, {time.process_time() / index:.2f} s each", flush=True)
-            if resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 > MOST_BYTES:
-                os.execv(sys.executable, [sys.executable, *sys.argv])  # noqa: S606
+    with get_context("spawn").Pool(1, maxtasksperchild=TRIALS_A_PROCESS) as pool:
+        for index, row in enumerate(pool.imap(recorded, missing), 1):
+            rows.append(row)
+            if index % SAVE_EVERY == 0 or index == len(missing):
+                save(rows, arguments.out)
+                print(f"{len(rows)} recorded", flush=True)
 
 
 if __name__ == "__main__":

@@ -17,7 +17,7 @@ from .sampler_choice import CLASSES, NAMES
 
 PATH = ("search", "sampler")
 BASE = "optuna.samplers:BaseSampler"
-LIBRARIES: Mapping[str, Sequence[str]] = {"qmc": ("scipy",), "gp": ("torch", "scipy"), "cmaes": ("cmaes",)}
+LIBRARIES: Mapping[str, Sequence[str]] = {"gp": ("torch",), "cmaes": ("cmaes",)}
 """What a sampler needs besides Optuna; the extra of its name installs it."""
 KEEP_A_PLACE: Mapping[str, str] = {
     "optuna.samplers:GridSampler": "grid",

@@ -97,16 +97,10 @@ def test_a_sampler_that_is_none_is_refused_at_once(value: Any, path: tuple[str, 
     [
         (
             "gp",
-            {"torch", "scipy"},
-            "gp needs torch and scipy, which are not installed: `pip install torch scipy` (or `pip",
-        ),
-        (
-            "gp",
             {"torch"},
             'gp needs torch, which is not installed: `pip install torch` (or `pip install "kerasweep[gp]"`)',
         ),
         ("cmaes", {"cmaes"}, "cmaes needs cmaes, which is not installed: `pip install cmaes`"),
-        ("qmc", {"scipy"}, "qmc needs scipy, which is not installed"),
     ],
 )
 def test_a_library_that_is_not_there_is_named_with_the_command(
