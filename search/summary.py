@@ -200,8 +200,8 @@ class Summary:
         others = [one.share for one in self.used(now) if one.used and one.name not in ("trials", "no_improvement")]
         left = [seconds * max(0.0, 1 / share - 1) for share in others]
         forecast = seconds_left(self.history, self.spec, now)
-        searching = min([*left, *([] if forecast is None else [forecast])], default=None)
-        return None if searching is None else searching + confirming_left(self.history, self.spec)
+        left += [] if forecast is None else [forecast]
+        return min(left) + confirming_left(self.history, self.spec) if left else None
 
 
 def _open_since(trial: TrialRecord, start: float) -> float:
