@@ -14,7 +14,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, final
 
-from ..spaces.trial import Assignment
+from ..spaces.trial import Assignment, Scalar
 
 FORMAT = 1
 MANIFEST_BYTES = 1_000_000
@@ -91,8 +91,13 @@ class Checkpoint:
 
 def identity_of(assignment: Assignment) -> str:
     """Return what is the same for all attempts of one trial, and differs between any two trials."""
-    told = json.dumps([assignment.number, assignment.seed, dict(assignment.params)], sort_keys=True)
-    return f"{assignment.number}:{hashlib.sha256(told.encode()).hexdigest()}"
+    return identity_of_trial(assignment.number, assignment.seed, assignment.params)
+
+
+def identity_of_trial(number: int, seed: int, params: Mapping[str, Scalar]) -> str:
+    """Return the same of a trial's number, its seed and its parameters by identity."""
+    told = json.dumps([number, seed, dict(params)], sort_keys=True)
+    return f"{number}:{hashlib.sha256(told.encode()).hexdigest()}"
 
 
 def place_of(name: str) -> tuple[int, int] | None:

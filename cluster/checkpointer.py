@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, cast
 from ..spaces.errors import one_line
 from ..spaces.trial import Json
 from .checkpointing import Checkpoints, Trial
-from .fit_state import CannotResume, FitState, held_by, put_back
+from .fit_state import CannotResume, FitState, held_by, learning_rates, put_back, set_learning_rates
 from .unsaved import marks_of, unsaved
 
 if TYPE_CHECKING:
@@ -70,6 +70,7 @@ def checkpointer_class() -> Callable[[Trial, Checkpoints, Sequence[Any]], keras.
             self._checkpoints = checkpoints
             self._others = others
             self._before: list[dict[str, Any]] = []
+            self._rates: dict[str, float] = {}
             self._marks: list[dict[str, object]] = []
             self._size = 0
             self._awaited = checkpoints.resumed
@@ -85,10 +86,14 @@ def checkpointer_class() -> Callable[[Trial, Checkpoints, Sequence[Any]], keras.
         def on_train_begin(self, logs: Any = None) -> None:
             model, resumed = self._fitted, self._checkpoints.resumed
             self._before = [held_by(one) for one in self._others]
+            self._rates = learning_rates(model)
             self._marks = [marks_of(one) for one in self._others]
             if resumed is not None and resumed.weights is not None:
                 state = FitState(plain=resumed.plain, arrays=resumed.arrays)
                 put_back(model, self._others, state, resumed.weights)
+                if self._checkpoints.inherited:  # a rate that is the heir's own is not the one that was saved
+                    had = resumed.plain["rates"]
+                    set_learning_rates(model, {name: one for name, one in self._rates.items() if one != had.get(name)})
                 if resumed.plain["history"] is not None and _history(model) is not None:
                     _history(model).history = resumed.plain["history"]["history"]
                 lost: list[str] = resumed.plain.get("unsaved", [])
@@ -108,12 +113,14 @@ def checkpointer_class() -> Callable[[Trial, Checkpoints, Sequence[Any]], keras.
         def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
             saving, self._size = self._trial.saving, self._size or _bytes_of(self._fitted)
             over: bool = self._fitted.stop_training or epoch + 1 >= int(cast(Any, self.params)["epochs"])
-            if saving or (not over and self._checkpoints.due(self._size)):
+            last = over and self._checkpoints.keeps_last
+            if saving or last or (not over and self._checkpoints.due(self._size)):
                 following = int(cast(Any, self.params)["epochs"]) if over else epoch + 1
 
                 def then() -> dict[str, Json]:
                     lost: list[Json] = [*unsaved(self._others, self._marks)]
-                    return {"fit_epoch": following, "history": self._past(epoch, logs), "unsaved": lost}
+                    past = self._past(epoch, logs)
+                    return {"fit_epoch": following, "history": past, "unsaved": lost, "rates": self._rates}
 
                 self._checkpoints.take_fit(self._fitted, self._others, self._before, then)
             self._checkpoints.active = not saving  # nothing more to wait for

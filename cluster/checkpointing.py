@@ -7,22 +7,24 @@ import json
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Protocol, final
 
 from ..spaces.errors import one_line
-from ..spaces.trial import Assignment, Json
+from ..spaces.trial import Assignment, Json, Legacy
 from .checkpoint import identity_of
 from .checkpoint_files import Files, files_at, join
 from .checkpoint_store import CheckpointStore
-from .fit_state import FitState, take
+from .fit_state import CannotResume, FitState, take
 from .weights import Best
 
 BYTES_A_SECOND = 100e6
 """What the first checkpoint is expected to cost, before one was measured: less than any disk's cache takes."""
 WRITE_S = 8.0
 """A trial that ends waits so long for the last write."""
+LAST_WRITE_S = 600.0
+"""So long where other trials are to begin with it."""
 
 
 @final
@@ -132,11 +134,35 @@ class Checkpoints:
         self._complained = False
         self._fresh = True
         self._anew = False
+        self.inherited = False
+        """Whether it goes on from the checkpoint of another trial."""
+
+    @property
+    def keeps_last(self) -> bool:
+        """Whether there is to be a checkpoint of the end, with which other trials may begin."""
+        return self._assignment.until > 0
 
     # Reading ----------------------------------------------------------------------------------------------------------
 
     def resume(self) -> Resumed | None:
-        """Return what earlier attempts left to go on from, if anything; what is damaged is passed over, and told."""
+        """Return what there is to go on from, if anything: of earlier attempts, else of the trial that this one is heir to.
+
+        What is damaged of the former is passed over, and told.
+
+        Raises:
+            CannotResume: it is an heir, and there is nothing of its donor.
+        """
+        own = self._own()
+        if own is None and self._assignment.legacy is not None:
+            self.resumed, self.inherited = _inherited(self._assignment.legacy, self._fail), True
+            return self.resumed
+        return own
+
+    def _fail(self, why: str) -> CannotResume:
+        self.inherited = True
+        return CannotResume(why)
+
+    def _own(self) -> Resumed | None:
         if not self._assignment.resume_from or self._anew:
             return None
         try:
@@ -203,7 +229,7 @@ class Checkpoints:
         state: Callable[[Path], tuple[FitState, Mapping[str, tuple[str, Path]]]],
         then: Callable[[], Mapping[str, Json]],
     ) -> None:
-        self._wait(WRITE_S)
+        self._wait(LAST_WRITE_S if self.keeps_last else WRITE_S)
         if self._busy:
             return
         began = self._clock()
@@ -250,7 +276,7 @@ class Checkpoints:
 
     def close(self) -> None:
         """Wait for a write that is under way, and remove what is not needed."""
-        self._wait(WRITE_S)
+        self._wait(LAST_WRITE_S if self.keeps_last else WRITE_S)
         if self._store is not None and not self._busy:
             self._store.files.close()
 
@@ -277,6 +303,24 @@ class Checkpoints:
 def place_of_trial(root: str, number: int) -> str:
     """Return where the checkpoints of a trial are, below the sweep's own place for them."""
     return join(root, str(number), "epochs")
+
+
+def _inherited(legacy: Legacy, fail: Callable[[str], CannotResume]) -> Resumed:
+    """Return what another trial has left at the end of its turn; nothing of what it reported, nor its best weights.
+
+    Raises:
+        CannotResume: it is gone or damaged, by `fail`.
+    """
+    files = files_at(legacy.place)
+    try:
+        found = CheckpointStore(files, legacy.identity, 0).newest()
+        if found.checkpoint is None or found.checkpoint.epoch != legacy.epoch:
+            raise fail("; ".join(found.passed_over) or "it is not there")
+        resumed = _read(legacy.epoch, found.paths)
+    except Exception as error:  # whatever a file system of fsspec's raises
+        raise fail(one_line(str(error))) from error
+    plain = {**resumed.plain, "fit_epoch": legacy.epoch}
+    return replace(resumed, reports=(), best=None, plain=plain)
 
 
 def _read(epoch: int, paths: Mapping[str, Path]) -> Resumed:

@@ -103,6 +103,23 @@ def put_back(model: Any, callbacks: Sequence[Any], state: FitState, weights: Pat
             setattr(callback, name, _value(held, f"callback.{index}.{name}", state.arrays))
 
 
+def learning_rates(model: Any) -> dict[str, float]:
+    """Return the rate of each of the model's optimizers that has one which is not a schedule."""
+    found: dict[str, float] = {}
+    for name, optimizer in _optimizers(model).items():
+        inner = getattr(optimizer, "inner_optimizer", optimizer)  # of one that scales the loss
+        if hasattr(getattr(inner, "_learning_rate", None), "assign"):  # a variable, which is saved with the weights
+            found[name] = float(inner.learning_rate)
+    return found
+
+
+def set_learning_rates(model: Any, rates: Mapping[str, float]) -> None:
+    """Set what `learning_rates` returned."""
+    for name, rate in rates.items():
+        optimizer = _optimizers(model)[name]
+        getattr(optimizer, "inner_optimizer", optimizer).learning_rate = rate
+
+
 def held_by(callback: Any) -> dict[str, Any]:
     """Return what a callback holds of itself that can be written: plain values, arrays, lists of these, Keras's ops."""
     return {

@@ -62,14 +62,6 @@ def fold_arguments(arguments: Mapping[str, Any], fold: Any, index: int) -> dict[
     }
 
 
-def mean(folds: Sequence[Mapping[str, float]]) -> dict[str, float]:
-    """Return the mean over finished folds of each metric that all of them have, and each fold's own."""
-    names = [name for name in folds[0] if all(name in one for one in folds)]
-    means = {name: sum(one[name] for one in folds) / len(folds) for name in names}
-    newest = {f"fold_{len(folds)}/{name}": value for name, value in folds[-1].items() if name != "learning_rate"}
-    return {**means, **newest}
-
-
 def _classes(y: Any, samples: int) -> Any:
     import numpy as np
 

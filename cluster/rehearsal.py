@@ -195,7 +195,7 @@ def _epoch_s(
     config.set_max_epochs(None)
     config.set_max_steps_per_epoch(None)
     epoch_s = measured(lambda given: _fit(model, hp, given, settings, seen), arguments, data)
-    if epoch_s is None or not settings.folds:
+    if epoch_s is None or not settings.several_fits:
         return epoch_s
     return epoch_s * int(arguments.get("epochs", 1))
 

@@ -33,6 +33,7 @@ class Settings:
     checkpoint_share: float = 0.02
     root: str = ""
     seed: int = 0
+    repeats: int = 1
     further: tuple[tuple[str, bool], ...] = ()
     """The objectives besides the first: a metric, and whether more is better."""
     bounds: tuple[str, ...] = ()
@@ -45,6 +46,11 @@ class Settings:
         """How many folds a trial is the mean over; 0 where it is one fit."""
         folds = self.fit.get("folds")
         return folds if isinstance(folds, int) else 0
+
+    @property
+    def several_fits(self) -> bool:
+        """Whether a trial is the mean over folds or repeats."""
+        return bool(self.folds) or self.repeats > 1
 
     def better(self, one: float, other: float) -> bool:
         """Say whether `one` is a better objective than `other`."""

@@ -23,7 +23,7 @@ from .checkpointer import checkpointed
 from .checkpointing import Checkpoints, place_of_trial
 from .failure import describe
 from .fit_state import CannotResume
-from .folds import check_foldable, fold_arguments, fold_of_each, mean
+from .fits import fits_of
 from .hypermodel import FitResult, UserModel, callbacks_for, fit_result
 from .link import Message
 from .loop import Report, UserLoop
@@ -47,11 +47,12 @@ class StopTraining(BaseException):
 @final
 @dataclass(slots=True)
 class Prepared:
-    """What one fit takes: the compiled model, the arguments of `fit`, the callbacks made for it."""
+    """What one fit takes: the compiled model, the arguments of `fit`, the callbacks made for it, the seed."""
 
     model: Any
     arguments: Mapping[str, Any]
     callbacks: list[Any]
+    seed: int
 
 
 @final
@@ -152,13 +153,24 @@ class Training:
             return self._run_attempt()
         except CannotResume as error:
             assert self._checkpoints is not None  # noqa: S101
+            if self._checkpoints.inherited:
+                return self._disinherited(str(error))
             self._checkpoints.begin_anew(str(error))
         self.epoch, self.reports, self.logged = 0, [], set()
         self.weights.forget()
         self.weights = BestWeights(maximize=self._settings.maximize, at_last=self._settings.at_last)
         self._trace = trace_of(self._settings, self._assignment.params)
         clean_up()
-        return self._run_attempt()
+        return self._train()
+
+    def _disinherited(self, why: str) -> dict[str, Any]:
+        """Return the end of a trial that cannot go on from its donor."""
+        legacy = self._assignment.legacy
+        assert legacy is not None  # noqa: S101
+        reason = f"it cannot go on from trial {legacy.trial} after epoch {legacy.epoch}: {one_line(why, 300)}"
+        if self._checkpoints is not None and self._checkpoints.resumed is not None:
+            reason += "; what changes the shapes of weights cannot be among `pbt: {mutate: […]}`"
+        return {"type": "ended", "kind": "failed", "reason": reason, "traceback": ""}
 
     def _run_attempt(self) -> dict[str, Any]:
         self._code.start_session(self._assignment.seed)
@@ -177,8 +189,8 @@ class Training:
         self._take_up()
         self._times["fit_start"], self._reported_at = time.time(), time.monotonic()
         try:
-            if self._settings.folds:
-                self._fit_folds(hp, prepared)
+            if self._settings.several_fits:
+                self._fit_several(hp, prepared)
             else:
                 self._report_result(self._fit(hp, prepared, self))
         finally:
@@ -190,47 +202,56 @@ class Training:
         try:
             model = self._code.build(hp)
             arguments = fit_arguments_of(self._code, hp, self._trace, self._settings)
+            if self._assignment.until:
+                arguments["epochs"] = self._assignment.until
             callbacks = callbacks_for(arguments.get("callbacks"), hp, self.number)
         except Exception:
             if self._trace.misses:
                 return None
             raise
-        return None if self._trace.misses else Prepared(model, arguments, callbacks)
+        return None if self._trace.misses else Prepared(model, arguments, callbacks, self._assignment.seed)
 
     def _fit(self, hp: Any, prepared: Prepared, fitted: Fitted) -> FitResult:
         """Fit a model that was prepared, and tell its epochs to `fitted`."""
         fitted.weights.model = prepared.model if hasattr(prepared.model, "get_weights") else None
         arguments = {**prepared.arguments, "callbacks": [*prepared.callbacks, reporter_class()(fitted)]}
         model, checkpoints = cast(UserModel, self._code.model), self._checkpoints
-        if checkpoints is not None and not self._settings.folds:
+        if checkpoints is not None and not self._settings.several_fits:
             checkpointed(prepared.model, self, checkpoints)
         if not model.has_own_fit:
-            seed, shared = self._assignment.seed, not self._settings.folds
-            resumed = checkpoints.resumed if shared and checkpoints is not None else None
-            epoch = 0 if resumed is None else resumed.fit_epoch
-            arguments = self._code.data.for_keras(arguments, prepared.model, seed=seed, epoch=epoch, shared=shared)
+            one, shared = not self._settings.several_fits, not self._settings.folds
+            resumed = checkpoints.resumed if one and checkpoints is not None else None
+            arguments = self._code.data.for_keras(
+                arguments,
+                prepared.model,
+                seed=prepared.seed,
+                epoch=0 if resumed is None else resumed.fit_epoch,
+                shared=shared,
+            )
         returned = model.fit(hp, prepared.model, arguments)
         return fit_result(returned, self._settings.metric, self._settings.better)
 
-    def _fit_folds(self, hp: Any, prepared: Prepared) -> None:
-        """Fit a model for each fold, and report the mean over the folds that are done as an epoch each."""
-        folds, given = self._settings.folds, prepared.arguments
-        of_each = fold_of_each(given.get("y"), check_foldable(given, folds), folds, self._settings.seed)
+    def _fit_several(self, hp: Any, prepared: Prepared) -> None:
+        """Fit a model for each fold or seed, and report the mean over those that are done as an epoch each."""
+        given = prepared.arguments
+        fits = fits_of(self._settings, self._assignment.seed, given)
         resumed = self._checkpoints.resumed if self._checkpoints is not None else None
         done: list[Mapping[str, float]] = [] if resumed is None else list(resumed.plain["folds"])
-        for index in range(len(done), folds):
+        for index in range(len(done), fits.count):
             if index:
-                prepared.model = None  # let go of the last fold's before there is another
+                prepared.model = None  # let go of the last fit's before there is another
                 clean_up()
-                self._code.start_session(self._assignment.seed)
+                self._code.start_session(fits.seed(index))
+                if self._code.data.by_trial and not self._settings.folds:
+                    given = fit_arguments_of(self._code, hp, self._trace, self._settings)
                 callbacks = callbacks_for(given.get("callbacks"), hp, self.number)
-                prepared = Prepared(self._code.build(hp), given, callbacks)
-            prepared.arguments = fold_arguments(given, of_each, index)
-            fold = Fold(self, self._settings)
+                prepared = Prepared(self._code.build(hp), given, callbacks, fits.seed(index))
+            prepared.arguments = fits.arguments(given, index)
+            fold = OneOfSeveral(self, self._settings)
             metrics = fold.metrics(self._fit(hp, prepared, fold))
             is_best = self._is_best_fold(metrics, done)
             done.append(metrics)
-            self._report_fold(mean(done), fold.weights if is_best else None)
+            self._report_fold(fits.report(done), fold.weights if is_best else None)
             if self._checkpoints is not None:
                 self._checkpoints.after_fold(done)
             self.check_stop()
@@ -312,8 +333,10 @@ class Training:
         resumed = None if self._checkpoints is None else self._checkpoints.resume()
         if resumed is None:
             return
-        self.notice(f"goes on after epoch {resumed.epoch}, in attempt {self._assignment.attempt}")
         self.epoch = resumed.epoch
+        if self._checkpoints is not None and self._checkpoints.inherited:
+            return
+        self.notice(f"goes on after epoch {resumed.epoch}, in attempt {self._assignment.attempt}")
         self.reports = list(resumed.reports)
         for report in self.reports:
             self.logged |= set(report["metrics"])
@@ -362,7 +385,7 @@ class Training:
         self._reported_at = now
         self.logged |= set(metrics)
         order = epoch_order(metrics, self._settings.goals, self._bounds)
-        if order is not None and not self._settings.folds:
+        if order is not None and not self._settings.several_fits:
             self.weights.see(self.epoch, metrics.get(self._settings.metric, 0.0), order)
         if self._facts.get("parameters", 0) is None:  # a model that the first batch has built
             self._facts = {**self._facts, "parameters": count_params(self.weights.model)}
@@ -426,8 +449,8 @@ class Training:
 
 
 @final
-class Fold:
-    """One fold of a trial: sees its epochs, and passes a stop on."""
+class OneOfSeveral:
+    """One fold or repeat of a trial: sees its epochs, and passes a stop on."""
 
     def __init__(self, trial: Training, settings: Settings) -> None:
         self.weights = BestWeights(maximize=settings.maximize, at_last=settings.at_last)
@@ -452,7 +475,7 @@ class Fold:
         self._trial.check_stop()
 
     def metrics(self, result: FitResult) -> Mapping[str, float]:
-        """Return the metrics of the fold: what its `fit` returned, else those of the epoch that counts."""
+        """Return the metrics of the fit: what its `fit` returned, else those of the epoch that counts."""
         if result.final:
             return result.final
         epochs = self._epochs or list(result.epochs)

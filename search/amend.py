@@ -13,6 +13,8 @@ from ..spaces.bad_form import BadForm
 from ..spaces.errors import BadInput, did_you_mean, one_line
 from ..spaces.known import Declared
 from .budget_form import check_budget
+from .confirm_form import ConfirmForm, check_confirm
+from .pbt_form import check_pbt
 from .spec import SweepSpec
 from .sweepform import (
     BudgetForm,
@@ -72,6 +74,8 @@ AMENDABLE: Mapping[str, Callable[[str], Any]] = {
     "retry.error": int,
     "checkpoint.every_s": _finite,
     "keep.best": int,
+    "confirm.top": int,
+    "confirm.seeds": int,
 }
 SECTIONS = {
     "budget": BudgetForm,
@@ -79,12 +83,26 @@ SECTIONS = {
     "retry": RetryForm,
     "checkpoint": CheckpointForm,
     "keep": KeepForm,
+    "confirm": ConfirmForm,
     "cluster": ClusterForm,
     "": ParallelForm,
 }
 
 
-KEPT = ("objective", "further", "bounds", "model", "train", "data", "keras", "fit", "undeclared", "where")
+KEPT = (
+    "objective",
+    "further",
+    "bounds",
+    "model",
+    "train",
+    "data",
+    "keras",
+    "fit",
+    "repeats",
+    "pbt",
+    "undeclared",
+    "where",
+)
 """What a resumed sweep keeps besides its space and its search, or its trials could not be compared."""
 
 
@@ -156,6 +174,11 @@ def amended(spec: SweepSpec, settings: Iterable[str], word: str = "--set") -> Sw
             raise BadInput(f"{word} {key}: must be above 0, got {text}")
         _check_bounds(key, value, word)
         spec = _with(spec, key, value)
+    try:
+        check_confirm(spec)
+        check_pbt(spec)
+    except BadForm as fault:
+        raise BadInput(f"{word}: {fault}") from None
     try:
         check_budget(spec.budget, spec.objective, spec.resources.gpus, endless=spec.search.sampler != "grid")
     except BadForm as fault:

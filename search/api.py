@@ -32,13 +32,18 @@ from . import sweeps
 from .amend import check_kept
 from .budget_form import budget_of
 from .commands import check_machine, check_tracker, placed
+from .confirm import Confirm
+from .confirm_form import check_confirm, check_repeats, confirm_of, repeats_of
 from .driver import Driver
 from .job import Job
 from .launcher import wait_for_delivery
 from .objective import Objective
 from .objectives import objectives_of
 from .origin import origin_of
+from .pbt_form import check_pbt, pbt_of
 from .place import absolute_place
+from .population import Pbt
+from .repeats import Repeats
 from .results import Result
 from .sampler_form import chosen, is_endless
 from .spec import Budget, Checkpointing, Cluster, Keep, Limits, Resources, Retry, Search, SweepSpec, Track, max_epochs
@@ -98,6 +103,9 @@ def sweep(
     limits: Mapping[str, float] | None = None,
     checkpoint: bool | Mapping[str, float] = True,
     keep: Mapping[str, int] | None = None,
+    confirm: Mapping[str, int] | None = None,
+    repeats: int | Mapping[str, float] = 1,
+    pbt: Mapping[str, Any] | None = None,
     track: str | None = None,
     experiment: str | None = None,
     storage: str | Path | None = None,
@@ -157,6 +165,10 @@ def sweep(
         checkpoint: `{"every_s": 10, "share": 0.02}`: seconds between two checkpoints of a running trial, and the most of
             its time that they may cost; False for none.
         keep: `{"best": 3}`: the weights of so many best trials stay on the disk.
+        confirm: `{"top": 5, "seeds": 5}`: after the search so many best trials are trained again on so many fresh seeds,
+            and the champion is chosen there.
+        repeats: So many seeds for every trial, or `{"seeds": 3, "level": 0.05}`; a trial's value is their mean.
+        pbt: Population-based training: `{"population": 8, "interval": 2, "mutate": ["learning_rate"]}`.
         track: MLflow tracking URI; `mlflow.db` in `directory` if None.
         experiment: MLflow experiment; the sweep's name if None.
         storage: A folder or an fsspec URL, off this machine, that gets copies of the journal and of checkpoints.
@@ -188,6 +200,7 @@ def sweep(
         seed = 0 if deterministic else random.randrange(2**31)
     home = sweeps.home_folder(None if directory is None else Path(directory))
     plain, declared = _fit(fit or {})
+    confirmed, repeated, population = _noise(confirm, repeats, pbt)
     searched = (
         *declared,
         *_declared(space),
@@ -196,7 +209,8 @@ def sweep(
     given = Resources(**_section(ResourcesForm, "resources", resources).model_dump())
     limits_of = {**(budget or {}), **_given(trials=trials, hours=hours)}
     spent = _budget(limits_of, first, given.gpus, endless=is_endless(sampler))
-    rules = _stop(stop, plain, spent.trials, [one.metric for one in objectives])
+    epochs = max_epochs(plain, repeated.seeds)
+    rules = _stop(stop, epochs, spent.trials, [one.metric for one in objectives])
     title = _checked_name(name or f"sweep-{len(sweeps.names(home)) + 1}")
     spec = SweepSpec(
         name=title,
@@ -232,10 +246,14 @@ def sweep(
         limits=Limits(**_section(LimitsForm, "limits", limits).model_dump()),
         checkpoint=Checkpointing(**_section(CheckpointForm, "checkpoint", _switched(checkpoint)).model_dump()),
         keep=Keep(**_section(KeepForm, "keep", keep).model_dump()),
+        confirm=confirmed,
+        repeats=repeated,
+        pbt=population,
         track=Track(uri=track or f"sqlite:///{home / 'mlflow.db'}", experiment=experiment or title),
         storage=absolute_place(str(storage or "")),
     )
     check_where(spec.constraints, Known.of(spec.declared), ("where",))
+    _check_noise(spec, loop=train is not None)
     again = resume and (home / "sweeps" / title).exists()
     spec = replace(spec, start=_start(start, spec, home, reading=not again))
     spec = placed(spec, home)
@@ -336,6 +354,24 @@ def _section(form: type[AnyForm], word: str, given: Mapping[str, Any] | None) ->
         raise BadInput(str(fault)) from None
 
 
+def _noise(confirm: object, repeats: object, pbt: object) -> tuple[Confirm, Repeats, Pbt | None]:
+    """Return what is done about noise, and the population, as `sweep` was told."""
+    try:
+        return confirm_of(confirm), repeats_of(repeats), pbt_of(pbt)
+    except BadForm as fault:
+        raise BadInput(str(fault)) from None
+
+
+def _check_noise(spec: SweepSpec, *, loop: bool) -> None:
+    told = replace(spec, train="train") if loop else spec
+    try:
+        check_repeats(told)
+        check_confirm(told)
+        check_pbt(told)
+    except BadForm as fault:
+        raise BadInput(str(fault)) from None
+
+
 def _switched(checkpoint: bool | Mapping[str, float]) -> Mapping[str, Any]:
     return {"enabled": checkpoint} if isinstance(checkpoint, bool) else checkpoint
 
@@ -377,12 +413,10 @@ def _fit(values: Mapping[str, Any]) -> tuple[dict[str, Json], list[Declared]]:
     return plain if "epochs" in values else {name: one for name, one in plain.items() if name != "epochs"}, declared
 
 
-def _stop(
-    rules: object, fit: Mapping[str, Json], trials: int | None, metrics: Sequence[str]
-) -> tuple[Mapping[str, Any], ...]:
+def _stop(rules: object, epochs: int, trials: int | None, metrics: Sequence[str]) -> tuple[Mapping[str, Any], ...]:
     given = list(cast(Sequence[object], rules)) if isinstance(rules, tuple) else rules
     try:
-        return stop_forms(given, max_epochs=max_epochs(fit), trials=trials, metrics=metrics)
+        return stop_forms(given, max_epochs=epochs, trials=trials, metrics=metrics)
     except BadForm as fault:
         raise BadInput(str(fault).replace("search.stop", "stop")) from None
 

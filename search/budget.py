@@ -235,15 +235,22 @@ class Account:
 
 
 def booked(state: State, event: Event) -> Account:
-    """Return the account with what an event uses; `state` is that before it, but for the time."""
+    """Return the account with what an event uses; `state` is that before it, but for the time. Runs that confirm a trial
+    use nothing.
+    """
     account, at = state.account, state.last_at
+    live = state.live.get(event.trial) if isinstance(event, AttemptStarted | Reported | TrialEnded) else None
+    if live is not None and live.confirms is not None:
+        return account
     match event:
         case AttemptStarted(trial=number):
             return account.taken(number, at)
         case RoundEnded(trial=number) | AttemptEnded(trial=number):
             return account.released(number, at)
         case Reported(trial=number, report=report) if state.accepts(number, report):
-            return replace(account, epochs=account.epochs + report.epoch - state.live[number].epoch)
+            trial = state.live[number]
+            before = max(trial.epoch, 0 if trial.donor is None else trial.donor.epoch)
+            return replace(account, epochs=account.epochs + report.epoch - before)
         case TrialEnded(trial=number):
             return replace(account.released(number, at), row=_row(state, event))
         case TrialRetried(trial=number):
@@ -294,7 +301,7 @@ def enough(state: State, at: float) -> Enough | None:
     if not spent:
         return None
     no_more = any(one.name == "epochs" for one in spent)
-    return Enough(spent[0].why, tuple(live.number for live in state.placed) if no_more else ())
+    return Enough(spent[0].why, tuple(live.number for live in state.placed if live.confirms is None) if no_more else ())
 
 
 def limits_used(state: State, at: float) -> tuple[Used, ...]:
@@ -315,7 +322,8 @@ def _that_reached(state: State) -> list[tuple[int, float]]:
     goal, score = state.rules.goal, state.rules.objective.score
     if goal is None:
         return []
-    values = [(live.number, value) for live in state.placed if (value := _value(state, live)) is not None]
+    running = [live for live in state.placed if live.confirms is None]
+    values = [(live.number, value) for live in running if (value := _value(state, live)) is not None]
     whole = state.rules.max_epochs if state.rules.folds else 0
     values += [(one.number, one.value) for one in state.best if one.epoch >= whole and not one.point.violation]
     return [(number, value) for number, value in values if score(value) >= score(goal)]

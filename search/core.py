@@ -16,6 +16,7 @@ from ..spaces.trial import Cause, Outcome, OutcomeKind, Report
 from ..trackers.events import (
     AttemptEnded,
     AttemptStarted,
+    Donor,
     Entry,
     Event,
     GraphicsMeasured,
@@ -37,6 +38,8 @@ from .budget import booked, enough, limits_used
 from .goals import standing_order, without_value
 from .objective import At
 from .packing import Packing, measured, ran_out
+from .population import Turn
+from .repeats import hopeless, leading, score_of
 from .state import ALIKE, Course, Live, Prospects, Ranked, Retryable, Rules, State
 from .stop import Ending, Standing, ended
 from .window import due, judged, settled
@@ -67,9 +70,11 @@ class Tick:
 @final
 @dataclass(frozen=True, slots=True)
 class Ask:
-    """Propose parameters for a new trial of this number."""
+    """Propose parameters for a new trial of this number; or train `confirms` again, or go on as an `heir` does."""
 
     number: int
+    confirms: int | None = None
+    heir: Donor | None = None
 
 
 @final
@@ -142,12 +147,8 @@ def step(state: State, event: Event | SlotFree | Tick, at: float = 0.0) -> Step:
             state = replace(state, last_at=max(at, state.last_at))
             state = replace(state, account=booked(state, event))
     match event:
-        case TrialAsked(trial=number):
-            state = settled(state)
-            live = Live(number=number, seed=event.seed, params=event.params)
-            if state.rules.window is not None:
-                live = replace(live, rungs=state.rungs, objective_seen=state.objective_seen)
-            return replace(state, asked=number + 1, live={**state.live, number: live}, queue=(*state.queue, number)), ()
+        case TrialAsked():
+            return _on_ask(state, event), ()
         case AttemptStarted(trial=number):
             return _on_start(state, event), ()
         case RoundEnded(trial=number):
@@ -246,12 +247,30 @@ def _next_for_slot(state: State) -> Command:
         return Wait()
     if state.queue:
         return Wait() if placed and state.needs_all(state.queue[0]) else Start(state.queue[0])
-    if state.rules.trials is None or state.counted + len(state.live) < state.rules.trials:
-        return Ask(state.asked) if state.rules.window is None else _next_in_window(state)
+    if state.rules.trials is None or state.counted + len(state.searched) < state.rules.trials:
+        return _next_of_search(state) if state.rules.window is None else _next_in_window(state)
+    spent = next(one for one in limits_used(state, state.last_at) if one.name == "trials")
+    return _after_search(state, spent.why)
+
+
+def _next_of_search(state: State) -> Command:
+    plan = state.rules.population
+    if plan is None or state.population.founders_wanted(plan):
+        return Ask(state.asked)
+    heir = state.population.next(plan, state.asked)
+    if heir is not None:
+        return Ask(state.asked, heir=heir)
+    return _after_search(state, f"the population has trained its {plan.epochs} epochs")
+
+
+def _after_search(state: State, why: str, exit_code: int = 0) -> Command:
+    """Confirm the best trials once none of the search is live any more; then end."""
+    confirms = None if state.searched else state.confirming.next(state.rules.confirm)
+    if confirms is not None:
+        return Ask(state.asked, confirms=confirms)
     if state.live:
         return Wait()
-    spent = next(one for one in limits_used(state, state.last_at) if one.name == "trials")
-    return Finish(spent.why, _exit_code(state))
+    return Finish(why, exit_code or _exit_code(state))
 
 
 def _next_in_window(state: State) -> Command:
@@ -265,12 +284,17 @@ def _next_in_window(state: State) -> Command:
 
 
 def _while_closing(state: State, closing: SweepClosing) -> Command:
-    if state.queue and not closing.cancel:
-        live = state.live[state.queue[0]]
-        return End(live.number, _cut(live, state.rules, closing.why))
-    if state.placed:
-        return Wait()
-    return Finish(closing.why, closing.exit_code or _exit_code(state))
+    if closing.cancel:
+        return Wait() if state.placed else Finish(closing.why, closing.exit_code or _exit_code(state))
+    waiting = [state.live[number] for number in state.queue]
+    for live in waiting:
+        if live.confirms is None:
+            return End(live.number, _cut(live, state.rules, closing.why))
+    if waiting and not state.searched:
+        placed = [live.number for live in state.placed]
+        alone = any(map(state.needs_all, [*placed, waiting[0].number]))
+        return Wait() if placed and alone else Start(waiting[0].number)
+    return _after_search(state, closing.why, closing.exit_code)
 
 
 def _exit_code(state: State) -> int:
@@ -325,6 +349,20 @@ def _on_resume(state: State, at: float) -> State:
     )
 
 
+def _on_ask(state: State, event: TrialAsked) -> State:
+    number = event.trial
+    state = settled(state)
+    live = Live(number=number, seed=event.seed, params=event.params, confirms=event.confirms, donor=event.donor)
+    if state.rules.window is not None:
+        live = replace(live, rungs=state.rungs, objective_seen=state.objective_seen)
+    state = replace(state, asked=number + 1, live={**state.live, number: live}, queue=(*state.queue, number))
+    if event.confirms is not None:
+        return replace(state, confirming=state.confirming.ask(number, event.confirms))
+    if state.rules.population is None:
+        return state
+    return replace(state, population=state.population.ask(number, event.donor))
+
+
 def _prospects_of_next(state: State) -> Prospects:
     """Return those of a session that begins; in a window an interruption changes nothing, an end for want of any does."""
     ended_so = state.finished and state.closing is not None and state.closing.why == _hopeless(state.prospects)
@@ -372,7 +410,17 @@ def _on_report(state: State, number: int, report: Report, *, awaits_result: bool
         "first_loss": live.first_loss if live.values else loss,
         "seen": seen,
     }
-    state = _changed(state, number, last=value, last_epoch=report.epoch, best=best, best_epoch=best_epoch, **changes)
+    repeat = score_of(report, objective)
+    state = _changed(
+        state,
+        number,
+        repeats=live.repeats if repeat is None else (*live.repeats, repeat),
+        last=value,
+        last_epoch=report.epoch,
+        best=best,
+        best_epoch=best_epoch,
+        **changes,
+    )
     return _judge(state, number, since=live.last_epoch or 0, loss=loss)
 
 
@@ -386,11 +434,14 @@ def _judge(state: State, number: int, *, since: int, loss: float | None) -> Step
     """Ask the stop rule about a trial that has a new value, the one before at epoch `since`."""
     why = "" if state.closing is None or state.closing.cancel else state.closing.why
     rules, live = state.rules, state.live[number]
+    if live.confirms is not None:
+        return state, ()
     if not why and live.epoch < rules.max_epochs:
         standing = _standing(live, rules, since=since, loss=loss)
         if rules.window is None:
             rungs, why = rules.stop.decide(state.rungs, standing)
             state = replace(state, rungs=rungs)
+            why = why or hopeless(live.repeats, state.leader, rules.repeats, rules.objective)
         else:
             state, why = judged(state, standing)
     if not why:
@@ -459,20 +510,21 @@ def _on_losses(state: State, slot: str, *, lost: bool) -> State:
 
 def _on_trial_end(state: State, event: TrialEnded) -> Step:
     outcome, live = event.outcome, state.live[event.trial]
+    state = replace(
+        state,
+        live={number: one for number, one in state.live.items() if number != event.trial},
+        queue=tuple(number for number in state.queue if number != event.trial),
+        ended={**state.ended, outcome.kind: state.ended.get(outcome.kind, 0) + 1},
+    )
+    if live.confirms is not None:
+        return replace(state, confirming=state.confirming.end(outcome, live.number, state.rules.objective.better)), ()
     ending = _ending(live, outcome, state.rules)
     if state.rules.window is None:
         state = replace(state, rungs=ended(state.rules.stop, state.rungs, ending))
     else:
         state = _kept(state, live, outcome, ending)
-    state = replace(
-        state,
-        live={number: one for number, one in state.live.items() if number != event.trial},
-        queue=tuple(number for number in state.queue if number != event.trial),
-        counted=state.counted + outcome.counts,
-        ended={**state.ended, outcome.kind: state.ended.get(outcome.kind, 0) + 1},
-        best=_ranked(state, event),
-    )
-    if outcome.retryable:
+    state = replace(_learnt(state, live, outcome), counted=state.counted + outcome.counts, best=_ranked(state, event))
+    if outcome.retryable and state.rules.population is None:
         again = Retryable(live=live, outcome=outcome)
         state = replace(state, retryable={**state.retryable, event.trial: again})
     if state.rules.window is not None:
@@ -480,6 +532,22 @@ def _on_trial_end(state: State, event: TrialEnded) -> Step:
     state = replace(state, prospects=state.prospects.after(outcome))
     why = "" if state.closing else _hopeless(state.prospects)
     return state, (Close(SweepClosing(why=why, cancel=True, exit_code=1)),) if why else ()
+
+
+def _learnt(state: State, live: Live, outcome: Outcome) -> State:
+    """Return the state with what a trial of the search leaves to those that are compared with it, or inherit."""
+    rules, whole = state.rules, outcome.kind is OutcomeKind.COMPLETED
+    turn = None
+    if whole and live.last is not None:
+        score = rules.objective.score(live.last)
+        turn = Turn(trial=live.number, epoch=live.epoch, score=score, seed=live.seed, params=live.params)
+    failed = outcome.kind is not OutcomeKind.STOPPED
+    return replace(
+        state,
+        confirming=state.confirming.enter(outcome, live.number, live.params, rules.confirm.top, rules.rank),
+        leader=leading(state.leader, live.number, live.repeats if whole else (), rules.repeats),
+        population=state.population.end(live.number, turn, failed=failed),
+    )
 
 
 def _kept(state: State, live: Live, outcome: Outcome, ending: Ending) -> State:

@@ -41,8 +41,8 @@ from .cleaning import Cleaner
 from .core import Ask, Close, End, Finish, SlotFree, Start, Tick, completed, failed_again, step
 from .inbox import answer, take
 from .ledger import Ledger
+from .proposals import asked, extended, infeasible, legacy_of, until_of
 from .requests import heard
-from .sampler import derived_seed
 from .settings import checkpoints_of
 
 logger = logging.getLogger(__name__)
@@ -142,8 +142,8 @@ class Engine:
                     return None if self._placed else "FINISHED"
                 case End() | Close():
                     self._ledger.decide([command])
-                case Ask(number=number):
-                    events = self._ask(number)
+                case Ask():
+                    events = self._ask(command)
                     if not events:
                         return None
                     if isinstance(events[-1], AttemptStarted):
@@ -239,29 +239,21 @@ class Engine:
 
     # Parts --------------------------------------------------------------------------------------------------------------
 
-    def _ask(self, number: int) -> list[Event]:
+    def _ask(self, command: Ask) -> list[Event]:
         """Return what a proposal comes to; nothing while there is none, but trials run that may make for one."""
-        proposal = self._ledger.sampler.propose(number)
-        if proposal.end:
-            over = SweepClosing(why=proposal.end, exit_code=proposal.exit_code)
-            return [] if self._ledger.state.live else [over]
-        asked = TrialAsked(
-            trial=number,
-            seed=derived_seed(self._ledger.spec.search.seed, number, "trial"),
-            params=proposal.params,
-            history_seq=self._ledger.journal.seq,
-            attrs=proposal.attrs,
-        )
-        if proposal.refusal:
-            return [asked, *self._refused(number, 0, proposal.refusal)]
-        return [asked, AttemptStarted(trial=number, attempt=1)]
+        events = asked(self._ledger, command)
+        match events:
+            case [TrialAsked() as event, TrialEnded(outcome=outcome)]:
+                return [event, *self._refused(command.number, 0, outcome.reason)]
+            case _:
+                return events
 
     def _place(self, tune_id: str, events: Sequence[Event]) -> Mapping[str, str]:
         self._ledger.record(*events)
         start = events[-1]
         assert isinstance(start, AttemptStarted)  # noqa: S101
-        rules = self._ledger.state.rules
-        live, best = self._ledger.state.live[start.trial], self._ledger.state.best
+        state = self._ledger.state
+        live = state.live[start.trial]
         self._placed[tune_id] = (start.trial, start.attempt)
         known = self._ledger.sampler.space.parameters
         assignment = Assignment(
@@ -271,11 +263,13 @@ class Engine:
             seed=live.seed,
             params=live.params,
             specs=tuple(known[key].to_json() for key in live.params if key in known),
-            rungs=self._ledger.spec.rungs(live.number),
-            keep_above=best[-1].value if rules.goals.plain and len(best) >= rules.keep else None,
+            rungs=self._ledger.spec.rungs(live.number) if live.confirms is None else (),
+            keep_above=state.keep_above(live),
             batch_divisor=start.batch_divisor,
             resume_from=place_of_trial(self._checkpoints, live.number) if live.attempt > 1 else "",
             reported=live.epoch,
+            until=until_of(state, live),
+            legacy=legacy_of(state, live, self._checkpoints),
         )
         return {ASSIGNMENT: json.dumps(assignment.to_json())}
 
@@ -315,7 +309,10 @@ class Engine:
     def _report(self, number: int, attempt: int, message: Mapping[str, Any]) -> None:
         report = Report(epoch=message["epoch"], metrics=message["metrics"], seconds=message["seconds"])
         if self._ledger.state.accepts(number, report):
-            if not self._ledger.state.epochs_are_left:  # the tick that ends what is on slots is still to come
+            searched = self._ledger.state.live[number].confirms is None
+            if (
+                searched and not self._ledger.state.epochs_are_left
+            ):  # the tick that ends what is on slots is still to come
                 return
             awaits = bool(message.get("awaits_result"))
             self._ledger.record_soon(Reported(trial=number, attempt=attempt, report=report, awaits_result=awaits))
@@ -332,8 +329,7 @@ class Engine:
 
     def _extend(self, number: int, attempt: int, specs: Iterable[Mapping[str, Any]]) -> None:
         live = self._ledger.state.live[number]
-        found = [parameter_from_json(spec) for spec in specs]
-        proposal = self._ledger.sampler.extend(number, live.round + 1, live.params, found)
+        proposal = extended(self._ledger, live, [parameter_from_json(spec) for spec in specs])
         ended = RoundEnded(
             trial=number,
             attempt=attempt,
@@ -367,11 +363,12 @@ class Engine:
 
     def _unread(self, number: int) -> str:
         """Return what the user's starting point names and the trial, which trains, has not read."""
-        return self._ledger.starting.unread(number, list(self._ledger.history.trials[number].params))
+        record = self._ledger.history.trials[number]
+        return self._ledger.starting.unread(number, list(record.params)) if record.start else ""
 
     def _refused(self, number: int, attempt: int, why: str) -> list[Event]:
         """Return the events by which a trial ends that must not run; one that the user gave is bad input."""
-        ended = TrialEnded(trial=number, attempt=attempt, outcome=_infeasible(why))
+        ended = TrialEnded(trial=number, attempt=attempt, outcome=infeasible(why))
         given = self._ledger.starting.given(number)
         return [ended, _bad(f"{given} cannot be tried: {why}")] if given else [ended]
 
@@ -416,7 +413,7 @@ class Engine:
     def _remove_leftovers(self) -> None:
         """Remove what trials that have ended leave, but for the weights of the best."""
         state = self._ledger.state
-        self.cleaner.clean(asked=state.asked, live=state.live, best={one.number for one in state.best})
+        self.cleaner.clean(asked=state.asked, live={*state.live, *state.donors}, best=state.kept)
 
     # Tune -----------------------------------------------------------------------------------------------------------------
 
@@ -469,7 +466,3 @@ class Engine:
 
 def _bad(mistake: str) -> SweepClosing:
     return SweepClosing(why=mistake, cancel=True, exit_code=BadInput.exit_code)
-
-
-def _infeasible(why: str) -> Outcome:
-    return Outcome(kind=OutcomeKind.INFEASIBLE, reason=why)

@@ -15,6 +15,7 @@ from ..spaces.trial import Json, Outcome, OutcomeKind, Report
 from ..trackers.events import AttemptStarted, Event, Reported, TrialAsked, TrialEnded
 from ..trackers.history import History, TrialRecord
 from .core import Ask, Close, End, SlotFree, Tick, completed, step
+from .population import Pbt
 from .spec import SweepSpec
 from .state import Rules, State
 
@@ -68,6 +69,8 @@ def forecast(spec: SweepSpec, *, slots: int, epoch_s: float, trial_s: float) -> 
         epoch_s: The seconds of an epoch.
         trial_s: The seconds that a trial takes besides: the model's building, the first batch.
     """
+    if spec.pbt is not None:
+        return _of_population(spec, spec.pbt, slots=slots, epoch_s=epoch_s, trial_s=trial_s)
     whole = spec.budget.trials
     most = MOST_TRIALS if whole is None else min(whole, MOST_TRIALS)
     by = math.ceil(spec.max_epochs / MOST_EPOCHS)
@@ -81,7 +84,7 @@ def forecast(spec: SweepSpec, *, slots: int, epoch_s: float, trial_s: float) -> 
     times = min(times, max(1.0, limit_s / max(run.seconds, 1e-9)))
     rungs = [epoch for epoch in _rungs(spec, most) if epoch < spec.max_epochs]
     return Forecast(
-        seconds=run.seconds * times,
+        seconds=run.seconds * times + _confirming_s(spec, round(run.trials * times), slots, epoch_s, trial_s),
         trials=round(run.trials * times),
         epochs=round(sum(run.last.values()) * times),
         rungs={
@@ -92,6 +95,38 @@ def forecast(spec: SweepSpec, *, slots: int, epoch_s: float, trial_s: float) -> 
         epoch_s=epoch_s,
         trial_s=trial_s,
     )
+
+
+def _confirming_s(spec: SweepSpec, trials: int, slots: int, epoch_s: float, trial_s: float) -> float:
+    """Return the seconds in which the best of so many trials are trained again, each to its end."""
+    runs = min(spec.confirm.top, trials) * spec.confirm.seeds
+    return math.ceil(runs / slots) * (trial_s + spec.max_epochs * epoch_s)
+
+
+def _of_population(spec: SweepSpec, pbt: Pbt, *, slots: int, epoch_s: float, trial_s: float) -> Forecast:
+    """Return what a population comes to: turns of its members, of whom nobody is stopped."""
+    turns = turns_of(spec)
+    trials = turns if spec.budget.trials is None else min(spec.budget.trials, turns)
+    epochs = math.ceil(spec.max_epochs * pbt.population * trials / turns)
+    seconds = (trials * trial_s + epochs * epoch_s) / min(slots, pbt.population)
+    if spec.budget.hours is not None and seconds > spec.budget.hours * 3600:
+        share = spec.budget.hours * 3600 / seconds
+        seconds, trials, epochs = seconds * share, round(trials * share), round(epochs * share)
+    ended = pbt.population if trials >= turns else max(0, trials - (turns - pbt.population))
+    return Forecast(
+        seconds=seconds,
+        trials=trials,
+        epochs=epochs,
+        rungs={spec.max_epochs: ended},
+        slots=slots,
+        epoch_s=epoch_s,
+        trial_s=trial_s,
+    )
+
+
+def turns_of(spec: SweepSpec) -> int:
+    """Return the trials of a whole population, one for each turn; 0 where there is none."""
+    return 0 if spec.pbt is None else spec.pbt.population * math.ceil(spec.max_epochs / spec.pbt.interval)
 
 
 def _rungs(spec: SweepSpec, trials: int) -> list[int]:
@@ -192,15 +227,17 @@ def seconds_left(history: History, spec: SweepSpec, now: float) -> float | None:
     limit_s = math.inf
     if spec.budget.hours is not None:
         limit_s = max(0.0, history.session_at + spec.budget.hours * 3600 - now)
-    counted = sum(1 for one in history.trials.values() if one.outcome is not None and one.outcome.counts)
-    running = [one for one in history.trials.values() if one.outcome is None]
+    searched = [one for one in history.trials.values() if one.confirms is None]
+    counted = sum(1 for one in searched if one.outcome is not None and one.outcome.counts)
+    running = [one for one in searched if one.outcome is None]
     pace = _pace(history)
     if spec.budget.trials is None or pace is None:
         return limit_s if math.isfinite(limit_s) else None
     epoch_s, trial_s = pace
     alive = survival(history, spec)
     slots = spec.parallel or max(1, len([one for one in running if one.running]))
-    to_come = max(0, spec.budget.trials - counted - len(running))
+    wanted = min(spec.budget.trials, turns_of(spec) or spec.budget.trials)
+    to_come = max(0, wanted - counted - len(running))
     begun = [_left(alive, len(one.metrics)) for one in running]
     works = [epochs * epoch_s + (0.0 if one.metrics else trial_s) for one, epochs in zip(running, begun, strict=True)]
     waited = [max(0.0, now - _last_sign(one)) if one.running else 0.0 for one in running]
@@ -209,16 +246,31 @@ def seconds_left(history: History, spec: SweepSpec, now: float) -> float | None:
     return min(limit_s, max([work_s / slots, *works]))
 
 
+def confirming_left(history: History, spec: SweepSpec) -> float:
+    """Return the seconds that the runs take which confirm the best trials; 0 where nothing says how long a trial takes."""
+    pace = _pace(history)
+    if not spec.confirm.top or pace is None:
+        return 0.0
+    epoch_s, trial_s = pace
+    runs = [one for one in history.trials.values() if one.confirms is not None]
+    top = spec.confirm.top if spec.budget.trials is None else min(spec.confirm.top, spec.budget.trials)
+    to_come = max(0, top * spec.confirm.seeds - len(runs))
+    live = [max(0, spec.max_epochs - len(one.metrics)) * epoch_s for one in runs if one.outcome is None]
+    slots = spec.parallel or max(1, sum(one.running for one in history.trials.values()))
+    return (sum(live) + to_come * (trial_s + spec.max_epochs * epoch_s)) / slots
+
+
 def survival(history: History, spec: SweepSpec) -> list[float]:
     """Return the share of trials that come to each epoch, from 0 to the last one."""
     reached = Counter[int]()
     left_off = Counter[int]()
-    for one in history.trials.values():
+    searched = [one for one in history.trials.values() if one.confirms is None]
+    for one in searched:
         reached[len(one.metrics)] += 1
         left_off[len(one.metrics)] += _left_off(one.outcome)
     rungs = set(spec.rungs(0))
     alive, gone_on = [1.0], list[float]()
-    further = len(history.trials) - reached[0]
+    further = len(searched) - reached[0]
     for epoch in range(spec.max_epochs):
         ends = left_off[epoch]  # a running trial that is here says nothing of the next epoch
         if ends + further:

@@ -45,8 +45,8 @@ def collect(folder: Path) -> Removed:
     spec = SweepSpec.from_json(sweeps.read(folder).spec)
     state = replay(spec.rules(), entries)
     root = checkpoints_of(spec, folder)
-    best = {one.number for one in state.best}
-    removed = remove_leftovers(root, over=lambda number: number not in state.live, best=best)
+    stay = {*state.live, *state.donors}
+    removed = remove_leftovers(root, over=lambda number: number not in stay, best=state.kept)
     return Removed(trials=removed.trials, bytes=removed.bytes + remove_drafts(root))
 
 

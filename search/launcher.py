@@ -211,7 +211,7 @@ def conclude(
     if not history.spec:
         _complain(f"the driver of {name} {how} before the sweep began; `kerasweep rm {name}` removes what it left")
         return 3
-    console.print(last_words(history))
+    console.print(last_words(history), soft_wrap=True)
     if history.ended is None:
         _complain(f"the driver of {name} {how}; what was journaled is safe: `kerasweep resume {name}`")
         return 3

@@ -20,6 +20,7 @@ from ..trackers.events import (
     SweepRestored,
     SweepResumed,
     SweepStarted,
+    TrialAsked,
     TrialEnded,
 )
 from ..trackers.history import History
@@ -80,6 +81,7 @@ class Ledger:
         self.spec = spec
         self.state = State(rules=spec.rules())
         self.history = History()
+        self._apart = set[int]()
         self.starting = Starting()
         self.sampler = sampler_of(spec)
         for entry in past:
@@ -126,11 +128,14 @@ class Ledger:
 
     def _fold(self, entry: Entry) -> tuple[Command, ...]:
         self.state, commands = step(self.state, entry.event, entry.at)
+        if isinstance(entry.event, TrialAsked) and entry.event.apart:
+            self._apart.add(entry.event.trial)
         if isinstance(entry.event, StartingPoints):
             self.starting = Starting.of(entry.event)
         if isinstance(entry.event, SweepAmended):
             self.spec = SweepSpec.from_json(entry.event.spec)
-        self.sampler.apply(entry)
+        if entry.trial not in self._apart:
+            self.sampler.apply(entry)
         self.history.apply(entry)
         return commands
 

@@ -124,6 +124,7 @@ def _progress(summary: Summary, now: float) -> RenderableType:
         Text(duration(elapsed), style="dim"),
         Text(f"left {duration(summary.seconds_left(now))}", style="dim"),
         Text("" if busy is None else f"busy {busy:.0%}", style="dim"),
+        Text(summary.confirming()),
     )
     return line
 
@@ -147,12 +148,12 @@ def _front(summary: Summary) -> str:
 def _running(summary: Summary) -> RenderableType:
     table = Table.grid(padding=(0, 2))
     running = summary.running()
-    epochs = summary.spec.fit.get("epochs", "?")
+    epochs = summary.spec.max_epochs if summary.spec.several_fits else summary.spec.fit.get("epochs", "?")
     for trial in running[:SHOWN]:
         curve = [value for _, value in trial.curve(summary.objective.metric)]
         table.add_row(
-            Text(f"trial {trial.number}"),
-            Text(f"epoch {len(trial.metrics)}/{epochs}", style="dim"),
+            Text(f"trial {trial.number}" + ("" if trial.confirms is None else f" confirms {trial.confirms}")),
+            Text(f"epoch {max(trial.metrics, default=0)}/{epochs}", style="dim"),
             Text(number(curve[-1]) if curve else "-"),
             Text(sparkline(curve), style="cyan"),
             Text(parameters(trial.params), style="dim", overflow="ellipsis", no_wrap=True),
@@ -174,6 +175,7 @@ def last_words(history: History) -> RenderableType:
         head.append(values_in_words(best, summary.metrics), style="bold green")
         head.append(f" (trial {best.number}, epoch {best.outcome.epoch})")
         lines.append(head)
+        lines.extend(Text(f"  {one.in_words(summary.objective.metric)}") for one in summary.confirmed()[:1])
         width = max((len(name) for name in best.params), default=0)
         lines.extend(Text(f"  {name:<{width}}  {value}") for name, value in best.params.items())
     return Group(*lines)

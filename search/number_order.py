@@ -45,7 +45,8 @@ class NumberOrder:
         """
         self._tell_until(number - self._window)
         proposal = self._sampler.propose(number)
-        held = [self._held.get(one, []) for one in range(self._horizon + 1, number)]
+        asked = (one for one in range(self._horizon + 1, number) if one in self._told_before)  # others confirm some
+        held = [self._held.get(one, []) for one in asked]
         if not proposal.end or not all(any(isinstance(one.event, TrialEnded) for one in own) for own in held):
             return proposal
         sampler = self._make()

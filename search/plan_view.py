@@ -38,7 +38,7 @@ def show(
     """Print the plan of a sweep; `code`: whether its code was looked at, `expected`: what it is to come to."""
     head = Text(spec.name, style="bold")
     head.append(
-        f": {objectives.in_words(spec.objectives)}, {spec.budget}, sampler {_sampler(spec)}, "
+        f": {objectives.in_words(spec.objectives)}, {_budget(spec)}, sampler {_sampler(spec)}, "
         f"stop {stop_rules.in_words(spec.search.stop)}",
         style="not bold",
     )
@@ -84,6 +84,17 @@ def _named(spec: SweepSpec) -> str:
 
 def _with_code(file: Path) -> Text:
     return Text.assemble("the file is sound; with its code: ", (f"kerasweep plan {file}", "bold"))
+
+
+def _budget(spec: SweepSpec) -> str:
+    text = str(spec.budget)
+    if spec.pbt is not None:
+        text += f", a population of {spec.pbt.population} in turns of {_several(spec.pbt.interval, 'epoch')}"
+    if spec.repeats.seeds > 1:
+        text += f", {spec.repeats.seeds} seeds each"
+    return text + (
+        f", then the best {spec.confirm.top} on {spec.confirm.seeds} fresh seeds" if spec.confirm.top else ""
+    )
 
 
 def _sampler(spec: SweepSpec) -> str:

@@ -22,8 +22,9 @@ def resume_promise(spec: SweepSpec, kind: str, *, own_fit: bool, unsaved: Sequen
         return f"{_ANEW}, since checkpoint is false"
     if spec.train:
         return f"{_ANEW}: what a training loop holds is known to the loop alone"
-    if spec.fit.get("folds"):
-        return "a trial that loses its process goes on after the last fold that was done and saved"
+    if spec.several_fits:
+        part = "fold" if spec.fit.get("folds") else "repeat"
+        return f"a trial that loses its process goes on after the last {part} that was done and saved"
     saved = f"from the last epoch saved, {spec.checkpoint.every_s:g} s apart or more"
     goes_on = f"a trial that loses its process goes on {saved}"
     if unsaved:

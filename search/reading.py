@@ -7,6 +7,7 @@ import sys
 import time
 from collections.abc import Generator, Sequence
 from contextlib import contextmanager
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +17,10 @@ from rich.text import Text
 from ..spaces.errors import BadInput, Infrastructure, NoTrialSucceeded, one_line
 from ..trackers.history import History, TrialRecord
 from . import sweeps
+from .lineage import in_words, lineage
 from .summary import (
     Summary,
+    confirmed_json,
     duration,
     failures,
     number,
@@ -91,7 +94,7 @@ def show_command(name: str, trial: int | None, home: Path | None, *, as_json: bo
 def _show_sweep(folder: Path, history: History, *, as_json: bool) -> None:
     summary = Summary.of(history)
     ranked = summary.ranked()
-    rest = [one for one in history.trials.values() if value_of(one) is None]
+    rest = [one for one in history.trials.values() if value_of(one) is None and one.confirms is None]
     if as_json:
         state = sweeps.state(folder, history)
         trials = [trial_json(one) for one in history.trials.values()]
@@ -99,7 +102,9 @@ def _show_sweep(folder: Path, history: History, *, as_json: bool) -> None:
         spent = {one.name: {"used": one.used, "limit": one.limit} for one in summary.used(now)}
         about = {"name": folder.name, "state": state, "objective": summary.goal, "notices": history.notices}
         why = None if history.ended is None else history.ended.why
-        echo_json({**about, "used": spent, "ended": why, "spec": dict(history.spec), "trials": trials})
+        confirmed = [confirmed_json(one) for one in summary.confirmed()]
+        about |= {"used": spent, "ended": why, "spec": dict(history.spec)}
+        echo_json({**about, "trials": trials, "confirmed": confirmed})
         return
     console = Terminal()
     budget = summary.spec.budget.trials
@@ -110,27 +115,34 @@ def _show_sweep(folder: Path, history: History, *, as_json: bool) -> None:
     goal = [] if summary.spec.budget.goal is None else [f"goal {summary.spec.budget.goal:g}"]
     why = f"; {history.ended.why}" if history.ended is not None else ""
     console.print(Text(f"budget: {', '.join([*map(str, summary.used(now)), *goal])}{why}"), soft_wrap=True)
+    for one in summary.confirmed():
+        console.print(Text(f"trial {one.number}: {one.in_words(summary.objective.metric)}"), soft_wrap=True)
+    if summary.confirming():
+        console.print(summary.confirming())
+    inherits = [] if summary.spec.pbt is None else ["from"]
     table = Table(box=None, pad_edge=False)
-    for column in ("trial", "state", *summary.metrics, "epoch", "curve", "parameters"):
+    for column in ("trial", "state", *summary.metrics, "epoch", "curve", *inherits, "parameters"):
         table.add_column(column, justify="right" if column in ("trial", "epoch") else "left")
     for one in [*ranked, *rest][:ROWS]:
-        table.add_row(*_row(one, summary.metrics))
+        table.add_row(*_row(one, summary.metrics, inherits=bool(inherits)))
     console.print(table)
-    if len(history.trials) > ROWS:
-        console.print(f"and {len(history.trials) - ROWS} more; --json has all")
+    if len(ranked) + len(rest) > ROWS:
+        console.print(f"and {len(ranked) + len(rest) - ROWS} more; --json has all")
     for reason, count in failures(history.trials.values())[:5]:
         console.print(Text(f"failed {count} x: {reason}", style="red"), soft_wrap=True)
     for text in history.notices:
         console.print(Text(text, style="yellow"), soft_wrap=True)
 
 
-def _row(trial: TrialRecord, metrics: Sequence[str]) -> list[Text]:
+def _row(trial: TrialRecord, metrics: Sequence[str], *, inherits: bool = False) -> list[Text]:
     outcome = trial.outcome
     curve = [value for _, value in trial.curve(metrics[0])]
-    epoch = len(trial.metrics) if outcome is None or outcome.epoch is None else outcome.epoch
+    epoch = max(trial.metrics, default=0) if outcome is None or outcome.epoch is None else outcome.epoch
+    donor = [trial.donor.trial if trial.donor is not None else ""] if inherits else []
     values = _values(trial, len(metrics))
     state = trial.state if outcome is None or outcome.feasible or value_of(trial) is None else f"{trial.state}, broken"
-    cells = (trial.number, state, *map(number, values), epoch, sparkline(curve), parameters(trial.params))
+    head = (trial.number, state, *map(number, values), epoch, sparkline(curve))
+    cells = (*head, *donor, parameters(trial.params))
     return [Text(str(cell)) for cell in cells]
 
 
@@ -158,6 +170,10 @@ def _show_trial(summary: Summary, trial: TrialRecord, *, as_json: bool) -> None:
     outcome = trial.outcome
     start = f", starting point of {trial.start}" if trial.start else ""
     console.print(Text(f"trial {trial.number}: {trial.state}, attempt {trial.attempt}, seed {trial.seed}{start}"))
+    if trial.confirms is not None:
+        console.print(f"confirms trial {trial.confirms}")
+    if trial.donor is not None:
+        console.print(Text(in_words(lineage(summary.history, trial.number))), soft_wrap=True)
     if outcome is not None and outcome.value is not None:
         console.print(f"{values_in_words(trial, summary.metrics)} at epoch {outcome.epoch}")
     if outcome is not None and outcome.reason:
@@ -197,7 +213,9 @@ def best_command(name: str, export: Path | None, trial: int | None, home: Path |
     elif summary.spec.further and trial is None:
         _show_front(summary, best, as_json=as_json)
     elif as_json:
-        echo_json(trial_json(best, summary.metrics))
+        told = next((confirmed_json(one) for one in summary.confirmed() if one.number == best.number), None)
+        stretches = [asdict(one) for one in lineage(history, best.number)] if best.donor is not None else []
+        echo_json({**trial_json(best, summary.metrics), "confirmed": told, "lineage": stretches})
     else:
         echo(as_yaml(summary, best))
 
@@ -261,7 +279,11 @@ def as_yaml(summary: Summary, trial: TrialRecord) -> str:
     yaml.dump(params, text)
     epoch = "" if trial.outcome is None else f", epoch {trial.outcome.epoch}"
     value = one_line(values_in_words(trial, summary.metrics))
-    return f"# {summary.spec.name}, trial {trial.number}{epoch}: {value}\n" + text.getvalue().rstrip("\n")
+    more = [one.in_words(summary.objective.metric) for one in summary.confirmed() if one.number == trial.number]
+    if trial.donor is not None:
+        more.append(in_words(lineage(summary.history, trial.number)))
+    head = f"# {summary.spec.name}, trial {trial.number}{epoch}: {value}\n"
+    return head + "".join(f"# {one_line(one, 2000)}\n" for one in more) + text.getvalue().rstrip("\n")
 
 
 def ui_command(name: str | None, home: Path | None) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from statistics import median
 from typing import final
@@ -30,6 +30,16 @@ SHAPES = 3
 """So many of the nearest longer curves give a stopped one its continuation."""
 MOST_DRIFT = 1.5
 """Epochs are stretched to a rung's time by at most so much."""
+
+
+def of_search(entries: Iterable[Entry]) -> Iterator[Entry]:
+    """Yield the entries without those of trials that confirm others, which are no part of the search."""
+    confirming = set[int]()
+    for entry in entries:
+        if isinstance(entry.event, TrialAsked) and entry.event.confirms is not None:
+            confirming.add(entry.event.trial)
+        if entry.trial not in confirming:
+            yield entry
 
 
 @final

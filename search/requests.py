@@ -107,6 +107,8 @@ def again(state: State, numbers: Sequence[int] = ()) -> list[TrialRetried]:
         raise BadInput(
             "a deterministic search keeps its failures: later trials were proposed from them; begin a new sweep"
         )
+    if state.rules.population is not None:
+        raise BadInput("a population goes on without the trials that failed; others have taken their places")
     for number in numbers:
         if number not in state.retryable:
             raise BadInput(_why_not(state, number))
@@ -124,6 +126,8 @@ def _why_not(state: State, number: int) -> str:
         return f"there is no trial {number}; there are {state.asked}, numbered from 0"
     if number in state.live:
         return f"trial {number} {'runs' if state.live[number].placed else 'waits for a slot'}; nothing is to be repeated yet"
+    if number in state.confirming.asked:
+        return f"trial {number} confirms trial {state.confirming.asked[number]}; only trials of the search run again"
     return f"trial {number} has a result; only trials that failed, were lost or interrupted run again"
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, final
@@ -19,11 +19,13 @@ from ..spaces.hp import hyperparameters_class
 from ..spaces.parameter import identity, parameter_from_json
 from ..spaces.trace import Trace
 from ..spaces.trial import Scalar
+from ..trackers.confirmed import Confirmed
 from ..trackers.events import ParametersUsed
 from ..trackers.history import TrialRecord
 from ..trackers.journal import Reader
 from ..trackers.mirror import run_name
 from . import sweeps
+from .lineage import Stretch, lineage
 from .settings import checkpoints_of, code_of
 from .summary import Summary, value_of
 
@@ -38,9 +40,10 @@ if TYPE_CHECKING:
 @final
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrialResult:
-    """One trial: `value` is the objective at `epoch`; `params` are those that its model read.
+    """One trial: `value` is the objective at `epoch`, as searched; `params` are those that its model read.
 
     `values` has all objectives by name; `feasible` says whether it keeps to the constraints on outcomes.
+    `confirmed`: how it did on fresh seeds, where it was trained again: `mean`, `interval`, `flattered`, `values`.
     """
 
     number: int
@@ -51,6 +54,7 @@ class TrialResult:
     values: Mapping[str, float]
     feasible: bool
     _result: Result
+    confirmed: Confirmed | None = None
 
     @property
     def hyperparameters(self) -> HyperParameters:
@@ -60,12 +64,24 @@ class TrialResult:
         return hp
 
     def model(self) -> keras.Model:
-        """Return the model with the weights of the best epoch; kept for the best three trials."""
-        return self._result.model(self.number)
+        """Return the model with the weights of the best epoch; kept for the best three trials.
+
+        Of a trial that was confirmed, that of its best run there.
+        """
+        return self._result.model(self._kept)
 
     def models(self) -> Mapping[str, keras.Model]:
         """Return, by name, the models that a training loop handed over, with the weights of the best epoch."""
-        return self._result.models(self.number)
+        return self._result.models(self._kept)
+
+    @property
+    def lineage(self) -> Sequence[Stretch]:
+        """The stretches of training that led here, in a population: of which trial, to which epoch, with what."""
+        return lineage(self._result.summary.history, self.number)
+
+    @property
+    def _kept(self) -> int:
+        return self.number if self.confirmed is None else self.confirmed.best_run
 
 
 @final
@@ -130,6 +146,10 @@ class Result:
             seconds = None if trial.ended_at is None or trial.started_at is None else trial.ended_at - trial.started_at
             epoch = None if trial.outcome is None else trial.outcome.epoch
             row: dict[str, Any] = {"state": trial.state, "value": value_of(trial), "epoch": epoch, "seconds": seconds}
+            if trial.confirms is not None:
+                row["confirms"] = trial.confirms
+            if trial.donor is not None:
+                row["donor"] = trial.donor.trial
             if self.summary.spec.further:
                 row |= {f"values/{name}": one for name, one in self._values(trial).items()}
             if self.summary.spec.bounds:
@@ -151,6 +171,7 @@ class Result:
             values=self._values(record),
             feasible=record.outcome is None or record.outcome.feasible,
             _result=self,
+            confirmed=next((one for one in self.summary.confirmed() if one.number == record.number), None),
         )
 
     def _values(self, record: TrialRecord) -> dict[str, float]:

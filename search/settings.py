@@ -32,6 +32,7 @@ def settings_of(spec: SweepSpec, weights: str) -> Settings:
         checkpoint_share=spec.checkpoint.share,
         root=spec.folder,
         seed=spec.search.seed,
+        repeats=spec.repeats.seeds,
         further=tuple((one.metric, one.direction is Direction.MAX) for one in spec.further),
         bounds=spec.bounds,
     )

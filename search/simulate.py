@@ -22,7 +22,7 @@ from . import sweeps
 from .budget_form import budget_of
 from .objective import Direction
 from .override import override
-from .recording import RecordedCurves, Recording, slots_of
+from .recording import RecordedCurves, Recording, of_search, slots_of
 from .sampler_form import is_endless
 from .simulator import best_over_time, makespan_s, simulated, survivors
 from .spec import Budget, SweepSpec
@@ -75,11 +75,13 @@ def simulate_command(name: str, settings: Sequence[str], home: Path | None, *, a
     """
     folder = sweeps.find(sweeps.home_folder(home), name)
     with Reader(folder) as reader:
-        entries = list(reader.after())
+        entries = list(of_search(reader.after()))
     recording, history = Recording.of(entries), History.of(entries)
     if not any(one.length and one.used for one in recording.trials.values()):
         raise BadInput(f"{name} has no trial with an epoch, so there is no curve to simulate from; run it first")
     spec = SweepSpec.from_json(history.spec)
+    if spec.pbt is not None:
+        raise BadInput(f"{name} is a population, whose curves hang on who went on from whom; it cannot be simulated")
     slots = slots_of(recording)
     changed, wanted = altered(spec, slots, settings)
     result = compared(recording, history, spec, changed, slots, wanted)
@@ -111,7 +113,7 @@ def altered(spec: SweepSpec, slots: int, settings: Iterable[str]) -> tuple[Sweep
             spec,
             search=search_of(
                 form.search,
-                spec.fit,
+                spec.max_epochs,
                 form.budget,
                 spec.declared,
                 form.parallel,

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import heapq
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Protocol, final
 
@@ -29,6 +29,7 @@ from ..trackers.events import (
 )
 from ..trackers.history import History
 from ..trackers.memory_journal import MemoryJournal
+from .confirm import Confirm
 from .core import Ask, Close, End, Finish, SlotFree, Start, Tick, completed, step
 from .ledger import Ledger
 from .sampler import Proposal, derived_seed
@@ -111,7 +112,9 @@ class Simulator:
     ) -> None:
         """Get ready; the arguments are those of `simulated`."""
         self.journal = MemoryJournal()
-        self.ledger = Ledger(self.journal, spec)
+        self.ledger = Ledger(
+            self.journal, replace(spec, confirm=Confirm())
+        )  # what is confirmed is no part of the search
         self.ledger.sampler.learn(list(known))
         self._proposed = proposed or {}
         self._curves = curves

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any, Literal, final
 
@@ -15,7 +15,10 @@ from ..spaces.trace import Undeclared
 from ..spaces.trial import Cause, Json
 from . import tracking_uri
 from .budget import Budget
+from .confirm import Confirm
 from .objective import At, Direction, Objective
+from .population import Pbt, Plan
+from .repeats import Repeats
 from .start import Start
 from .state import Rules
 from .stop import StopRule
@@ -24,9 +27,9 @@ from .stop_rules import rule_of
 MANY_EPOCHS = 100_000
 
 
-def max_epochs(fit: Mapping[str, Json]) -> int:
-    """Return the epochs of a full trial, as far as the arguments of `fit` say; with folds each counts as one."""
-    epochs = fit.get("folds") or fit.get("epochs", 1)
+def max_epochs(fit: Mapping[str, Json], repeats: int = 1) -> int:
+    """Return the epochs of a full trial, as far as is said; of several fits, folds or repeats, each counts as one."""
+    epochs = fit.get("folds") or (repeats if repeats > 1 else fit.get("epochs", 1))
     return epochs if isinstance(epochs, int) else MANY_EPOCHS
 
 
@@ -178,14 +181,22 @@ class SweepSpec:
     limits: Limits = field(default_factory=Limits)
     checkpoint: Checkpointing = field(default_factory=Checkpointing)
     keep: Keep = field(default_factory=Keep)
+    confirm: Confirm = field(default_factory=Confirm)
+    repeats: Repeats = field(default_factory=Repeats)
+    pbt: Pbt | None = None
     track: Track = field(default_factory=Track)
     storage: str = ""
     """A folder or an fsspec URL, off this machine, that gets copies of the journal and of checkpoints."""
 
     @property
     def max_epochs(self) -> int:
-        """The epochs of a full trial, as far as the file says; with folds each counts as one."""
-        return max_epochs(self.fit)
+        """The epochs of a full trial, as far as the file says; of several fits each counts as one."""
+        return max_epochs(self.fit, self.repeats.seeds)
+
+    @property
+    def several_fits(self) -> bool:
+        """Whether a trial is the mean over folds or repeats."""
+        return "folds" in self.fit or self.repeats.seeds > 1
 
     @property
     def stop(self) -> StopRule:
@@ -221,7 +232,8 @@ class SweepSpec:
         goal = (alone,) if self.budget.only_goal else ()
         search = self.search
         taken = (f"sampler: auto takes {search.taken}: {search.reason}",) if search.taken else ()
-        return (*tracking_uri.notes(self.track.uri), *never, *taken, *goal, *self._by_chance())
+        by_chance = self._by_chance()
+        return (*tracking_uri.notes(self.track.uri), *never, *taken, *goal, *self._population_notes(), *by_chance)
 
     def _by_chance(self) -> tuple[str, ...]:
         """Return what of a deterministic search is none all the same."""
@@ -237,9 +249,19 @@ class SweepSpec:
         )
         return tuple(f"search.deterministic: {one}" for one in found if one)
 
+    def _population_notes(self) -> Iterator[str]:
+        """Yield what a population may not be meant to be."""
+        if self.pbt is None:
+            return
+        turns = self.pbt.population * -(-self.max_epochs // self.pbt.interval)
+        if self.budget.trials is not None and self.budget.trials < turns:
+            yield f"pbt: the population needs {turns} trials for its {self.max_epochs} epochs, the budget has {self.budget.trials}"
+        if self.parallel is not None and self.parallel > self.pbt.population:
+            yield f"pbt: a population of {self.pbt.population} leaves some of {self.parallel} slots without a trial"
+
     def rules(self) -> Rules:
         """Return what the core goes by."""
-        folds = "folds" in self.fit
+        folds = self.several_fits
         frequency = 1 if folds else self.fit.get("validation_freq", 1)
         return Rules(
             objective=replace(self.objective, at=At.LAST) if folds else self.objective,  # the mean over all of them
@@ -254,6 +276,9 @@ class SweepSpec:
             smaller_batch=self.retry.smaller_batch,
             folds=folds,
             keep=self.keep.best,
+            confirm=self.confirm,
+            repeats=self.repeats,
+            population=None if self.pbt is None else Plan(pbt=self.pbt, epochs=self.max_epochs, seed=self.search.seed),
             window=self.search.window,
             packs=self.resources.packs,
         )
@@ -282,10 +307,20 @@ class SweepSpec:
             "limits": Limits(**data["limits"]),
             "checkpoint": Checkpointing(**data.get("checkpoint", {})),
             "keep": Keep(**data.get("keep", {})),
+            "confirm": Confirm(**data.get("confirm", {})),
+            "repeats": Repeats(**data.get("repeats", {})),
+            "pbt": _pbt_from_json(data.get("pbt")),
             "track": Track(**data["track"]),
             "keras": KerasSettings.from_json(data.get("keras", {})),
         }
         return cls(**given)
+
+
+def _pbt_from_json(data: Mapping[str, Any] | None) -> Pbt | None:
+    if data is None:
+        return None
+    given: dict[str, Any] = {**data, "mutate": tuple(data["mutate"])}
+    return Pbt(**given)
 
 
 def _objective_from_json(goal: Mapping[str, Any]) -> Objective:

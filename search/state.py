@@ -10,11 +10,14 @@ from typing import final
 from ..spaces.bounds import Bounds
 from ..spaces.pareto import Point
 from ..spaces.trial import Cause, Json, Outcome, OutcomeKind, Report, Scalar
-from ..trackers.events import SweepClosing
+from ..trackers.events import Donor, SweepClosing
 from .budget import Account
+from .confirm import Confirm, Confirming
 from .goals import Goals, Seen
 from .objective import Objective
 from .packing import Packing
+from .population import Plan, Population
+from .repeats import Leader, Repeats
 from .stop import Ending, NeverStop, Rungs, Standing, StopRule
 
 ALIKE = 3
@@ -31,9 +34,9 @@ class Rules:
     `trials` to `goal` are the budget, `gpus` those of one trial.
 
     `smaller_batch`: a trial that ran out of memory is tried again with half the batch size, else alone. The weights of
-    the `keep` best trials are kept. `packs`: trials share graphics processors as their memory allows. `window`: trial n
-    is decided on from trials 0 … n - window alone; None: from all that has happened. `further` objectives stand
-    beside the first, `bounds` are constraints on outcomes.
+    the `keep` best trials are kept. `folds`: a trial is the mean over several fits, folds or repeats. `packs`: trials
+    share graphics processors as their memory allows. `window`: trial n is decided on from trials 0 … n - window alone;
+    None: from all that has happened. `further` objectives stand beside the first, `bounds` are constraints on outcomes.
     """
 
     objective: Objective
@@ -54,6 +57,9 @@ class Rules:
     smaller_batch: bool = False
     folds: bool = False
     keep: int = 3
+    confirm: Confirm = field(default_factory=Confirm)
+    repeats: Repeats = field(default_factory=Repeats)
+    population: Plan | None = None
     window: int | None = None
     packs: bool = False
 
@@ -89,6 +95,7 @@ class Rules:
 class Live:
     """A trial that has not ended; `placed`: on a slot, else waiting for one.
 
+    `confirms` and `donor` as in `TrialAsked`; `repeats` has the score of each repeat that is done.
     In a window, `rungs` and `objective_seen` are those that it is judged by, and `standings` how it stood when it was.
     """
 
@@ -110,6 +117,9 @@ class Live:
     seen: Seen = field(default_factory=Seen)
     share: float = 1.0
     spent: Mapping[Cause, int] = field(default_factory=dict[Cause, int])
+    confirms: int | None = None
+    donor: Donor | None = None
+    repeats: tuple[float, ...] = ()
     rungs: Rungs = field(default_factory=Rungs)
     standings: tuple[Standing, ...] = ()
     objective_seen: bool = False
@@ -204,6 +214,9 @@ class State:
     retryable: Mapping[int, Retryable] = field(default_factory=dict[int, Retryable])
     account: Account = field(default_factory=Account)
     rungs: Rungs = field(default_factory=Rungs)
+    confirming: Confirming = field(default_factory=Confirming)
+    leader: Leader | None = None
+    population: Population = field(default_factory=Population)
     objective_seen: bool = False
     prospects: Prospects = field(default_factory=Prospects)
     horizon: int = -1
@@ -233,6 +246,28 @@ class State:
     def placed(self) -> list[Live]:
         """The trials on slots."""
         return [live for live in self.live.values() if live.placed]
+
+    @property
+    def searched(self) -> list[Live]:
+        """The trials of the search itself, without the runs that confirm some."""
+        return [live for live in self.live.values() if live.confirms is None]
+
+    @property
+    def kept(self) -> set[int]:
+        """The trials whose weights stay: the best of the search, and the best run of each that was confirmed."""
+        return {one.number for one in (*self.best, *self.confirming.best.values())}
+
+    def keep_above(self, live: Live) -> float | None:
+        """Return the value from which a live trial's weights are worth writing; None: always."""
+        if live.confirms is not None:
+            run = self.confirming.best.get(live.confirms)
+            return None if run is None else run.value
+        return self.best[-1].value if self.rules.goals.plain and len(self.best) >= self.rules.keep else None
+
+    @property
+    def donors(self) -> set[int]:
+        """The trials that have ended and whose checkpoints stay, since others go on from them."""
+        return self.population.donors(self.rules.population)
 
     def avoided(self, nodes: Collection[str]) -> set[str]:
         """Return those of the nodes on which no trial is to be placed: they keep losing them, and there are others."""

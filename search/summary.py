@@ -5,17 +5,18 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any, final
 
 from ..spaces.errors import one_line
 from ..spaces.pareto import Point, covers, front
 from ..spaces.trial import Scalar
+from ..trackers.confirmed import Confirmed, confirmed, runs_of
 from ..trackers.history import History, TrialRecord
 from .budget import Used, used
-from .forecast import seconds_left
+from .forecast import confirming_left, seconds_left
 from .goals import Goals, standing_order
-from .objective import Objective
+from .objective import Direction, Objective
 from .objectives import in_words
 from .spec import SweepSpec
 
@@ -51,7 +52,29 @@ class Summary:
         return [one.metric for one in self.spec.objectives]
 
     def ranked(self) -> list[TrialRecord]:
-        """Return the trials that have a value, best first; with several objectives the first front, then the next."""
+        """Return the trials that have a value, best first: those that were confirmed, then the others as searched."""
+        champions = [one.number for one in self.confirmed()]
+        others = [one for one in self.searched() if one.number not in champions]
+        return [*(self.history.trials[number] for number in champions), *others]
+
+    def confirmed(self) -> list[Confirmed]:
+        """Return how the best trials did on fresh seeds, the champion first; none before all of them are through."""
+        plan = self.spec.confirm
+        if not plan.top:
+            return []
+        top = [one.number for one in self.searched()[: plan.top]]
+        maximize = self.objective.direction is Direction.MAX
+        return confirmed(self.history, top, seeds=plan.seeds, maximize=maximize)
+
+    def confirming(self) -> str:
+        """Return how far the confirmation is, in words; empty where there is none, or nothing of it has begun."""
+        done = sum(one.outcome is not None for runs in runs_of(self.history).values() for one in runs)
+        plan = self.spec.confirm
+        wanted = min(plan.top, len(self.searched())) * plan.seeds
+        return f"confirming {done}/{wanted}" if runs_of(self.history) and not self.confirmed() else ""
+
+    def searched(self) -> list[TrialRecord]:
+        """Return the trials of the search that have a value, best first; of several objectives the first front first."""
         rules, trials = self.spec.rules(), self._valued()
         if not rules.goals.plain:
             return [trials[place] for place in standing_order(self._standings(trials), folds=rules.folds)]
@@ -61,7 +84,12 @@ class Summary:
         )
 
     def best(self) -> TrialRecord | None:
-        """Return the best trial: of those that keep to the constraints the one that is best by the first objective."""
+        """Return the best trial: the confirmed champion, else of those that keep to the constraints the one that is best
+        by the first objective.
+        """
+        champion = self.confirmed()[:1]
+        if champion:
+            return self.history.trials[champion[0].number]
         trials = self._valued()
         folds = self.spec.rules().folds
         places = zip(self._standings(trials), trials, strict=True)
@@ -84,7 +112,7 @@ class Summary:
         return [trials[place] for place in front([point for point, _ in self._standings(trials)])]
 
     def _valued(self) -> list[TrialRecord]:
-        return [one for one in self.history.trials.values() if value_of(one) is not None]
+        return [one for one in self.history.trials.values() if one.confirms is None and value_of(one) is not None]
 
     def _standings(self, trials: Iterable[TrialRecord]) -> list[tuple[Point, int]]:
         goals = self.spec.rules().goals
@@ -96,11 +124,12 @@ class Summary:
 
     def counted(self) -> int:
         """Return how many trials have counted against the budget."""
-        return sum(1 for one in self.history.trials.values() if one.outcome is not None and one.outcome.counts)
+        trials = self.history.trials.values()
+        return sum(1 for one in trials if one.confirms is None and one.outcome is not None and one.outcome.counts)
 
     def counts(self) -> str:
         """Return `12 completed, 3 stopped, 1 failed`."""
-        kinds = Counter(one.state for one in self.history.trials.values())
+        kinds = Counter(one.state for one in self.history.trials.values() if one.confirms is None)
         order = ("completed", "stopped", "failed", "infeasible", "lost", "interrupted", "running", "waiting")
         return ", ".join(f"{kinds[kind]} {kind}" for kind in order if kinds[kind]) or "no trial yet"
 
@@ -124,14 +153,14 @@ class Summary:
 
     def used(self, now: float) -> tuple[Used, ...]:
         """Return what is used of each limit of the budget, that which is nearest to its end first."""
-        trials = self.history.trials.values()
+        trials = [one for one in self.history.trials.values() if one.confirms is None]
         limits = used(
             self.spec.budget,
             trials=self.counted(),
             seconds=self.seconds(now),
             slot_seconds=sum(one.slot_seconds(now) for one in trials),
             gpus=self.spec.resources.gpus,
-            epochs=sum(max(one.metrics, default=0) for one in trials),
+            epochs=sum(one.epochs for one in trials),
             without_better=self._without_better() if self.spec.budget.no_improvement is not None else 0,
         )
         return tuple(sorted(limits, key=lambda one: -one.share))
@@ -142,7 +171,7 @@ class Summary:
         if not rules.goals.plain:
             return self._without_better_trade_off(rules.goals)
         for one in sorted(self.history.trials.values(), key=lambda one: one.ended_at or math.inf):
-            if one.outcome is None or not one.outcome.counts:
+            if one.outcome is None or not one.outcome.counts or one.confirms is not None:
                 continue
             value = value_of(one)
             mine = None if value is None else rules.rank(value, one.outcome.epoch or 0, 0)
@@ -162,7 +191,8 @@ class Summary:
         return row
 
     def seconds_left(self, now: float) -> float | None:
-        """Return an estimate of the time to the end of the budget; None before anything was reported.
+        """Return an estimate of the time to the end of the budget, and of what is confirmed then; None before anything was
+        reported.
 
         The trials that are left are forecast; any other limit goes on being used as it was until now.
         """
@@ -170,7 +200,8 @@ class Summary:
         others = [one.share for one in self.used(now) if one.used and one.name not in ("trials", "no_improvement")]
         left = [seconds * max(0.0, 1 / share - 1) for share in others]
         forecast = seconds_left(self.history, self.spec, now)
-        return min([*left, *([] if forecast is None else [forecast])], default=None)
+        left += [] if forecast is None else [forecast]
+        return min(left) + confirming_left(self.history, self.spec) if left else None
 
 
 def _open_since(trial: TrialRecord, start: float) -> float:
@@ -234,6 +265,8 @@ def trial_line(trial: TrialRecord, objective: Objective, total: int | None, furt
     outcome = trial.outcome
     of = f"/{total}" if total is not None else ""
     head = f"trial {trial.number}{of} {trial.state}"
+    if trial.confirms is not None:
+        head = f"trial {trial.number} confirms trial {trial.confirms}: {trial.state}"
     if outcome is None:
         return head
     metrics, values = [one.metric for one in (objective, *further)], outcome.values or (outcome.value,)
@@ -268,7 +301,15 @@ def trial_json(trial: TrialRecord, metrics: Sequence[str] = ()) -> dict[str, Any
         "reproduced": trial.reproduced,
         "retries": trial.retries,
         "start": trial.start,
+        "confirms": trial.confirms,
+        "donor": None if trial.donor is None else asdict(trial.donor),
     }
+
+
+def confirmed_json(one: Confirmed) -> dict[str, Any]:
+    """Return how a trial was confirmed as `--json` shows it; `interval` is the 95 % t interval of the mean."""
+    about = {"trial": one.number, "searched": one.searched, "mean": one.mean, "interval": one.interval}
+    return {**about, "flattered": one.flattered, "values": one.values, "runs": one.runs, "best_run": one.best_run}
 
 
 def failures(trials: Iterable[TrialRecord]) -> list[tuple[str, int]]:

@@ -22,9 +22,11 @@ from ..spaces.trial import Json, Scalar
 from ..spaces.yaml_form import BadForm, declare, declare_all
 from ..spaces.yaml_text import read
 from .budget_form import budget_of
+from .confirm_form import check_confirm, check_repeats, confirm_of, repeats_of
 from .mentions import mentions
 from .objectives import read_objectives
 from .override import override
+from .pbt_form import check_pbt, pbt_of
 from .place import absolute_place
 from .reference import locate
 from .sampler_form import chosen, is_endless
@@ -90,6 +92,7 @@ def _spec(form: SweepForm, keys: set[object], path: Path, home: Path) -> SweepSp
             _check_code(key, code, path.parent)
     name = form.name or _default_name(path)
     fit, searched = fit_arguments(form.fit)
+    repeats = repeats_of(form.repeats)
     searched = [*searched, *searched_space(form.space)]
     check_smaller_batch(form.retry.smaller_batch, form.fit)
     objective, *further = objectives = read_objectives(form.objective)
@@ -109,7 +112,14 @@ def _spec(form: SweepForm, keys: set[object], path: Path, home: Path) -> SweepSp
         declared=tuple(searched),
         undeclared=form.undeclared,
         where=checked_where(form.where),
-        search=search_of(form.search, fit, form.budget, searched, form.parallel, [one.metric for one in objectives]),
+        search=search_of(
+            form.search,
+            max_epochs(fit, repeats.seeds),
+            form.budget,
+            searched,
+            form.parallel,
+            [one.metric for one in objectives],
+        ),
         parallel=form.parallel,
         resources=resources,
         cluster=cluster_of(form.cluster),
@@ -117,9 +127,15 @@ def _spec(form: SweepForm, keys: set[object], path: Path, home: Path) -> SweepSp
         limits=Limits(**form.limits.model_dump()),
         checkpoint=Checkpointing(**form.checkpoint.model_dump()),
         keep=Keep(**form.keep.model_dump()),
+        confirm=confirm_of(form.confirm),
+        repeats=repeats,
+        pbt=pbt_of(form.pbt),
         track=_track(form.track, name, home),
         storage=_storage(form.storage),
     )
+    check_repeats(spec)
+    check_confirm(spec)
+    check_pbt(spec, code=True)
     if spec.where:
         check_names(spec)
         check_where(spec.constraints, Known.of(spec.declared), ("where",))
@@ -239,7 +255,7 @@ def window_of(deterministic: bool, parallel: int | None) -> int | None:
 
 def search_of(
     form: SearchForm,
-    fit: Mapping[str, Json],
+    epochs: int,
     budget: BudgetForm,
     declared: Iterable[Declared],
     parallel: int | None,
@@ -252,7 +268,7 @@ def search_of(
     """
     given = 0 if form.seed is None and form.deterministic else form.seed
     seed = random.SystemRandom().randrange(2**32) if given is None else given
-    stop = stop_forms(form.stop, max_epochs=max_epochs(fit), trials=budget.trials, metrics=metrics)
+    stop = stop_forms(form.stop, max_epochs=epochs, trials=budget.trials, metrics=metrics)
     sampler = chosen(
         form.sampler,
         declared,

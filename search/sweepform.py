@@ -242,6 +242,11 @@ class SweepForm(Form):
         default=CheckpointForm(), description="a mapping, such as {every_s: 10}, or false for none"
     )
     keep: KeepForm = Field(default=KeepForm(), description="a mapping, such as {best: 3}")
+    confirm: Any = Field(default=None, description="a mapping, such as {top: 5, seeds: 5}")
+    repeats: Any = Field(default=None, description="a number of seeds, or a mapping such as {seeds: 3, level: 0.05}")
+    pbt: Any = Field(
+        default=None, description="a mapping, such as {population: 8, interval: 2, mutate: [learning_rate]}"
+    )
     track: TrackForm = Field(default=TrackForm(), description="a mapping, such as {uri: 'sqlite:///mlflow.db'}")
     storage: Annotated[str, Field(min_length=1)] | None = Field(
         default=None, description="a folder or a URL, such as /mnt/sweeps or s3://bucket/sweeps"

@@ -16,15 +16,17 @@ from .stop import Standing, ended
 def due(state: State) -> bool:
     """Say whether all trials have ended that the next one is proposed from."""
     until = _until(state)
-    return all(number > until for number in state.live)
+    return all(live.number > until for live in state.searched)
 
 
 def settled(state: State) -> State:
     """Return the state with all taken in, by number, that the next trial is to know of; as it is without a window."""
     ahead, until = dict(state.ahead), _until(state)
     horizon, rungs, prospects, seen = state.horizon, state.rungs, state.prospects, state.objective_seen
-    while horizon < until and horizon + 1 in ahead:
+    while horizon < until and (horizon + 1 in ahead or horizon + 1 in state.confirming.asked):
         horizon += 1
+        if horizon not in ahead:  # it confirms another, and nobody learns from it
+            continue
         course = ahead.pop(horizon)
         for standing in course.standings:
             rungs, _ = state.rules.stop.decide(rungs, standing)

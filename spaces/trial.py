@@ -37,6 +37,19 @@ class Cause(StrEnum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Legacy:
+    """The checkpoint of another trial with which one begins: whose, of which epoch, where it is.
+
+    `identity` is what its manifest must say.
+    """
+
+    trial: int
+    epoch: int
+    place: str
+    identity: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Assignment:
     """What a slot is asked to train.
 
@@ -45,6 +58,8 @@ class Assignment:
     `keep_above` is the objective's value from which the trial's best weights are worth writing (None: always).
     `batch_divisor`: the batch size is divided by so much, since the memory did not suffice for all of it.
     `resume_from` is where an earlier attempt may have left checkpoints; `reported` the epochs that are journaled.
+    `until`: the epoch at which a turn of a population ends, with a checkpoint (0: there is none). `legacy`: what it
+    begins with.
     """
 
     number: int
@@ -58,6 +73,8 @@ class Assignment:
     batch_divisor: int = 1
     resume_from: str = ""
     reported: int = 0
+    until: int = 0
+    legacy: Legacy | None = None
 
     def to_json(self) -> dict[str, Json]:
         """Return the form in which it travels."""
@@ -68,6 +85,7 @@ class Assignment:
         """Return the assignment that `to_json` wrote."""
         given: dict[str, Any] = dict(data)
         given["specs"], given["rungs"] = tuple(given["specs"]), tuple(given["rungs"])
+        given["legacy"] = None if given.get("legacy") is None else Legacy(**given["legacy"])
         return cls(**given)
 
 

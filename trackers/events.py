@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import asdict, dataclass, field, fields
 from typing import Any, ClassVar, Self, cast
 
 from ..spaces.trial import Cause, Json, Outcome, Report, Scalar
@@ -99,14 +99,50 @@ class SweepEnded(_Event):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Donor:
+    """Where a trial of a population begins: with what `trial` was after `epoch`, in the place that trial `member` founded.
+
+    `explores`: its parameters are perturbed, else they are the donor's.
+    """
+
+    trial: int
+    epoch: int
+    member: int
+    explores: bool = False
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any] | None) -> Self | None:
+        """Return the donor that the journal has, if any."""
+        return None if data is None else cls(**data)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class TrialAsked(_Event):
-    """A new trial: its seed, its parameters by identity, what the proposal saw and what the sampler wrote about it."""
+    """A new trial: its seed, its parameters by identity, what the proposal saw and what the sampler wrote about it.
+
+    `confirms`: the trial of the search that is trained again here. `donor`: the trial that it inherits from.
+    """
+
+    nested: ClassVar[Readers] = {"donor": Donor.from_json}
 
     trial: int
     seed: int
     params: Mapping[str, Scalar]
     history_seq: int
     attrs: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    confirms: int | None = None
+    donor: Donor | None = None
+
+    @property
+    def apart(self) -> bool:
+        """Whether no sampler has proposed it, nor learns from it."""
+        return self.confirms is not None or self.donor is not None
+
+    def to_json(self) -> dict[str, Json]:
+        """Return the body."""
+        body = _Event.to_json(self)
+        donor: Json = None if self.donor is None else asdict(self.donor)
+        return {name: value for name, value in {**body, "donor": donor}.items() if value is not None}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -12,6 +12,7 @@ from .events import (
     AttemptEnded,
     AttemptStarted,
     Differed,
+    Donor,
     Entry,
     GraphicsMeasured,
     Noticed,
@@ -38,6 +39,8 @@ from .events import (
 class TrialRecord:
     """One trial: `params` are those that its model read, by plain name; `metrics`, `reported_at` (a time, in seconds)
     and `seconds`, its length, are by epoch.
+
+    `confirms`: the trial of the search that it trains again; `donor`: the one that it inherits from.
     """
 
     number: int
@@ -57,6 +60,8 @@ class TrialRecord:
     timings: list[Mapping[str, Any]] = field(default_factory=list[Mapping[str, Any]])
     reproduced: bool = True
     batch_divisor: int = 1
+    confirms: int | None = None
+    donor: Donor | None = None
     retries: int = 0
     """How often it was asked to run again after its end."""
     held_s: float = 0.0
@@ -79,6 +84,11 @@ class TrialRecord:
         if self.outcome is not None:
             return str(self.outcome.kind)
         return "running" if self.running else "waiting"
+
+    @property
+    def epochs(self) -> int:
+        """Return how many epochs it has trained; those of its donor are none of its own."""
+        return max(0, max(self.metrics, default=0) - (0 if self.donor is None else self.donor.epoch))
 
     def slot_seconds(self, at: float) -> float:
         """Return for how long it has held slots by the time `at`."""
@@ -161,9 +171,15 @@ class History:
             case SlotsPacked() as event:
                 self.notices.append(event.why)
             case TrialAsked() as event:
-                start = str(self.starts[event.trial]["of"]) if event.trial < len(self.starts) else ""
-                record = TrialRecord(number=event.trial, seed=event.seed, asked_at=entry.at, start=start)
-                self.trials[event.trial] = record
+                given = event.trial < len(self.starts) and not event.apart
+                self.trials[event.trial] = TrialRecord(
+                    number=event.trial,
+                    seed=event.seed,
+                    asked_at=entry.at,
+                    start=str(self.starts[event.trial]["of"]) if given else "",
+                    confirms=event.confirms,
+                    donor=event.donor,
+                )
             case event:
                 self.reopened |= isinstance(event, TrialRetried) and self.ended is not None
                 _apply_to_trial(self.trials[event.trial], event, entry.at)

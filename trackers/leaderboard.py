@@ -12,7 +12,7 @@ from typing import Any
 from urllib.parse import quote
 
 from .history import History, TrialRecord
-from .mirror import cleaned_names, counts, milliseconds, run_name
+from .mirror import cleaned_names, confirmation, counts, milliseconds, run_name
 from .redaction import redact
 from .runs import PARENT
 from .trade_offs import FEASIBLE, Goals, ranking
@@ -66,8 +66,13 @@ def _state(history: History, parent: str, params: Sequence[str]) -> dict[str, An
     values = [f"metrics.`{name}`" for name in goals.columns]
     bounded = [name for name in goals.measures if name not in [goal.metric for goal in goals.each]]
     values += [f"metrics.`{name}`" for name in bounded]
-    tags = [f"tags.`{name}`" for name in (*([FEASIBLE] if goals.bounds.clauses else []), "outcome")]
-    columns = [*values, *(f"params.`{name}`" for name in params), *tags]
+    told = [
+        *([FEASIBLE] if goals.bounds.clauses else []),
+        "outcome",
+        *(["confirms"] if history.spec.get("confirm", {}).get("top") else []),
+        *(["donor"] if history.spec.get("pbt") else []),
+    ]
+    columns = [*values, *(f"params.`{name}`" for name in params), *(f"tags.`{name}`" for name in told)]
     name, *rest = _WIDTHS
     order = [name, *columns, *rest]
     return {
@@ -132,6 +137,11 @@ def _note(
         values = [_shown(record.params[one]) if one in record.params else "" for one in names]
         reached = [f"{value:.6g}" for value in goals.values(record)]
         lines.append(_row([str(place), link, *reached, str(epoch or ""), *values]))
+    champions = confirmation(history)
+    if champions:
+        lines += ["", "Trained again on fresh seeds, the champion first:", ""]
+        metric = goals.each[0].metric
+        lines += [f"- {run_name(one.number)}: {_escaped(one.in_words(metric))}" for one in champions]
     return "\n".join(lines)
 
 
@@ -146,4 +156,8 @@ def _shown(value: object) -> str:
 def _cell(text: str) -> str:
     flat = " ".join(redact(text).split())
     shown = flat if len(flat) <= 40 else flat[:39] + "…"
-    return _MARKDOWN.sub(r"\\\g<0>", shown.replace("&", "&amp;").replace("<", "&lt;"))
+    return _escaped(shown)
+
+
+def _escaped(text: str) -> str:
+    return _MARKDOWN.sub(r"\\\g<0>", text.replace("&", "&amp;").replace("<", "&lt;"))

@@ -11,6 +11,7 @@ from typing import Any, Self, final
 
 from ..spaces.errors import one_line
 from ..spaces.trial import OutcomeKind
+from .confirmed import Confirmed, confirmed, runs_of
 from .history import History, TrialRecord
 from .redaction import MASK, names_secret, redact
 from .runs import PARENT, RESTORED, SWEEP_ID, TRIAL_KEY, UPTO, Found, Param, Point, Status
@@ -47,7 +48,7 @@ class Goal:
     def of(cls, spec: Mapping[str, Any]) -> Self:
         """Return the goal of a journaled specification."""
         goal = spec["objective"]
-        last = goal["at"] == "last" or "folds" in spec.get("fit", {})  # with folds, the mean over all of them
+        last = goal["at"] == "last" or several_fits(spec)  # the mean over all of them
         return cls(metric=goal["metric"], maximize=goal["direction"] == "max", last=last)
 
     def better(self, value: float, than: float | None) -> bool:
@@ -58,6 +59,11 @@ class Goal:
 
     def __str__(self) -> str:
         return f"{'max' if self.maximize else 'min'} {self.metric}"
+
+
+def several_fits(spec: Mapping[str, Any]) -> bool:
+    """Say whether a trial of a journaled specification is the mean over folds or repeats."""
+    return "folds" in spec.get("fit", {}) or spec.get("repeats", {}).get("seeds", 1) > 1
 
 
 def milliseconds(seconds: float) -> int:
@@ -115,6 +121,12 @@ def trial_tags(history: History, record: TrialRecord, parent: str) -> dict[str, 
         tags["reproduced"] = "false"
     if record.batch_divisor > 1:
         tags["batch_divisor"] = str(record.batch_divisor)
+    if record.confirms is not None:
+        tags["confirms"] = run_name(record.confirms)
+    if record.donor is not None:
+        tags["donor"] = f"{run_name(record.donor.trial)} after epoch {record.donor.epoch}"
+        tags["member"] = run_name(record.donor.member)
+        tags["explores"] = str(record.donor.explores).lower()
     return cleaned_tags(tags)
 
 
@@ -189,6 +201,13 @@ def sweep_tags(history: History) -> dict[str, str]:
     for record in best:
         tags["best_trial"] = str(record.number)
         tags["best_value"] = f"{value_of(record):.6g}"
+    champions = confirmation(history)
+    for one in champions[:1]:
+        tags["best_trial"] = str(one.number)
+        tags["best_value"] = f"{one.searched:.6g}"
+        tags["confirmed"] = one.in_words(Goal.of(history.spec).metric)
+    if not champions and runs_of(history):
+        tags["confirmed"] = "under way"
     if budget := _budget(history.spec):
         tags["budget"] = budget
     if history.ended is not None and history.ended.why:
@@ -219,14 +238,24 @@ def counts(history: History) -> str:
 
 
 def ranking(history: History) -> list[TrialRecord]:
-    """Return the trials that have a value, best first."""
-    maximize = Goal.of(history.spec).maximize
+    """Return the trials of the search that have a value, best first; of several fits, those that did more of them."""
+    maximize, several = Goal.of(history.spec).maximize, several_fits(history.spec)
     valued = [
-        record
-        for record in history.trials.values()
-        if record.outcome is not None and record.outcome.value is not None and math.isfinite(record.outcome.value)
+        record for record in history.trials.values() if math.isfinite(value_of(record)) and record.confirms is None
     ]
-    return sorted(valued, key=lambda one: (-value_of(one) if maximize else value_of(one), one.number))
+
+    def key(one: TrialRecord) -> tuple[float, float, int]:
+        epoch = one.outcome.epoch if one.outcome is not None else None
+        return (-(epoch or 0) if several else 0, -value_of(one) if maximize else value_of(one), one.number)
+
+    return sorted(valued, key=key)
+
+
+def confirmation(history: History) -> list[Confirmed]:
+    """Return how the best trials did on fresh seeds, the champion first; none before all of them are through."""
+    plan = history.spec.get("confirm", {})
+    top = [one.number for one in ranking(history)[: plan.get("top", 0)]]
+    return confirmed(history, top, seeds=plan.get("seeds", 0), maximize=Goal.of(history.spec).maximize)
 
 
 def value_of(record: TrialRecord) -> float:

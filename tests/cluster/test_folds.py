@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kerasweep.cluster.folds import check_foldable, fold_arguments, fold_of_each, mean
+from kerasweep.cluster.folds import check_foldable, fold_arguments, fold_of_each
 
 
 @given(
@@ -67,10 +67,3 @@ def test_data_that_cannot_be_split_are_refused(arguments: dict[str, Any], messag
     """Validation data of their own, uneven arrays, too few samples, datasets, nothing."""
     with pytest.raises(ValueError, match=message):
         check_foldable(arguments, 3)
-
-
-def test_the_mean_stands_beside_each_folds_own() -> None:
-    """The mean over the folds so far, and the newest fold's metrics under its number."""
-    assert mean([{"a": 1.0}]) == {"a": 1.0, "fold_1/a": 1.0}
-    second = mean([{"a": 1.0, "b": 1.0}, {"a": 2.0, "learning_rate": 0.1}])
-    assert second == {"a": 1.5, "fold_2/a": 2.0}

@@ -100,10 +100,8 @@ class Bench:
             match command:
                 case End(number=number, outcome=outcome):
                     self.record(self.end(number, outcome))
-                case Ask(number=number):
-                    seed, params = proposal(number)
-                    asked = TrialAsked(trial=number, seed=seed, params=params, history_seq=0)
-                    return self._place(slot, asked, AttemptStarted(trial=number, attempt=1))
+                case Ask(number=number) as ask:
+                    return self._place(slot, self._asked(ask), AttemptStarted(trial=number, attempt=1))
                 case Start(number=number):
                     live = self.state.live[number]
                     start = AttemptStarted(trial=number, attempt=live.next_attempt, round=live.round)
@@ -112,6 +110,16 @@ class Bench:
                     return command
                 case _:
                     raise AssertionError(f"no slot can do {command}")
+
+    def _asked(self, ask: Ask) -> TrialAsked:
+        """Return the event of a new trial; one that confirms or inherits has the parameters of the other."""
+        seed, params = proposal(ask.number)
+        if ask.confirms is not None:
+            params = self.state.confirming.params(ask.confirms)
+        elif ask.heir is not None:
+            params = {**self.state.population.turn_at(ask.heir).params, "explored": ask.heir.explores}
+        about = {"confirms": ask.confirms, "donor": ask.heir}
+        return TrialAsked(trial=ask.number, seed=seed, params=params, history_seq=0, **about)
 
     def tick(self, at: float) -> None:
         """Do what time brings."""

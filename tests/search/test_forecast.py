@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
+from kerasweep.search.confirm import Confirm
 from kerasweep.search.forecast import forecast, seconds_left, survival
+from kerasweep.search.population import Pbt
 from kerasweep.search.spec import Budget, Search, SweepSpec
+from kerasweep.search.summary import Summary
 from kerasweep.spaces.trial import OutcomeKind
 from kerasweep.trackers.events import Entry, Event, Reported, SweepStarted
 from kerasweep.trackers.history import History
@@ -28,6 +32,29 @@ def test_without_a_stop_rule_the_forecast_is_arithmetic() -> None:
     assert found.seconds == pytest.approx(5 * 60.0)
     assert found.rungs == {27: 10}
     assert found.epochs == 270
+
+
+def test_what_is_confirmed_comes_on_top() -> None:
+    """Four runs of a minute on two slots; in a sweep under way what is left of them, and no limit of the search."""
+    plan = sweep(10, search=Search(), confirm=Confirm(top=2, seeds=2))
+    found = forecast(plan, slots=2, epoch_s=2.0, trial_s=6.0)
+    assert (found.seconds, found.trials, found.epochs) == (pytest.approx(7 * 60.0), 10, 270)
+    some = history(*completed(0, 0.5), confirm=Confirm(top=2, seeds=2), budget=Budget(trials=1), parallel=1)
+    left = Summary.of(some).seconds_left(some.last_at)
+    none = history(*completed(0, 0.5), budget=Budget(trials=1), parallel=1)
+    assert left is not None
+    assert left > 0
+    assert Summary.of(none).seconds_left(none.last_at) == 0
+
+
+def test_a_population_is_so_many_turns() -> None:
+    """Four members of 27 epochs in turns of ten: three turns each, as many at a time as there are members."""
+    plan = sweep(None, search=Search(), budget=Budget(trials=100), pbt=Pbt(population=4, interval=10, mutate=("x",)))
+    found = forecast(plan, slots=8, epoch_s=2.0, trial_s=6.0)
+    assert (found.trials, found.epochs, found.rungs) == (12, 4 * 27, {27: 4})
+    assert found.seconds == pytest.approx(27 * 2.0 + 3 * 6.0)
+    less = forecast(replace(plan, budget=Budget(trials=6)), slots=2, epoch_s=2.0, trial_s=6.0)
+    assert (less.trials, less.rungs) == (6, {27: 0})
 
 
 def test_a_stop_rule_leaves_about_a_third_at_each_rung() -> None:

@@ -44,6 +44,10 @@ def test_nothing_is_over_before_all_that_has_ended_is_known() -> None:
     for entry in live.entries:
         resumed.apply(entry)
     assert resumed.propose(3) == left
+    others = NumberOrder(grid, 2)
+    for entry in live.entries:
+        others.apply(entry)
+    assert others.propose(5) == left  # 3 and 4 confirm others, and are not told of
     live.ask(3)
     train(live, 3, left)
     assert live.sampler.propose(4).end == "the grid is exhausted"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -10,7 +11,8 @@ import pytest
 from kerasweep.search.simulate import altered, simulate_command
 from kerasweep.search.spec import Budget, Search
 from kerasweep.spaces.errors import BadInput
-from kerasweep.trackers.events import Entry
+from kerasweep.spaces.trial import Outcome, OutcomeKind, Report
+from kerasweep.trackers.events import AttemptStarted, Entry, Reported, SweepStarted, TrialAsked, TrialEnded
 from kerasweep.trackers.journal import Journal
 
 from .specs import spec
@@ -46,6 +48,37 @@ def test_it_says_how_well_it_simulates(home: Path, capsys: pytest.CaptureFixture
     assert "simulated again" in text
     assert "would have been" not in text
     assert "trials were stopped otherwise" in text
+
+
+def test_what_confirms_is_no_part_of_it(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A sweep that was confirmed is simulated as its search alone; a population is not simulated."""
+    entries = journal(FULL, CUT, LAST)
+    began = entries[0].event
+    assert isinstance(began, SweepStarted)
+    plan = {"top": 1, "seeds": 2}
+    entries[0] = replace(entries[0], event=SweepStarted(spec={**began.spec, "confirm": plan}))
+    at = entries[-1].at
+    for number in (3, 4):
+        asked = TrialAsked(trial=number, seed=number, params={}, history_seq=0, confirms=0)
+        report = Report(epoch=1, metrics={"val_acc": 9.0, "acc": 9.0})
+        more = [
+            asked,
+            AttemptStarted(trial=number, attempt=1),
+            Reported(trial=number, attempt=1, report=report),
+            TrialEnded(trial=number, attempt=1, outcome=Outcome(kind=OutcomeKind.COMPLETED, value=9.0, epoch=1)),
+        ]
+        entries += [Entry(seq=len(entries) + 1 + place, at=at + 9, event=one) for place, one in enumerate(more)]
+    written(tmp_path, entries)
+    simulate_command("small", [], tmp_path, as_json=True)
+    found = json.loads(said(capsys))
+    written(tmp_path / "plain", journal(FULL, CUT, LAST))
+    simulate_command("small", [], tmp_path / "plain", as_json=True)
+    assert found == json.loads(said(capsys))
+    population = {"population": 2, "interval": 1, "mutate": ["x"]}
+    entries[0] = replace(entries[0], event=SweepStarted(spec={**began.spec, "pbt": population}))
+    written(tmp_path / "other", entries)
+    with pytest.raises(BadInput, match=r"small is a population, .* it cannot be simulated"):
+        simulate_command("small", [], tmp_path / "other", as_json=True)
 
 
 def test_another_stop_rule_is_shown_side_by_side(home: Path, capsys: pytest.CaptureFixture[str]) -> None:

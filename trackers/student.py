@@ -1,0 +1,39 @@
+"""Student's t: the interval of a mean, and Welch's test of whether one mean is below another."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from statistics import fmean, variance
+
+LEVEL = 0.95
+"""Of every interval that is shown."""
+
+
+def interval(values: Sequence[float]) -> tuple[float, float] | None:
+    """Return the two-sided 95 % t interval of the mean of at least two values; None of fewer."""
+    from scipy.special import stdtrit
+
+    if len(values) < 2:
+        return None
+    mean, wide = fmean(values), float(stdtrit(len(values) - 1, (1 + LEVEL) / 2))
+    half = wide * math.sqrt(variance(values) / len(values))
+    return mean - half, mean + half
+
+
+def below(one: Sequence[float], other: Sequence[float]) -> float:
+    """Return the p value of Welch's one-sided t test that `one` has the lower mean; 1 where it cannot be told.
+
+    The test of Welch, Biometrika 34 (1947), with the degrees of freedom of Welch and Satterthwaite. Both need two
+    values; where neither has any spread, the means decide.
+    """
+    from scipy.special import stdtr
+
+    if len(one) < 2 or len(other) < 2:
+        return 1.0
+    errors = [variance(values) / len(values) for values in (one, other)]
+    difference, total = fmean(one) - fmean(other), sum(errors)
+    if total == 0.0:
+        return 0.0 if difference < 0 else 1.0
+    freedom = total**2 / sum(error**2 / (len(values) - 1) for error, values in zip(errors, (one, other), strict=True))
+    return float(stdtr(freedom, difference / math.sqrt(total)))
