@@ -72,7 +72,7 @@ def test_every_part_of_a_sweep_file_is_sound(tmp_path: Path, number: int) -> Non
     whole, part = yaml.load(blocks("yaml")[0]), yaml.load(blocks("yaml")[number])
     part.get("start", {}).pop("from", None)  # an earlier sweep, which is not there
     whole = {key: value for key, value in whole.items() if key != "space"} | part
-    (tmp_path / "model.py").write_text("def build(hp): ...\ndef load(): ...\n")
+    (tmp_path / "model.py").write_text(blocks("python")[0] + "\n\ndef load(): ...\n")
     with (tmp_path / "sweep.yaml").open("w") as file:
         yaml.dump(whole, file)
     done = subprocess.run(
