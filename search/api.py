@@ -30,6 +30,7 @@ from ..spaces.trial import Json
 from ..spaces.yaml_form import BadForm, shown
 from . import sweeps
 from .amend import check_kept
+from .budget import Budget
 from .budget_form import budget_of
 from .commands import check_machine, check_tracker, placed
 from .driver import Driver
@@ -41,7 +42,7 @@ from .origin import origin_of
 from .place import absolute_place
 from .results import Result
 from .sampler_form import chosen, is_endless
-from .spec import Budget, Checkpointing, Cluster, Keep, Limits, Resources, Retry, Search, SweepSpec, Track, max_epochs
+from .spec import Checkpointing, Cluster, Keep, Limits, Resources, Retry, Search, SweepSpec, Track, max_epochs
 from .start import Start
 from .start_form import start_of
 from .stop_form import stop_forms

@@ -87,9 +87,10 @@ def _points(value: object) -> tuple[Point, ...]:
         raise BadForm(f"'start.try' is {shown(value)}; expected a list of points, each {_POINT}", path)
     points: list[Point] = []
     for index, one in enumerate(cast(Sequence[object], value)):
-        if not isinstance(one, Mapping) or not one:
+        given = cast(Mapping[Any, Any], one) if isinstance(one, Mapping) else None
+        if not given:
             raise BadForm(f"'start.try.{index}' is {shown(one)}; expected {_POINT}", (*path, index))
-        points.append({str(name): _scalar(item, (*path, index, name)) for name, item in _items(one)})
+        points.append({str(name): _scalar(item, (*path, index, name)) for name, item in _items(given)})
     return tuple(points)
 
 

@@ -112,8 +112,8 @@ def _check_export(sweep: Rig, shown: dict[str, Any], pairs: list[tuple[float, fl
     from sklearn.datasets import load_digits
 
     best(sweep.home, "--export", "out")
-    x, y = load_digits(return_X_y=True)
-    x_val, y_val = (x[1000:1300] / 16).astype("float32"), y[1000:1300]
+    digits: Any = load_digits()
+    x_val, y_val = (digits.data[1000:1300] / 16).astype("float32"), digits.target[1000:1300]
     for one, (accuracy, size) in zip(shown["front"], pairs, strict=True):
         folder = sweep.home / "out" / f"t{one['number']:04d}"
         model: Any = keras.saving.load_model(folder / "model.keras", compile=False)

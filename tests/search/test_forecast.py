@@ -6,8 +6,9 @@ from typing import Any
 
 import pytest
 
+from kerasweep.search.budget import Budget
 from kerasweep.search.forecast import forecast, seconds_left, survival
-from kerasweep.search.spec import Budget, Search, SweepSpec
+from kerasweep.search.spec import Search, SweepSpec
 from kerasweep.spaces.trial import OutcomeKind
 from kerasweep.trackers.events import Entry, Event, Reported, SweepStarted
 from kerasweep.trackers.history import History
