@@ -6,7 +6,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
@@ -56,11 +56,12 @@ def test_open_shapes_are_those_of_the_data() -> None:
     from kerasweep.cluster.measures import measured, sample_of
 
     inputs: dict[str, Any] = {"steps": keras.Input((None, 3), name="steps"), "whole": keras.Input((4,), name="whole")}
-    pooled: Any = keras.layers.GlobalAveragePooling1D()(keras.layers.Dense(2, use_bias=False)(inputs["steps"]))
-    model = keras.Model(inputs, keras.layers.Concatenate()([pooled, inputs["whole"]]))
+    layers = cast(Any, keras.layers)
+    pooled = layers.GlobalAveragePooling1D()(layers.Dense(2, use_bias=False)(inputs["steps"]))
+    model = keras.Model(inputs, layers.Concatenate()([pooled, inputs["whole"]]))
     arrays: dict[str, Any] = {"steps": np.ones((9, 7, 3), "float32"), "whole": np.ones((9, 4), "float32")}
     assert {name: one.shape for name, one in sample_of(model, arrays).items()} == {"steps": (1, 7, 3), "whole": (1, 4)}
-    dataset = tf.data.Dataset.from_tensor_slices((arrays, np.zeros(9))).batch(3)
+    dataset = tf.data.Dataset.from_tensor_slices(cast(Any, (arrays, np.zeros(9)))).batch(3)
     assert sample_of(model, dataset)["steps"].shape == (1, 7, 3)
     assert measured("flops", model, arrays) >= 2 * 7 * 3 * 2
     with pytest.raises(ValueError, match="neither arrays nor a dataset"):

@@ -85,10 +85,10 @@ def test_a_trial_is_read_once() -> None:
 
     class Fake:
         directions = study_of([]).directions
-        trials: Counting = Counting(trial_of(number / 100) for number in range(100))
+        trials: list[FrozenTrial] = Counting(trial_of(number / 100) for number in range(100))
 
         def get_trials(self, deepcopy: bool) -> list[FrozenTrial]:
-            return self.trials
+            return cast("list[FrozenTrial]", self.trials)
 
     study, history = cast(Any, Fake()), History()
     history.read(study)
