@@ -81,14 +81,14 @@ def test_a_trial_is_read_once() -> None:
 
         def __getitem__(self, index: Any) -> Any:
             Counting.reads += 1
-            return super().__getitem__(index)
+            return cast(Any, super()).__getitem__(index)
 
     class Fake:
         directions = study_of([]).directions
         trials: list[FrozenTrial] = Counting(trial_of(number / 100) for number in range(100))
 
         def get_trials(self, deepcopy: bool) -> list[FrozenTrial]:
-            return cast("list[FrozenTrial]", self.trials)
+            return self.trials
 
     study, history = cast(Any, Fake()), History()
     history.read(study)
