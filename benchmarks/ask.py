@@ -22,7 +22,7 @@ from conditional import mean_and_interval, sampler
 from conditional_spaces import FLAT_HELD_OUT, HELD_OUT
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
 
-from kerasweep.search.tree_tpe import tree_tpe
+from kerasweep.search.tree_tpe import KERNELS, tree_tpe
 
 MIXED: dict[str, BaseDistribution] = {
     **{f"float_{i}": FloatDistribution(1e-5, 1.0, log=i % 2 == 0) for i in range(4)},
@@ -85,10 +85,10 @@ def regrets(seeds: int) -> None:
     print("| space | bounded | unbounded |\n| --- | --- | --- |")
     for space in (HELD_OUT[0], HELD_OUT[3], *FLAT_HELD_OUT):
         cells = list[str]()
-        for kernels in ({}, {"kernels": 10**9}):
+        for kernels in (KERNELS, 10**9):
             found = list[float]()
             for seed in range(seeds):
-                study = optuna.create_study(sampler=tree_tpe(seed, **kernels))
+                study = optuna.create_study(sampler=tree_tpe(seed, kernels=kernels))
                 study.optimize(space.value, n_trials=REGRET_TRIALS)
                 found.append(study.best_value - space.least)
             cells.append("{:.5f} ± {:.5f}".format(*mean_and_interval(np.array(found))))

@@ -60,7 +60,7 @@ def regrets(space: Space, kind: str, seed: int, trials: int) -> list[float]:
     """Run one search; return the regret of the best so far at each checkpoint within `trials`."""
     study = optuna.create_study(sampler=sampler(kind, seed))
     study.optimize(space.value, n_trials=trials)
-    best = np.minimum.accumulate([one.value for one in study.get_trials(deepcopy=False)])
+    best = np.minimum.accumulate([one.values[0] for one in study.get_trials(deepcopy=False)])
     return [float(best[at - 1]) - space.least for at in CHECKPOINTS if at <= trials]
 
 
@@ -113,7 +113,7 @@ def factor(ours: Regrets, theirs: Regrets) -> tuple[float, float, float]:
     logs = [np.log(np.maximum(one, SMALLEST)) for one in (theirs, ours)]
     size = (10_000, *ours.shape)
     picks = [random.integers(0, ours.shape[1], size=size) for _ in logs]
-    rows = np.arange(ours.shape[0])[None, :, None]
+    rows = np.arange(len(ours), dtype=np.intp).reshape(1, -1, 1)
     spread = logs[0][rows, picks[0]].mean(axis=(1, 2)) - logs[1][rows, picks[1]].mean(axis=(1, 2))
     low, high = np.quantile(spread, [0.025, 0.975])
     return float(np.exp(logs[0].mean() - logs[1].mean())), float(np.exp(low)), float(np.exp(high))

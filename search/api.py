@@ -30,6 +30,7 @@ from ..spaces.trial import Json
 from ..spaces.yaml_form import BadForm, shown
 from . import sweeps
 from .amend import check_kept
+from .budget import Budget
 from .budget_form import budget_of
 from .commands import check_machine, check_tracker, placed
 from .confirm import Confirm
@@ -46,7 +47,7 @@ from .population import Pbt
 from .repeats import Repeats
 from .results import Result
 from .sampler_form import chosen, is_endless
-from .spec import Budget, Checkpointing, Cluster, Keep, Limits, Resources, Retry, Search, SweepSpec, Track, max_epochs
+from .spec import Checkpointing, Cluster, Keep, Limits, Resources, Retry, Search, SweepSpec, Track, max_epochs
 from .start import Start
 from .start_form import start_of
 from .stop_form import stop_forms

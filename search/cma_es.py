@@ -5,12 +5,13 @@ Optuna keeps the state as a pickle in a trial's attributes, which would stand in
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    import numpy as np
     import optuna
+    from numpy.typing import ArrayLike, NDArray
     from optuna.distributions import BaseDistribution
     from optuna.trial import FrozenTrial
 
@@ -36,8 +37,8 @@ def refolding() -> type[optuna.samplers.CmaEsSampler]:
             optimizer: Any = self._init_optimizer(transform, study.direction)
             sign = 1.0 if study.direction.name == "MINIMIZE" else -1.0
 
-            def point(one: FrozenTrial) -> Sequence[float]:
-                return one.system_attrs["x_for_tell"] if self._with_margin else transform.transform(one.params)
+            def point(one: FrozenTrial) -> NDArray[np.float64]:
+                return _array(one.system_attrs["x_for_tell"] if self._with_margin else transform.transform(one.params))
 
             while True:
                 told = self._get_solution_trials(completed_trials, optimizer.generation)
@@ -45,12 +46,12 @@ def refolding() -> type[optuna.samplers.CmaEsSampler]:
                 told = told[: optimizer.population_size]
                 if len(told) < optimizer.population_size:
                     return optimizer
-                optimizer.tell([(_array(point(one)), sign * (one.value or 0.0)) for one in told])
+                optimizer.tell([(point(one), sign * (one.value or 0.0)) for one in told])
 
     return Refolding
 
 
-def _array(values: Sequence[float]) -> Any:
+def _array(values: ArrayLike) -> NDArray[np.float64]:
     import numpy as np
 
     return np.asarray(values, dtype=float)

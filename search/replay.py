@@ -132,7 +132,7 @@ def _train(program: Program, spec: SweepSpec, recorded: Recorded) -> tuple[dict[
     """Return the metrics by epoch, and how the trial ended where that was too early."""
     scratch = Path(tempfile.mkdtemp(prefix="ks-"))
     resources = spec.resources
-    server = ForkServer(scratch, program, warm=1, cpu=resources.cpu, gpu=resources.gpu, log=scratch / "log")
+    server = ForkServer(scratch, program, warm=1, cpu=resources.cpu, gpu=resources.gpus, log=scratch / "log")
     settings = replace(settings_of(spec, str(scratch / "checkpoints")), weights="")
     slot = Slot(
         SlotSetup(
@@ -141,7 +141,7 @@ def _train(program: Program, spec: SweepSpec, recorded: Recorded) -> tuple[dict[
             socket=str(server.socket),
             logs=str(scratch),
             cpu=resources.cpu,
-            gpu=resources.gpu,
+            gpu=resources.gpus,
             silence_s=spec.limits.silence_s,
         )
     )
@@ -183,7 +183,7 @@ def _expected(spec: SweepSpec, recorded: Recorded) -> list[str]:
             "the sweep did not train deterministically (search: {deterministic: true} or keras: {deterministic: true}): "
             "the same operations may differ in the last digits, and what follows from them by more"
         )
-    if spec.resources.gpu:
+    if spec.resources.gpus:
         found.append("it was trained on a gpu: another model of gpu, or another driver, may compute otherwise")
     if trial.batch_divisor > 1:
         found.append(

@@ -19,13 +19,14 @@ from ..spaces.yaml_text import parse
 from ..trackers.history import History
 from ..trackers.journal import Reader
 from . import sweeps
+from .budget import Budget
 from .budget_form import budget_of
 from .objective import Direction
 from .override import override
 from .recording import RecordedCurves, Recording, of_search, slots_of
 from .sampler_form import is_endless
 from .simulator import best_over_time, makespan_s, simulated, survivors
-from .spec import Budget, SweepSpec
+from .spec import SweepSpec
 from .stop_rules import in_words
 from .summary import Summary, duration, number
 from .sweepfile import search_of

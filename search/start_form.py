@@ -87,10 +87,15 @@ def _points(value: object) -> tuple[Point, ...]:
         raise BadForm(f"'start.try' is {shown(value)}; expected a list of points, each {_POINT}", path)
     points: list[Point] = []
     for index, one in enumerate(cast(Sequence[object], value)):
-        if not isinstance(one, Mapping) or not one:
+        given = _mapping(one)
+        if not given:
             raise BadForm(f"'start.try.{index}' is {shown(one)}; expected {_POINT}", (*path, index))
-        points.append({str(name): _scalar(item, (*path, index, name)) for name, item in _items(one)})
+        points.append({str(name): _scalar(item, (*path, index, name)) for name, item in _items(given)})
     return tuple(points)
+
+
+def _mapping(value: object) -> Mapping[Any, Any]:
+    return cast(Mapping[Any, Any], value) if isinstance(value, Mapping) else {}
 
 
 def _items(one: Mapping[Any, Any]) -> list[tuple[Any, Any]]:

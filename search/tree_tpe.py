@@ -106,7 +106,7 @@ class TreeModel:
         took = np.zeros(len(rows), dtype=np.bool_)
         took[own] = True
         count = min(math.ceil(GOOD * len(own)), MOST_GOOD)
-        good, bad = history.split(own, max(count, np.count_nonzero(took[best])))
+        good, bad = history.split(own, max(count, int(np.count_nonzero(took[best]))))
         return history.by_number(good), history.by_number(bad)
 
     def _most_promising(

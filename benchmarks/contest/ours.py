@@ -7,9 +7,10 @@ import time
 from collections.abc import Mapping
 from typing import final
 
+from kerasweep.search.budget import Budget
 from kerasweep.search.objective import Direction, Objective
 from kerasweep.search.simulator import Curve, simulated
-from kerasweep.search.spec import Budget, Search, SweepSpec
+from kerasweep.search.spec import Search, SweepSpec
 from kerasweep.search.stop_form import stop_forms
 from kerasweep.spaces.trial import Scalar
 

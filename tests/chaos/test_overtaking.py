@@ -7,7 +7,8 @@ from random import Random
 
 import pytest
 
-from kerasweep.search.spec import Budget, Search, SweepSpec
+from kerasweep.search.budget import Budget
+from kerasweep.search.spec import Search, SweepSpec
 from kerasweep.trackers.events import Entry
 
 from ..search.lab import traces_of

@@ -18,9 +18,10 @@ from pathlib import Path
 from typing import Any, cast, final
 
 from kerasweep.cluster.actor import ASSIGNMENT
+from kerasweep.search.budget import Budget
 from kerasweep.search.engine import Engine
 from kerasweep.search.ledger import begin
-from kerasweep.search.spec import Budget, Search, SweepSpec
+from kerasweep.search.spec import Search, SweepSpec
 from kerasweep.spaces.errors import Infrastructure
 from kerasweep.spaces.parameter import Number, identity
 from kerasweep.spaces.trial import Assignment

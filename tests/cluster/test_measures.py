@@ -6,7 +6,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
@@ -40,7 +40,7 @@ def test_operations_of_known_layers() -> None:
     assert measured("flops", dense()) == 2 * 64 * 10 + 10
     convolution = keras.Sequential([keras.Input((8, 8, 3)), keras.layers.Conv2D(5, 3, padding="same", use_bias=False)])
     assert measured("flops", convolution) == 2 * 8 * 8 * 5 * 3 * 3 * 3
-    steps = keras.layers.SimpleRNN(4, activation=None, use_bias=False)
+    steps = keras.layers.SimpleRNN(4, activation="linear", use_bias=False)
     recurrent = keras.Sequential([keras.Input((6, 3)), steps])
     per_step = 2 * 4 * 3 + 2 * 4 * 4
     assert 6 * per_step <= measured("flops", recurrent) < 7 * per_step
@@ -55,12 +55,13 @@ def test_open_shapes_are_those_of_the_data() -> None:
 
     from kerasweep.cluster.measures import measured, sample_of
 
-    inputs = {"steps": keras.Input((None, 3), name="steps"), "whole": keras.Input((4,), name="whole")}
-    pooled = keras.layers.GlobalAveragePooling1D()(keras.layers.Dense(2, use_bias=False)(inputs["steps"]))
-    model = keras.Model(inputs, keras.layers.Concatenate()([pooled, inputs["whole"]]))
-    arrays = {"steps": np.ones((9, 7, 3), "float32"), "whole": np.ones((9, 4), "float32")}
+    inputs: dict[str, Any] = {"steps": keras.Input((None, 3), name="steps"), "whole": keras.Input((4,), name="whole")}
+    layers = cast(Any, keras.layers)
+    pooled = layers.GlobalAveragePooling1D()(layers.Dense(2, use_bias=False)(inputs["steps"]))
+    model = keras.Model(inputs, layers.Concatenate()([pooled, inputs["whole"]]))
+    arrays: dict[str, Any] = {"steps": np.ones((9, 7, 3), "float32"), "whole": np.ones((9, 4), "float32")}
     assert {name: one.shape for name, one in sample_of(model, arrays).items()} == {"steps": (1, 7, 3), "whole": (1, 4)}
-    dataset = tf.data.Dataset.from_tensor_slices((arrays, np.zeros(9))).batch(3)
+    dataset = tf.data.Dataset.from_tensor_slices(cast(Any, (arrays, np.zeros(9)))).batch(3)
     assert sample_of(model, dataset)["steps"].shape == (1, 7, 3)
     assert measured("flops", model, arrays) >= 2 * 7 * 3 * 2
     with pytest.raises(ValueError, match="neither arrays nor a dataset"):

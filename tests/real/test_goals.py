@@ -6,7 +6,7 @@ import json
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
@@ -112,11 +112,11 @@ def _check_export(sweep: Rig, shown: dict[str, Any], pairs: list[tuple[float, fl
     from sklearn.datasets import load_digits
 
     best(sweep.home, "--export", "out")
-    x, y = load_digits(return_X_y=True)
-    x_val, y_val = (x[1000:1300] / 16).astype("float32"), y[1000:1300]
+    digits = cast(Any, load_digits())
+    x_val, y_val = (digits.data[1000:1300] / 16).astype("float32"), digits.target[1000:1300]
     for one, (accuracy, size) in zip(shown["front"], pairs, strict=True):
         folder = sweep.home / "out" / f"t{one['number']:04d}"
-        model: Any = keras.saving.load_model(folder / "model.keras", compile=False)
+        model = cast(Any, keras.saving.load_model(folder / "model.keras", compile=False))
         assert model.count_params() == size
         reached = float((np.argmax(model.predict(x_val, verbose=0), axis=1) == y_val).mean())
         assert reached == pytest.approx(accuracy, abs=0.005)
@@ -125,7 +125,7 @@ def _check_export(sweep: Rig, shown: dict[str, Any], pairs: list[tuple[float, fl
     assert [one.number for one in result.front] == [one["number"] for one in shown["front"]]
     assert result.best.number == shown["best"] == shown["front"][0]["number"]
     assert result.best.values == shown["front"][0]["values"]
-    table = result.trials
+    table = cast(Any, result.trials)
     assert set(table.loc[table["state"] == "infeasible", "measured/params"] > LIMIT) == {True}
     assert table.loc[result.best.number, "values/params"] == result.best.values["params"]
     last = shown["front"][-1]["number"]

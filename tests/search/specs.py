@@ -6,8 +6,9 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import Any
 
+from kerasweep.search.budget import Budget
 from kerasweep.search.objective import Direction, Objective
-from kerasweep.search.spec import Budget, SweepSpec
+from kerasweep.search.spec import SweepSpec
 from kerasweep.spaces.known import Declared
 from kerasweep.spaces.parameter import Number
 from kerasweep.spaces.trial import Outcome, OutcomeKind, Report, Scalar

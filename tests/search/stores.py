@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Generator
 from contextlib import contextmanager
-from typing import Any, ClassVar
+from typing import Any, ClassVar, cast
 
 import fsspec
 from fsspec.implementations.memory import MemoryFileSystem
@@ -26,13 +26,13 @@ class Store(MemoryFileSystem):
 
     @classmethod
     def _strip_protocol(cls, path: str) -> str:
-        plain: Any = super()._strip_protocol(str(path).replace("teststore://", "memory://"))
+        plain: Any = cast(Any, super())._strip_protocol(str(path).replace("teststore://", "memory://"))
         return str(plain)
 
     def ls(self, path: str, detail: bool = True, **kwargs: Any) -> Any:
         """List, after the wait."""
         self._wait()
-        found: Any = super().ls(path, detail=detail, **kwargs)
+        found: Any = cast(Any, super()).ls(path, detail=detail, **kwargs)
         return found
 
     def rm(self, path: str, *args: Any, **kwargs: Any) -> Any:

@@ -10,8 +10,9 @@ import pytest
 
 from kerasweep.cluster.backend import KerasSettings
 from kerasweep.search.amend import AMENDABLE, amended, check_kept
+from kerasweep.search.budget import Budget
 from kerasweep.search.objective import Direction, Objective
-from kerasweep.search.spec import Budget, Limits, Resources, Retry, Search, SweepSpec, Track
+from kerasweep.search.spec import Limits, Resources, Retry, Search, SweepSpec, Track
 from kerasweep.spaces.errors import BadInput
 from kerasweep.spaces.known import Declared
 from kerasweep.spaces.parameter import Number

@@ -172,10 +172,10 @@ def test_trials_without_a_better_value_end_the_sweep() -> None:
 def test_without_any_value_there_is_no_improvement_either() -> None:
     """A search in which nothing but failures come ends with exit code 1."""
     search = Search(no_improvement=2, trials=None)
-    for number, reason in enumerate(["a", "b"]):
-        search.ask(number)
-        commands = search.end(number, failed(reason))
-    follow(search, *commands)
+    search.ask(0)
+    search.end(0, failed("a"))
+    search.ask(1)
+    follow(search, *search.end(1, failed("b")))
     assert search.free() == Finish("no better value in 2 trials in a row", 1)
 
 

@@ -40,6 +40,7 @@ def test_the_first_difference_and_the_largest_are_told() -> None:
     found = Comparison.of(journaled, again)
     assert found.first == Difference(epoch=2, metric="loss", journaled=0.8, replayed=0.8000001)
     assert found.largest == Difference(epoch=3, metric="loss", journaled=0.5, replayed=1.0)
+    assert found.largest is not None
     assert found.largest.relative == 0.5
 
 
@@ -49,6 +50,7 @@ def test_what_is_missing_is_a_difference() -> None:
     assert Comparison.of(full, {1: full[1]}).first == Difference(epoch=2, metric="loss", journaled=0.5, replayed=None)
     less = Comparison.of(full, {**full, 1: {"loss": 1.0}})
     assert less.first == Difference(epoch=1, metric="acc", journaled=0.5, replayed=None)
+    assert less.first is not None
     assert less.first.relative == math.inf
     more = Comparison.of({1: {"loss": 1.0}}, full)
     assert more.first == Difference(epoch=1, metric="acc", journaled=None, replayed=0.5)

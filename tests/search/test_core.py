@@ -9,7 +9,6 @@ from dataclasses import replace
 import pytest
 
 from kerasweep.search.core import (
-    ALIKE,
     INFEASIBLE_IN_A_ROW,
     Ask,
     Close,
@@ -26,7 +25,7 @@ from kerasweep.search.core import (
 )
 from kerasweep.search.halving import SuccessiveHalving
 from kerasweep.search.objective import At, Direction, Objective
-from kerasweep.search.state import Rules, State
+from kerasweep.search.state import ALIKE, Rules, State
 from kerasweep.spaces.trial import Cause, Outcome, OutcomeKind, Report
 from kerasweep.trackers.events import (
     AttemptEnded,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -65,8 +66,12 @@ def test_mistakes_are_one_line_with_their_place(tmp_path: Path, line: str, words
 
 def test_from_python_the_same_is_asked_for(tmp_path: Path) -> None:
     """In the words of the arguments."""
+
+    def model(hp: Any) -> Any:
+        return hp
+
     with pytest.raises(BadInput, match=r"^'deterministic' needs 'parallel': .*expected `parallel=2`"):
-        sweep(lambda hp: hp, None, objective="min loss", trials=3, deterministic=True, directory=tmp_path)
+        sweep(model, None, objective="min loss", trials=3, deterministic=True, directory=tmp_path)
 
 
 def test_a_resumed_sweep_keeps_its_window() -> None:

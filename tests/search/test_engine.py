@@ -16,11 +16,12 @@ from kerasweep.cluster.actor import ASSIGNMENT, GIVE_UP
 from kerasweep.cluster.ray_session import RayDied
 from kerasweep.search import engine as engines
 from kerasweep.search import sampler as samplers
+from kerasweep.search.budget import Budget
 from kerasweep.search.engine import Engine, Places
 from kerasweep.search.inbox import post
 from kerasweep.search.ledger import Ledger
 from kerasweep.search.optuna_sampler import Tpe
-from kerasweep.search.spec import Budget, Keep, Retry, Search, SweepSpec
+from kerasweep.search.spec import Keep, Retry, Search, SweepSpec
 from kerasweep.spaces.errors import Infrastructure
 from kerasweep.spaces.known import Declared
 from kerasweep.spaces.parameter import Fixed, Number, Parameter, identity

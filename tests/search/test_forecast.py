@@ -7,10 +7,11 @@ from typing import Any
 
 import pytest
 
+from kerasweep.search.budget import Budget
 from kerasweep.search.confirm import Confirm
 from kerasweep.search.forecast import forecast, seconds_left, survival
 from kerasweep.search.population import Pbt
-from kerasweep.search.spec import Budget, Search, SweepSpec
+from kerasweep.search.spec import Search, SweepSpec
 from kerasweep.search.summary import Summary
 from kerasweep.spaces.trial import OutcomeKind
 from kerasweep.trackers.events import Entry, Event, Reported, SweepStarted

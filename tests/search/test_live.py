@@ -8,8 +8,8 @@ import pytest
 from rich.console import Console
 
 from kerasweep.search import live
+from kerasweep.search.budget import Budget
 from kerasweep.search.live import last_words, picture, view
-from kerasweep.search.spec import Budget
 from kerasweep.spaces.trial import OutcomeKind
 from kerasweep.trackers.events import Event, Noticed, SweepClosing, SweepEnded
 from kerasweep.trackers.history import History

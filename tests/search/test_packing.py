@@ -12,9 +12,10 @@ from hypothesis import strategies as st
 
 from kerasweep.cluster.placement import Node, Shape
 from kerasweep.search import engine as engines
+from kerasweep.search.budget import Budget
 from kerasweep.search.core import replay
 from kerasweep.search.packing import CONTEXT_BYTES, FIRST, MARGIN, MOST, Packing, measured, parts_of, ran_out, share_of
-from kerasweep.search.spec import Budget, Resources, Retry, SweepSpec
+from kerasweep.search.spec import Resources, Retry, SweepSpec
 from kerasweep.spaces.trial import Cause
 from kerasweep.trackers.events import GraphicsMeasured, SlotsPacked
 

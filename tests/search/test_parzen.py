@@ -39,8 +39,8 @@ def support(axis: Axis) -> tuple[Array, Array]:
     if axis.categorical:
         return np.arange(axis.values, dtype=float), np.full(axis.values, 1 / axis.values)
     if not axis.step:
-        return (np.arange(4000) + 0.5) / 4000, np.full(4000, 1 / 4000)
-    values = axis.low + axis.step * np.arange(axis.values)
+        return (np.arange(4000, dtype=float) + 0.5) / 4000, np.full(4000, 1 / 4000)
+    values: Array = axis.low + axis.step * np.arange(axis.values, dtype=float)
     first, last = axis.cell(axis.unit(values))
     return axis.unit(values), last - first
 
@@ -83,7 +83,11 @@ def test_draws_follow_the_density(axis: Axis) -> None:
         kept = expected > 0
         assert stats.chisquare(seen[kept], expected[kept] * seen.sum() / expected.sum()).pvalue > 1e-3
     else:
-        assert stats.kstest(draws, lambda at: np.interp(at, x, np.cumsum(mass))).pvalue > 1e-3
+
+        def cumulative(at: Array) -> Array:
+            return np.interp(at, x, np.cumsum(mass))
+
+        assert stats.kstest(draws, cumulative).pvalue > 1e-3
 
 
 def test_scales() -> None:

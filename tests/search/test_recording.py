@@ -9,9 +9,10 @@ from pathlib import Path
 
 import pytest
 
+from kerasweep.search.budget import Budget
 from kerasweep.search.recording import RecordedCurves, Recording, slots_of
 from kerasweep.search.simulator import makespan_s, simulated
-from kerasweep.search.spec import Budget, Search, SweepSpec
+from kerasweep.search.spec import Search, SweepSpec
 from kerasweep.spaces.parameter import identity
 from kerasweep.spaces.trial import OutcomeKind, Report
 from kerasweep.trackers.events import (

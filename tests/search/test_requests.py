@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from kerasweep.search.budget import Budget
 from kerasweep.search.requests import LIVE, again, changed, in_words, retried_in_words
-from kerasweep.search.spec import Budget, Keep, Retry, SweepSpec
+from kerasweep.search.spec import Keep, Retry, SweepSpec
 from kerasweep.spaces.errors import BadInput
 from kerasweep.spaces.trial import Outcome, OutcomeKind
 

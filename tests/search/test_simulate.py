@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from kerasweep.search.budget import Budget
 from kerasweep.search.simulate import altered, simulate_command
-from kerasweep.search.spec import Budget, Search
+from kerasweep.search.spec import Search
 from kerasweep.spaces.errors import BadInput
 from kerasweep.spaces.trial import Outcome, OutcomeKind, Report
 from kerasweep.trackers.events import AttemptStarted, Entry, Reported, SweepStarted, TrialAsked, TrialEnded

@@ -8,9 +8,10 @@ from typing import Any
 
 import pytest
 
+from kerasweep.search.budget import Budget
 from kerasweep.search.core import replay
 from kerasweep.search.simulator import Curve, Simulator, best_over_time, makespan_s, simulated, survivors
-from kerasweep.search.spec import Budget, Search, SweepSpec
+from kerasweep.search.spec import Search, SweepSpec
 from kerasweep.spaces.parameter import identity
 from kerasweep.spaces.trial import Outcome, OutcomeKind, Scalar
 from kerasweep.trackers.events import TrialAsked, decode, encode

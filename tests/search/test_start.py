@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import shutil
+from collections.abc import Mapping
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -22,7 +23,7 @@ from kerasweep.spaces.constraints import Constraints
 from kerasweep.spaces.errors import BadInput
 from kerasweep.spaces.known import Known
 from kerasweep.spaces.parameter import Boolean, Choice, Fixed, Number, Parameter
-from kerasweep.spaces.trial import Outcome, OutcomeKind
+from kerasweep.spaces.trial import Outcome, OutcomeKind, Scalar
 from kerasweep.spaces.yaml_form import declare_all
 from kerasweep.trackers.events import (
     Entry,
@@ -130,7 +131,7 @@ def test_points_and_sweeps_are_read(tmp_path: Path) -> None:
         ({"tyr": []}, "unknown key 'tyr' in 'start'; expected one of try, from .did you mean 'try'"),
         ({"try": {"rate": 1e-3}}, "'start.try' is a mapping; expected a list of points"),
         ({"try": [3]}, "'start.try.0' is 3; expected a mapping of values"),
-        ({"try": [{}]}, "'start.try.0' is a mapping; expected a mapping of values"),
+        ({"try": [dict[str, Any]()]}, "'start.try.0' is a mapping; expected a mapping of values"),
         ({"try": [{"rate": [1]}]}, "'start.try.0.rate' is a list; expected one value"),
         ({"try": [{"rate": 1e-3}, {"rate": 1.0}]}, r"'start.try.1.rate' is 1.0; expected a number from 0.0001 to 0.1"),
         ({"try": [{"units": 48}]}, "'start.try.0.units' is 48; expected one of 32, 64"),
@@ -294,6 +295,12 @@ class Life:
         return params
 
 
+def params_of(entry: Entry) -> Mapping[str, Scalar]:
+    """Return the parameters with which a trial was asked for."""
+    assert isinstance(entry.event, TrialAsked)
+    return entry.event.params
+
+
 def test_points_are_proposed_first_and_the_rest_is_sampled() -> None:
     """Each by the trial of its number."""
     life = Life()
@@ -317,7 +324,7 @@ def test_a_resumed_search_proposes_what_it_would_have(tmp_path: Path, kind: str)
     for number in range(7):
         life.run(number, value=0.1 * (number % 4))
     life.run(7, OutcomeKind.FAILED, None)
-    life.apply(TrialRetried(trial=7, params=life.entries[-3].event.params))  # pyright: ignore[reportAttributeAccessIssue]
+    life.apply(TrialRetried(trial=7, params=params_of(life.entries[-3])))
     again = Life(life.entries, kind=kind)
     for number in range(8, 12):
         assert again.run(number, value=0.3) == life.run(number, value=0.3)
@@ -346,7 +353,7 @@ def test_a_failure_that_is_taken_back_is_none() -> None:
         for number in range(12):
             life.run(number, value=0.1 * (number % 5))
         life.ask(12)
-    params = failed.entries[-1].event.params  # pyright: ignore[reportAttributeAccessIssue]
+    params = params_of(failed.entries[-1])
     failed.apply(TrialEnded(trial=12, attempt=1, outcome=Outcome(kind=OutcomeKind.FAILED, reason="boom")))
     failed.apply(TrialRetried(trial=12, params=params))
     states = [

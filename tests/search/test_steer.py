@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
 from kerasweep.search import inbox, steer
+from kerasweep.search.budget import Budget
 from kerasweep.search.inbox import FOLDER, ask, take
 from kerasweep.search.ledger import Ledger
 from kerasweep.search.requests import heard
-from kerasweep.search.spec import Budget, SweepSpec
+from kerasweep.search.spec import SweepSpec
 from kerasweep.search.steer import retry_command, set_command
 from kerasweep.search.sweeps import read
 from kerasweep.spaces.errors import BadInput, Infrastructure
@@ -38,7 +39,7 @@ def home(tmp_path: Path) -> Path:
 
 
 @contextmanager
-def driver(home: Path) -> Iterator[Ledger]:
+def driver(home: Path) -> Generator[Ledger]:
     """Be the driver of the sweep: hold it, and answer."""
     folder = home / "sweeps" / "small"
     over = threading.Event()

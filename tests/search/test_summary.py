@@ -9,9 +9,9 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from kerasweep.search.budget import Budget
 from kerasweep.search.forecast import seconds_left
 from kerasweep.search.objective import Direction, Objective
-from kerasweep.search.spec import Budget
 from kerasweep.search.summary import (
     Summary,
     duration,

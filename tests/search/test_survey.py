@@ -10,9 +10,10 @@ from typing import Any
 from rich.console import Console
 
 from kerasweep.cluster.finding import Severity, warning
+from kerasweep.search.budget import Budget
 from kerasweep.search.plan import as_data, expected, placed
 from kerasweep.search.plan_view import show
-from kerasweep.search.spec import Budget, Search, SweepSpec
+from kerasweep.search.spec import Search, SweepSpec
 from kerasweep.search.survey import Survey, survey
 from kerasweep.spaces.parameter import Number, identity
 from kerasweep.spaces.trial import Json

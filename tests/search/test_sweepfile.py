@@ -14,8 +14,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from kerasweep.search.budget import Budget
 from kerasweep.search.objective import At, Direction, Objective
-from kerasweep.search.spec import Budget, Checkpointing, Keep, Resources, Retry, Search, SweepSpec
+from kerasweep.search.spec import Checkpointing, Keep, Resources, Retry, Search, SweepSpec
 from kerasweep.search.stop import Rungs
 from kerasweep.search.sweepfile import load
 from kerasweep.spaces.errors import BadInput

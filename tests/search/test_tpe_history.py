@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, Literal, cast
 
 import numpy as np
 import pytest
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from kerasweep.search.parzen import Array
 
 
-def study_of(trials: Sequence[FrozenTrial], direction: str = "minimize") -> optuna.Study:
+def study_of(trials: Sequence[FrozenTrial], direction: Literal["minimize", "maximize"] = "minimize") -> optuna.Study:
     """Return a study that holds these."""
     import optuna
 
@@ -57,7 +57,7 @@ def random_trial(draw: random.Random) -> FrozenTrial:
 
 @pytest.mark.parametrize("direction", ["minimize", "maximize"])
 @pytest.mark.parametrize("seed", range(4))
-def test_the_good_trials_are_those_of_optuna(direction: str, seed: int) -> None:
+def test_the_good_trials_are_those_of_optuna(direction: Literal["minimize", "maximize"], seed: int) -> None:
     """Whatever there is of completed, stopped, failed and infeasible ones, and however many are wanted."""
     from optuna.samplers._tpe.sampler import _split_trials  # pyright: ignore[reportPrivateUsage]
 
@@ -81,11 +81,11 @@ def test_a_trial_is_read_once() -> None:
 
         def __getitem__(self, index: Any) -> Any:
             Counting.reads += 1
-            return super().__getitem__(index)
+            return cast(Any, super()).__getitem__(index)
 
     class Fake:
         directions = study_of([]).directions
-        trials = Counting(trial_of(number / 100) for number in range(100))
+        trials: list[FrozenTrial] = Counting(trial_of(number / 100) for number in range(100))
 
         def get_trials(self, deepcopy: bool) -> list[FrozenTrial]:
             return self.trials

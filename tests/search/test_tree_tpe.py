@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 import warnings
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import pytest
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 Objective = Callable[["optuna.Trial"], float]
 
 
-def study_of(*, directions: Sequence[str] = ("minimize",)) -> optuna.Study:
+def study_of(*, directions: Sequence[Literal["minimize", "maximize"]] = ("minimize",)) -> optuna.Study:
     """Return an empty study that says nothing."""
     import optuna
 

@@ -10,11 +10,7 @@ from hypothesis import strategies as st
 from kerasweep.spaces.pareto import Levels, Point, covers, entered, front, levels_of, ordered, spread
 
 values = st.integers(0, 4).map(float)
-points = st.builds(
-    lambda scores, violation: Point(tuple(scores), violation),
-    st.tuples(values, values, values),
-    st.sampled_from([0.0, 0.0, 0.0, 0.5, 1.0]),
-)
+points = st.builds(Point, st.tuples(values, values, values), st.sampled_from([0.0, 0.0, 0.0, 0.5, 1.0]))
 clouds = st.lists(points, max_size=14)
 
 
