@@ -7,9 +7,10 @@ from typing import Any
 
 import pytest
 
+from kerasweep.search.budget import Budget
 from kerasweep.search.confirm import Confirm
 from kerasweep.search.population import Pbt
-from kerasweep.search.spec import Budget, Search
+from kerasweep.search.spec import Search
 
 from .invariants import check, in_fake
 from .test_crash_points import photographs

@@ -76,8 +76,14 @@ class Ran:
 def train(folder: Path, number: int, settings: Settings | None = None, **changes: Any) -> Ran:
     """Train a trial with what it needs to know."""
     params = {identity(UNITS): changes.pop("units", 4), identity(RATE): changes.pop("rate", 0.01)}
-    about = {"attempt": 1, "round": 0, "seed": 3, "params": params, "specs": (UNITS.to_json(), RATE.to_json())}
-    assignment = Assignment(**{**about, "number": number, **changes})
+    about: dict[str, Any] = {
+        "attempt": 1,
+        "round": 0,
+        "seed": 3,
+        "params": params,
+        "specs": (UNITS.to_json(), RATE.to_json()),
+    }
+    assignment = Assignment(number=number, **(about | changes))
     ran = Ran(assignment)
     code = UserCode.of(build, DATA)
     Training(code, assignment, settings or settings_in(folder), lambda message: ran.said.append(dict(message))).run()
@@ -126,11 +132,12 @@ def test_an_heir_that_lost_its_process_goes_on_from_its_own_checkpoint_or_its_do
     donor = train(tmp_path, 0, until=2)
     heir = train(tmp_path, 1, until=4, legacy=legacy(tmp_path, donor))
     place = place_of_trial(str(tmp_path), 1)
-    about = {"attempt": 2, "until": 4, "resume_from": place, "legacy": legacy(tmp_path, donor)}
+    about: Any = {"attempt": 2, "until": 4, "resume_from": place, "legacy": legacy(tmp_path, donor)}
     again = train(tmp_path, 1, **about, reported=3)
     assert again.end["kind"] == "completed"
     assert again.curve == {4: heir.curve[4]}
-    empty = train(tmp_path, 8, **{**about, "resume_from": place_of_trial(str(tmp_path), 8)})
+    about["resume_from"] = place_of_trial(str(tmp_path), 8)
+    empty = train(tmp_path, 8, **about)
     assert empty.curve == heir.curve
 
 

@@ -118,8 +118,9 @@ class Bench:
             params = self.state.confirming.params(ask.confirms)
         elif ask.heir is not None:
             params = {**self.state.population.turn_at(ask.heir).params, "explored": ask.heir.explores}
-        about = {"confirms": ask.confirms, "donor": ask.heir}
-        return TrialAsked(trial=ask.number, seed=seed, params=params, history_seq=0, **about)
+        return TrialAsked(
+            trial=ask.number, seed=seed, params=params, history_seq=0, confirms=ask.confirms, donor=ask.heir
+        )
 
     def tick(self, at: float) -> None:
         """Do what time brings."""

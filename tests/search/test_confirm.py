@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import replace
 from io import StringIO
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -13,13 +14,13 @@ from hypothesis import strategies as st
 from rich.console import Console
 
 from kerasweep.search.amend import amended
+from kerasweep.search.budget import Budget
 from kerasweep.search.confirm import Confirm
 from kerasweep.search.core import Close, Finish, Tick, completed, step
 from kerasweep.search.curve_rules import Threshold
 from kerasweep.search.live import last_words
 from kerasweep.search.objective import Direction, Objective
 from kerasweep.search.requests import again as retried
-from kerasweep.search.spec import Budget
 from kerasweep.search.state import Live, Rules
 from kerasweep.search.summary import Summary, confirmed_json, trial_line
 from kerasweep.spaces.errors import BadInput
@@ -270,7 +271,7 @@ SEARCHED: list[Event] = [*whole(0, 0.90), *whole(1, 0.95), *whole(2, 0.80), *who
 PLAN = Confirm(top=2, seeds=3)
 
 
-def through(**changes: object) -> History:
+def through(**changes: Any) -> History:
     """Return a sweep whose two best were confirmed: the second one is the better one in truth."""
     first = [again(4 + 2 * index, 1, value) for index, value in enumerate((0.70, 0.72, 0.74))]
     second = [again(5 + 2 * index, 0, value) for index, value in enumerate((0.88, 0.86, 0.90))]
@@ -332,7 +333,7 @@ def test_a_trial_whose_runs_fail_ranks_behind_one_whose_do_not() -> None:
 
 def test_a_smaller_objective_is_flattered_the_other_way_round() -> None:
     """Of a loss, a searched value below the mean is the flattering one."""
-    changes = {"objective": Objective(metric="acc", direction=Direction.MIN)}
+    changes: dict[str, Any] = {"objective": Objective(metric="acc", direction=Direction.MIN)}
     events = [*whole(0, 0.2), *whole(1, 0.3), *again(2, 0, 0.4), *again(3, 1, 0.25)]
     (best, other) = Summary.of(history(*events, confirm=Confirm(top=2, seeds=1), **changes)).confirmed()
     assert (best.number, other.number) == (1, 0)

@@ -130,6 +130,10 @@ def test_mistakes_are_told_with_their_place(loaded: Load, text: str, words: str)
     assert "\n" not in str(caught.value)
 
 
+def _build(hp: object) -> None:
+    """Is never called."""
+
+
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
@@ -147,5 +151,5 @@ def test_a_caller_from_python_hears_the_same(tmp_path: Path, arguments: dict[str
     """In one line, before anything is made."""
     given: dict[str, Any] = {"objective": "max val_accuracy", "trials": 2, "fit": {"epochs": 2}, **arguments}
     with pytest.raises(BadInput, match=words):
-        sweep(lambda hp: None, directory=tmp_path, **given)
+        sweep(_build, directory=tmp_path, **given)
     assert list(tmp_path.iterdir()) == []

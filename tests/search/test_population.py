@@ -284,7 +284,7 @@ def test_what_decides_which_parameters_there_are_stays_and_constraints_hold() ->
     known = Known(parameters={**KNOWN.parameters, identity(CHILD): CHILD})
     plan = replace(PLAN, pbt=replace(PBT, mutate=("kind", "rate"), resample=0.0))
     donor = Turn(trial=0, epoch=2, score=1.0, seed=1, params=values(rate=0.01, kind="a", child=0.5))
-    allowed = heir_params(donor, known, plan, 8, lambda named: "no" if named["rate"][0] > 0.01 else "")
+    allowed = heir_params(donor, known, plan, 8, lambda named: "no" if float(named["rate"][0]) > 0.01 else "")
     assert allowed == {**donor.params, identity(RATE): pytest.approx(0.008)}
     assert heir_params(donor, known, plan, 8, lambda _: "no") == donor.params
     assert heir_params(donor, known, plan, 8, lambda _: "") == heir_params(donor, known, plan, 8, lambda _: "")
