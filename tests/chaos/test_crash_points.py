@@ -70,7 +70,7 @@ def test_a_sweep_killed_at_any_durable_write_comes_to_its_end(home: Path, undist
     taken = photographs(home, World(home / "whole", slots=slots))
     assert len(taken) > 50
     assert {what.partition(" ")[2] for what, _ in taken} >= {"a commit of the journal", "set_run of the memo"}
-    for what, world in taken if slots == 1 or LONG else taken[::8]:
+    for what, world in taken if slots == 1 or LONG else taken[::16]:
         before = entries(world.folder)
         world.run()
         after = entries(world.folder)
@@ -81,7 +81,7 @@ def test_a_sweep_killed_at_any_durable_write_comes_to_its_end(home: Path, undist
 def test_a_tracker_that_outlives_its_driver_leaves_no_run_running(home: Path, undisturbed: Path) -> None:
     """The driver dies at each of its commits; the tracker marks what was open, and the resumed sweep ends as ever."""
     taken = [(what, world) for what, world in photographs(home, World(home / "whole")) if entries(world.folder)]
-    for what, world in taken if LONG else taken[::4]:
+    for what, world in taken if LONG else taken[::8]:
         world.deliver()
         check(world.folder, runs=in_fake(world.mlflow))
         assert what
@@ -103,13 +103,13 @@ def test_after_a_power_cut_the_memo_may_be_older_than_the_journal(home: Path, un
     """The journal is synchronized at each commit, the tracker's memo is not: any earlier one, or none, will do."""
     taken = photographs(home, World(home / "whole"))
     for index, (_, world) in enumerate(taken):
-        if index % 5 and not LONG:
+        if index % 10 and not LONG:
             continue
         cut = world.moved(home / "cut" / str(index))
         for name in ("tracker.db", "tracker.db-wal"):
             (cut.folder / name).unlink(missing_ok=True)
             older = taken[index // 2][1].folder / name
-            if index % 10 and older.exists():
+            if index % 20 and older.exists():
                 shutil.copy(older, cut.folder)
         cut.run()
         sound(cut, undisturbed)
@@ -136,7 +136,7 @@ def test_a_sweep_killed_again_and_again_comes_to_its_end(home: Path, undisturbed
     """A kill every so many durable writes, in the first run and in those that resume it."""
     seed = random.randrange(10**6)
     draw = random.Random(seed)
-    for number in range(2_000 if LONG else 8):
+    for number in range(2_000 if LONG else 4):
         world = World(home / f"world{number}")
         fuses = [kill_at(draw.randrange(1, 40)) for _ in range(4)]
 
@@ -191,7 +191,7 @@ def test_a_sweep_that_is_steered_may_be_killed_at_any_durable_write(home: Path, 
     assert len(steered) == 2
     assert [one.event.trial for one in entries(whole.folder) if isinstance(one.event, TrialEnded)].count(FAILS) == 2
     seen: set[int] = set()
-    for what, world in taken if LONG else taken[slots::5]:
+    for what, world in taken if LONG else taken[slots::12]:
         trials = budget_of(world)
         seen.add(trials)
         before = entries(world.folder)
@@ -209,7 +209,7 @@ def test_a_sweep_that_has_ended_runs_its_failures_again(home: Path) -> None:
         journal.append(*again(replay(world.spec.rules(), entries(world.folder))))
     retried = [one.event.trial for one in entries(world.folder) if isinstance(one.event, TrialRetried)]
     assert FAILS in retried
-    for what, other in photographs(home, world)[:: 1 if LONG else 3]:
+    for what, other in photographs(home, world)[:: 1 if LONG else 8]:
         assert what
         other.run()
         check(other.folder, trials=TRIALS, runs=in_fake(other.mlflow))
@@ -223,7 +223,7 @@ def test_a_sweep_that_has_ended_runs_its_failures_again(home: Path) -> None:
 def test_any_request_to_mlflow_may_be_lost(home: Path, undisturbed: Path, after: bool) -> None:
     """While the sweep runs the n-th request fails, for every n: nothing is missing, nothing is there twice."""
     requests = 60
-    for number in range(1, requests, 1 if after or LONG else 6):
+    for number in range(1, requests, 1 if after or LONG else 10):
         world = World(home / f"world{number}")
         world.mlflow.fault_at, world.mlflow.after = number, after
         world.run()
@@ -292,7 +292,7 @@ def test_a_sweep_goes_on_from_an_older_copy_of_its_journal(home: Path, undisturb
     taken = photographs(home, World(home / "whole"))
     for index, (_, world) in enumerate(taken):
         older = taken[index * 2 // 3][1].folder
-        if not entries(older) or (index % 5 and not LONG):
+        if not entries(older) or (index % 10 and not LONG):
             continue
         elsewhere = world.moved(home / "elsewhere" / str(index))
         for path in elsewhere.folder.iterdir():
@@ -311,7 +311,7 @@ def test_a_journal_that_lost_its_end_is_told_from_what_mlflow_had(home: Path, un
     taken, ahead = photographs(home, World(home / "whole")), 0
     for index, (_, world) in enumerate(taken):
         older = taken[index * 2 // 3][1].folder
-        if not entries(older) or (index % 5 and not LONG):
+        if not entries(older) or (index % 10 and not LONG):
             continue
         cut = world.moved(home / "cut" / str(index))
         for name in ("journal.db", "journal.db-wal"):
@@ -331,7 +331,7 @@ def test_a_journal_and_a_memo_that_lost_their_ends_are_told_from_what_mlflow_sho
     taken, ahead = photographs(home, World(home / "whole")), 0
     for index, (_, world) in enumerate(taken):
         older = taken[index * 2 // 3][1].folder
-        if not entries(older) or (index % 5 and not LONG):
+        if not entries(older) or (index % 10 and not LONG):
             continue
         cut = world.moved(home / "cut" / str(index))
         for name in ("journal.db", "journal.db-wal", "tracker.db", "tracker.db-wal"):

@@ -144,7 +144,7 @@ def test_the_budget_ends_it_sooner_and_leaves_what_more_budget_goes_on_from() ->
     failing=st.sampled_from([0.0, 0.0, 0.3]),
     quantile=st.sampled_from([0.2, 0.25, 0.5]),
 )
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=25, deadline=None)
 def test_whatever_the_order_each_turn_goes_on_where_a_checkpoint_is(
     seed: int, population: int, slots: int, failing: float, quantile: float
 ) -> None:
@@ -187,7 +187,7 @@ def test_whatever_the_order_each_turn_goes_on_where_a_checkpoint_is(
 
 
 @given(seed=st.integers(0, 10**6), deaths=st.lists(st.integers(1, 15), max_size=4))
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=20, deadline=None)
 def test_a_sweep_that_dies_goes_on_exactly(seed: int, deaths: list[int]) -> None:
     """With one slot the same trials go on from the same donors, whatever was killed when."""
 

@@ -729,7 +729,7 @@ def mangled(draw: st.DrawFn) -> str:
 
 
 @given(text=mangled() | st.text() | st.lists(PIECES).map("".join) | st.binary())
-@settings(max_examples=300, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
+@settings(max_examples=100, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 def test_any_text_is_a_sweep_or_one_line(folder: Path, text: str | bytes) -> None:
     """No text brings anything but a specification that the journal can hold, or one line of BadInput."""
     data = text if isinstance(text, bytes) else text.encode(errors="surrogatepass")

@@ -142,7 +142,7 @@ def test_what_a_trial_lacks_is_no_number() -> None:
     assert np.isnan(history.column("new", history.ranked)).all()
 
 
-@settings(max_examples=60)
+@settings(max_examples=30)
 @given(st.lists(st.tuples(st.integers(0, 4), st.integers(0, 4), st.integers(0, 4)), min_size=1, max_size=25), st.data())
 def test_the_foremost_points_are_dominated_by_none_that_is_left(points: list[tuple[int, int, int]], data: Any) -> None:
     """As many as were asked for, each once."""
