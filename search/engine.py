@@ -174,7 +174,7 @@ class Engine:
     def chunk(self, tune_id: str, messages: Sequence[Mapping[str, Any]]) -> bool:
         """Take in what a slot sent; return True to have its trial stopped."""
         placed = self._placed.get(tune_id)
-        if placed is None:
+        if placed is None or self._ledger.state.finished:  # nothing stands behind the end: the tracker has gone by then
             return True
         number, attempt = placed
         if messages and "slot" in messages[-1]:

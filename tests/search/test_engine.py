@@ -194,6 +194,20 @@ def test_the_budget_is_exact(make: Make, slots: int) -> None:
     assert [one.attempt for one in history.trials.values()] == [1] * 10
 
 
+def test_nothing_is_journaled_behind_the_end(make: Make) -> None:
+    """A slot may tell when a trial before was over after the budget has ended the sweep; the tracker has gone by then."""
+    tune = make(slots=3, budget=Budget(epochs=2))
+    one, two = tune.place(), tune.place()
+    tune.chunk(one, used(one), report(1, 0.5), report(2, 0.6))
+    tune.done(one)
+    assert tune.suggest() == "FINISHED"
+    timing = {"start": 1.0, "fit_start": 2.0, "fit_end": 3.0, "end": 4.0, "pid": 9}
+    assert tune.chunk(two, {"type": "timed", "timing": timing}) is True
+    tune.now += 5.0
+    tune.engine.tick()
+    assert isinstance(tune.entries()[-1].event, SweepEnded)
+
+
 def test_no_more_trials_than_slots_are_placed(make: Make) -> None:
     """Tune asks ahead; a slot that is not there gets nothing."""
     tune = make(slots=2)
