@@ -14,7 +14,7 @@ settings.register_profile(
     "kerasweep",
     deadline=None,
     database=None,
-    max_examples=20,  # the fast layer is to take less than a minute
+    max_examples=12,  # the fast layer is to take less than a minute
     suppress_health_check=[
         HealthCheck.too_slow,
         HealthCheck.differing_executors,  # a contract's properties run in several classes

@@ -294,4 +294,4 @@ class Faults(RuleBasedStateMachine):
 
 
 TestFaults = Faults.TestCase
-TestFaults.settings = settings(max_examples=5_000 if LONG else 14, stateful_step_count=60 if LONG else 30)
+TestFaults.settings = settings(max_examples=5_000 if LONG else 8, stateful_step_count=60 if LONG else 30)

@@ -195,13 +195,17 @@ def _comes(sweep: Rig, condition: Callable[[], object]) -> bool:
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
+EARLIEST_S = 0.3
+"""Before that it may be Python itself that starts, and ends in its own way."""
+
+
 def interrupt(sweep: Rig, command: Sequence[str], draw: random.Random, latest_s: float) -> tuple[float, signal.Signals]:
     """Send a signal at a random instant of a command's life; return when and which; check how it ends.
 
     Raises:
         AssertionError: it ends otherwise than promised.
     """
-    number, instant = draw.choice(SIGNALS), draw.uniform(0.0, latest_s)
+    number, instant = draw.choice(SIGNALS), draw.uniform(EARLIEST_S, latest_s)
     launcher = sweep.start(*command)
     with suppress(subprocess.TimeoutExpired):
         launcher.wait(instant)

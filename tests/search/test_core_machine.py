@@ -369,7 +369,7 @@ class Sweep(RuleBasedStateMachine):
 
 
 TestSweep = Sweep.TestCase
-TestSweep.settings = settings(max_examples=60, stateful_step_count=40)
+TestSweep.settings = settings(max_examples=30, stateful_step_count=40)
 
 
 # Every crash point ------------------------------------------------------------------------------------------------------

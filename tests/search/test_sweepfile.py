@@ -729,7 +729,7 @@ def mangled(draw: st.DrawFn) -> str:
 
 
 @given(text=mangled() | st.text() | st.lists(PIECES).map("".join) | st.binary())
-@settings(max_examples=100, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
+@settings(max_examples=50, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 def test_any_text_is_a_sweep_or_one_line(folder: Path, text: str | bytes) -> None:
     """No text brings anything but a specification that the journal can hold, or one line of BadInput."""
     data = text if isinstance(text, bytes) else text.encode(errors="surrogatepass")
@@ -743,7 +743,7 @@ def test_any_text_is_a_sweep_or_one_line(folder: Path, text: str | bytes) -> Non
 
 
 @given(setting=st.text() | st.tuples(st.sampled_from(["fit.epochs", "space.a", "name"]), st.text()).map("=".join))
-@settings(max_examples=100, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
+@settings(max_examples=50, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 def test_any_override_is_a_sweep_or_one_line(folder: Path, setting: str) -> None:
     """The same holds for the command line."""
     (folder / "sweep.yaml").write_text(GOOD, encoding="utf-8")

@@ -11,7 +11,7 @@ import pytest
 from .command import command, watched
 from .mutations import MODEL, Case, cases
 
-CASES = 100
+CASES = 50
 LINE = re.compile(r"(sweep\.yaml:\d+:\d+|--set [^\n]*): \S.*\n", re.DOTALL)
 
 
