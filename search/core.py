@@ -162,8 +162,8 @@ def step(state: State, event: Event | SlotFree | Tick, at: float = 0.0) -> Step:
         case AttemptEnded():
             return _on_attempt_end(state, event)
         case TrialEnded():
-            ended = _on_trial_end(state, event)
-            return _within_budget(ended) if state.closing is None else ended  # what closes has ended the others already
+            result = _on_trial_end(state, event)
+            return _within_budget(result) if state.closing is None else result  # what closes ends the others itself
         case TrialRetried(trial=number):
             return _on_retry(state, number), ()
         case Timed(slot=slot):
@@ -556,7 +556,7 @@ def _kept(state: State, live: Live, outcome: Outcome, ending: Ending) -> State:
 
 
 def _on_retry(state: State, number: int) -> State:
-    """Take a trial up again as it stood, with all of its retries before it; the sweep's first failures are forgotten."""
+    """Take a trial up again as it stood, with all of its retries before it; its failure counts no more."""
     before, kind = state.retryable[number].live, state.retryable[number].outcome.kind
     attempt = max(before.next_attempt, before.attempt + 1)
     live = replace(before, placed=False, round=0, next_attempt=attempt, spent={})

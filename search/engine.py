@@ -310,9 +310,7 @@ class Engine:
         report = Report(epoch=message["epoch"], metrics=message["metrics"], seconds=message["seconds"])
         if self._ledger.state.accepts(number, report):
             searched = self._ledger.state.live[number].confirms is None
-            if (
-                searched and not self._ledger.state.epochs_are_left
-            ):  # the tick that ends what is on slots is still to come
+            if searched and not self._ledger.state.epochs_are_left:  # what is on slots ends with the next tick
                 return
             awaits = bool(message.get("awaits_result"))
             self._ledger.record_soon(Reported(trial=number, attempt=attempt, report=report, awaits_result=awaits))
