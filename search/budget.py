@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
-from typing import TYPE_CHECKING, Protocol, final
+from typing import TYPE_CHECKING, final
 
 from ..spaces.pareto import covers
 from ..trackers.events import (
@@ -119,23 +119,6 @@ class Budget:
         return self.goal is not None and replace(self, goal=None).endless
 
 
-class Limits(Protocol):
-    """What has the limits of a budget: `Budget`, and the core's rules."""
-
-    @property
-    def trials(self) -> int | None: ...
-    @property
-    def hours(self) -> float | None: ...
-    @property
-    def slot_hours(self) -> float | None: ...
-    @property
-    def gpu_hours(self) -> float | None: ...
-    @property
-    def epochs(self) -> int | None: ...
-    @property
-    def no_improvement(self) -> int | None: ...
-
-
 @final
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Used:
@@ -163,7 +146,7 @@ class Used:
 
 
 def used(
-    limits: Limits, *, trials: int, seconds: float, slot_seconds: float, gpus: float, epochs: int, without_better: int
+    limits: Budget, *, trials: int, seconds: float, slot_seconds: float, gpus: float, epochs: int, without_better: int
 ) -> tuple[Used, ...]:
     """Return what is used of each limit that there is."""
     amounts: dict[str, tuple[float | None, float]] = {
@@ -294,7 +277,7 @@ def enough(state: State, at: float) -> Enough | None:
     reached = _that_reached(state)
     if reached:
         number, value = reached[0]
-        goal, metric = state.rules.goal, state.rules.objective.metric
+        goal, metric = state.rules.budget.goal, state.rules.objective.metric
         why = f"the goal of {goal:g} is reached: {metric} {value:.6g} in trial {number}"
         return Enough(why, tuple(one for one, _ in reached if _is_under_way(state, one)))
     spent = [one for one in limits_used(state, at) if one.name != "trials" and one.share >= 1]
@@ -307,7 +290,7 @@ def enough(state: State, at: float) -> Enough | None:
 def limits_used(state: State, at: float) -> tuple[Used, ...]:
     """Return what is used of each limit at the time `at`."""
     return used(
-        state.rules,
+        state.rules.budget,
         trials=state.counted,
         seconds=state.seconds(at),
         slot_seconds=state.account.slot_seconds(at),
@@ -319,7 +302,7 @@ def limits_used(state: State, at: float) -> tuple[Used, ...]:
 
 def _that_reached(state: State) -> list[tuple[int, float]]:
     """Return the trials whose value is as good as the goal, with it: one that runs, else the best."""
-    goal, score = state.rules.goal, state.rules.objective.score
+    goal, score = state.rules.budget.goal, state.rules.objective.score
     if goal is None:
         return []
     running = [live for live in state.placed if live.confirms is None]

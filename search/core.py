@@ -247,7 +247,8 @@ def _next_for_slot(state: State) -> Command:
         return Wait()
     if state.queue:
         return Wait() if placed and state.needs_all(state.queue[0]) else Start(state.queue[0])
-    if state.rules.trials is None or state.counted + len(state.searched) < state.rules.trials:
+    trials = state.rules.budget.trials
+    if trials is None or state.counted + len(state.searched) < trials:
         return _next_of_search(state) if state.rules.window is None else _next_in_window(state)
     spent = next(one for one in limits_used(state, state.last_at) if one.name == "trials")
     return _after_search(state, spent.why)

@@ -265,7 +265,7 @@ class SweepSpec:
         frequency = 1 if folds else self.fit.get("validation_freq", 1)
         return Rules(
             objective=replace(self.objective, at=At.LAST) if folds else self.objective,  # the mean over all of them
-            **asdict(self.budget),
+            budget=self.budget,
             gpus=self.resources.gpus,
             further=self.further,
             bounds=Bounds.of(self.bounds),

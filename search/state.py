@@ -5,13 +5,13 @@ from __future__ import annotations
 import math
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
-from typing import final
+from typing import Any, final
 
 from ..spaces.bounds import Bounds
 from ..spaces.pareto import Point
 from ..spaces.trial import Cause, Json, Outcome, OutcomeKind, Report, Scalar
 from ..trackers.events import Donor, SweepClosing
-from .budget import Account
+from .budget import Account, Budget
 from .confirm import Confirm, Confirming
 from .goals import Goals, Seen
 from .objective import Objective
@@ -31,9 +31,7 @@ LOSSES = 3
 class Rules:
     """All that the decisions depend on besides what happened; `retry` says how often a cause is forgiven.
 
-    `trials` to `goal` are the budget, `gpus` those of one trial.
-
-    `smaller_batch`: a trial that ran out of memory is tried again with half the batch size, else alone. The weights of
+    `gpus` are those of one trial. `smaller_batch`: a trial that ran out of memory is tried again with half the batch size, else alone. The weights of
     the `keep` best trials are kept. `folds`: a trial is the mean over several fits, folds or repeats. `packs`: trials
     share graphics processors as their memory allows. `window`: trial n is decided on from trials 0 … n - window alone;
     None: from all that has happened. `further` objectives stand beside the first, `bounds` are constraints on outcomes.
@@ -42,13 +40,7 @@ class Rules:
     objective: Objective
     further: tuple[Objective, ...] = ()
     bounds: Bounds = field(default_factory=Bounds)
-    trials: int | None = None
-    hours: float | None = None
-    slot_hours: float | None = None
-    gpu_hours: float | None = None
-    epochs: int | None = None
-    no_improvement: int | None = None
-    goal: float | None = None
+    budget: Budget = field(default_factory=Budget)
     gpus: float = 0.0
     max_epochs: int = 1
     first_value_epoch: int = 1
@@ -78,7 +70,8 @@ class Rules:
         for key, value in settings.items():
             section, _, name = key.partition(".")
             if section == "budget":
-                rules = replace(rules, **{name: value})
+                limits: Any = {name: value}
+                rules = replace(rules, budget=replace(rules.budget, **limits))
             elif section == "retry":
                 retry[Cause(name)] = int(str(value))
             elif key == "keep.best":
@@ -240,7 +233,8 @@ class State:
     @property
     def epochs_are_left(self) -> bool:
         """Whether another epoch may be journaled."""
-        return self.rules.epochs is None or self.account.epochs < self.rules.epochs
+        most = self.rules.budget.epochs
+        return most is None or self.account.epochs < most
 
     @property
     def placed(self) -> list[Live]:

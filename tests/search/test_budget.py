@@ -270,7 +270,7 @@ def test_what_is_spent_stays_spent_after_a_resume() -> None:
     follow(search, *search.report(0, 2, acc=0.5))
     search.tell(SweepResumed(spec={}), at=100.0)
     assert only_close(step(search.state, Tick(at=100.0))[1]).why == "the budget of 2 epochs is spent"
-    wider = replay(replace(search.rules, epochs=3), search.journaled)
+    wider = replay(replace(search.rules, budget=replace(search.rules.budget, epochs=3)), search.journaled)
     assert step(wider, Tick(at=100.0))[1] == ()
 
 
@@ -280,7 +280,7 @@ def test_a_budget_that_is_raised_opens_a_sweep_that_closes() -> None:
     search.ask(0)
     follow(search, *search.report(0, 1, acc=0.5))
     search.tell(SweepAmended(settings={"budget.epochs": 9}, spec={}))
-    assert (search.state.closing, search.state.rules.epochs) == (None, 9)
+    assert (search.state.closing, search.state.rules.budget.epochs) == (None, 9)
     search.run(1)
 
 

@@ -46,7 +46,10 @@ from .specs import completed as whole
 from .specs import history, spec
 
 RULES = Rules(
-    objective=Objective(metric="m", direction=Direction.MAX), trials=5, max_epochs=2, confirm=Confirm(top=2, seeds=3)
+    objective=Objective(metric="m", direction=Direction.MAX),
+    budget=Budget(trials=5),
+    max_epochs=2,
+    confirm=Confirm(top=2, seeds=3),
 )
 VALUES = [0.1, 0.9, 0.5, 0.8, 0.2]
 
@@ -106,7 +109,7 @@ def test_the_best_are_trained_again_when_the_search_is_over(slots: int) -> None:
 
 def test_neither_stop_rules_nor_the_end_of_the_hours_touch_a_run_that_confirms() -> None:
     """A rule that stops every trial, and a budget of time that is spent: the runs train to their ends."""
-    rules = replace(RULES, stop=Threshold(epoch=1, value=2.0, score=2.0), hours=1.0, trials=None)
+    rules = replace(RULES, stop=Threshold(epoch=1, value=2.0, score=2.0), budget=Budget(hours=1.0))
     bench, book = begin(rules)
     for slot in (0, 1):
         bench.fill(slot)
@@ -134,9 +137,9 @@ def test_neither_stop_rules_nor_the_end_of_the_hours_touch_a_run_that_confirms()
         ({"slot_hours": 1.0}, "the budget of 1 slot hour is spent", 2),
     ],
 )
-def test_whatever_ends_the_search_the_best_are_confirmed(limits: dict[str, float], why: str, searched: int) -> None:
+def test_whatever_ends_the_search_the_best_are_confirmed(limits: dict[str, Any], why: str, searched: int) -> None:
     """At each limit, and at the goal; the runs themselves use up nothing and are not ended by what is spent."""
-    bench, book = begin(replace(RULES, trials=None, **limits))
+    bench, book = begin(replace(RULES, budget=Budget(**limits)))
     for number in range(searched):
         bench.fill(0)
         book.now += 1800.0 * ("slot_hours" in limits)
@@ -164,7 +167,7 @@ def test_the_end_of_a_grid_is_followed_by_the_confirmation() -> None:
 def test_more_budget_while_the_best_are_confirmed_searches_on() -> None:
     """`kerasweep set` in the middle of the confirmation, in a window too: the runs train on beside new trials."""
     for window in (None, 2):
-        rules = replace(RULES, trials=3, window=window)
+        rules = replace(RULES, budget=Budget(trials=3), window=window)
         bench, book = begin(rules)
         for value in VALUES[:3]:
             bench.fill(0)
@@ -211,10 +214,10 @@ def test_a_cancelled_sweep_confirms_nothing_until_it_is_resumed() -> None:
 
 def test_more_budget_searches_on_and_confirms_what_is_best_then() -> None:
     """Trials of the old top keep their runs; only what is new among the best is trained again."""
-    bench, book = begin(replace(RULES, trials=2))
+    bench, book = begin(replace(RULES, budget=Budget(trials=2)))
     run(bench)
     assert [one.confirms for one in asks(book)] == [None] * 2 + [1, 0] * 3
-    more = Bench(replace(RULES, trials=4), book, book.entries)
+    more = Bench(replace(RULES, budget=Budget(trials=4)), book, book.entries)
     more.resume()
     run(more)  # trials 8 and 9 have the values 0.8 and 0.2
     assert [one.confirms for one in asks(book)][8:] == [None] * 2 + [8] * 3
@@ -224,7 +227,9 @@ def test_more_budget_searches_on_and_confirms_what_is_best_then() -> None:
 @given(trials=st.integers(1, 5), top=st.integers(1, 7), seeds=st.integers(1, 4), deaths=st.lists(st.integers(1, 40)))
 def test_whatever_dies_each_candidate_gets_its_runs(trials: int, top: int, seeds: int, deaths: list[int]) -> None:
     """The driver may die after any number of events; what was asked for stays, nothing is asked for twice."""
-    rules = replace(RULES, trials=trials, confirm=Confirm(top=top, seeds=seeds), retry={Cause.INTERRUPTED: 99})
+    rules = replace(
+        RULES, budget=Budget(trials=trials), confirm=Confirm(top=top, seeds=seeds), retry={Cause.INTERRUPTED: 99}
+    )
     bench, book = begin(rules)
     for count in deaths:
         for _ in range(count):

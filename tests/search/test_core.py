@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
-from dataclasses import replace
+from dataclasses import fields, replace
+from typing import Any
 
 import pytest
 
+from kerasweep.search.budget import Budget
 from kerasweep.search.core import (
     INFEASIBLE_IN_A_ROW,
     Ask,
@@ -53,8 +55,10 @@ class Search:
     """A search under way: `tell` it events, see what it wants done; it does nothing by itself."""
 
     def __init__(self, **rules: object) -> None:
-        settings = {"objective": ACCURACY, "trials": 10, "max_epochs": 27, **rules}
-        self.rules = replace(Rules(objective=ACCURACY), **settings)
+        settings: dict[str, Any] = {"trials": 10, "max_epochs": 27, **rules}
+        limits = {one.name: settings.pop(one.name) for one in fields(Budget) if one.name in settings}
+        objective: Objective = settings.pop("objective", ACCURACY)
+        self.rules = Rules(objective=objective, budget=Budget(**limits), **settings)
         self.state = State(rules=self.rules)
         self.journaled: list[Entry] = []
         self.tell(SweepStarted(spec={}))
@@ -175,7 +179,7 @@ def test_a_raised_budget_goes_on_from_where_the_sweep_ended() -> None:
     search.run(0)
     search.tell(SweepEnded(why="budget", exit_code=0))
     assert search.state.finished
-    wider = replay(replace(search.rules, trials=2), search.journaled)
+    wider = replay(replace(search.rules, budget=Budget(trials=2)), search.journaled)
     wider, _ = step(wider, SweepResumed(spec={}))
     assert not wider.finished
     assert step(wider, FREE)[1] == (Ask(1),)
@@ -186,7 +190,7 @@ def test_a_lowered_budget_is_over() -> None:
     search = Search(trials=3)
     for number in range(3):
         search.run(number)
-    assert step(replay(replace(search.rules, trials=1), search.journaled), FREE)[1] == (
+    assert step(replay(replace(search.rules, budget=Budget(trials=1)), search.journaled), FREE)[1] == (
         Finish("the budget of 1 trial is spent", 0),
     )
 

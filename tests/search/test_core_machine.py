@@ -14,7 +14,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from kerasweep.search.budget import counted, enough
+from kerasweep.search.budget import Budget, counted, enough
 from kerasweep.search.core import Finish, Wait, completed, replay
 from kerasweep.search.halving import SuccessiveHalving
 from kerasweep.search.objective import At, Direction, Objective
@@ -103,8 +103,7 @@ class Sweep(RuleBasedStateMachine):
         self.parallel = parallel
         self.going_by = Rules(
             objective=Objective(metric="m", direction=direction, at=at),
-            trials=trials,
-            hours=1.0,
+            budget=Budget(trials=trials, hours=1.0),
             max_epochs=MAX_EPOCHS,
             stop=stop,
             retry=retry,
@@ -134,8 +133,8 @@ class Sweep(RuleBasedStateMachine):
             assert self.bench.state.placed, "nothing runs that could end the waiting"
         if isinstance(answer, Finish):
             assert not self.bench.state.placed
-            if answer.why == f"the budget of {counted('trials', self.going_by.trials or 0)} is spent":
-                assert 0 <= self.bench.state.counted - (self.going_by.trials or 0) <= self.on_top
+            if answer.why == f"the budget of {counted('trials', self.going_by.budget.trials or 0)} is spent":
+                assert 0 <= self.bench.state.counted - (self.going_by.budget.trials or 0) <= self.on_top
                 assert not self.bench.state.live
             self.bench.record(SweepEnded(why=answer.why, exit_code=answer.exit_code))
 
@@ -218,7 +217,7 @@ class Sweep(RuleBasedStateMachine):
     @rule(limit=st.sampled_from([None, 1, 5, 40]))
     def amend(self, limit: int | None) -> None:
         """The user changes a limit; what is closing for want of budget opens, and closes again where there is none."""
-        self.going_by = replace(self.going_by, epochs=limit)
+        self.going_by = replace(self.going_by, budget=replace(self.going_by.budget, epochs=limit))
         self.bench.record(SweepAmended(settings={"budget.epochs": limit}, spec={}))
         assert self.bench.state.rules == self.going_by
 
@@ -319,10 +318,10 @@ class Sweep(RuleBasedStateMachine):
     def the_budget_holds(self) -> None:
         """No more trials count, and no more are on their way, than the budget has room for."""
         self.follow()
-        assert self.going_by.trials is not None
+        assert self.going_by.budget.trials is not None
         count = sum(outcome.counts for outcome in self.ended.values())
         assert self.bench.state.counted == count
-        assert count + len(self.bench.state.live) <= self.going_by.trials + self.on_top
+        assert count + len(self.bench.state.live) <= self.going_by.budget.trials + self.on_top
 
     @invariant()
     def what_is_used_is_what_is_journaled(self) -> None:
@@ -360,8 +359,8 @@ class Sweep(RuleBasedStateMachine):
                 self.bench.record(self.bench.end(number, completed(self.bench.state, number)))
         else:
             raise AssertionError("the sweep does not come to its end")
-        if answer.why == f"the budget of {counted('trials', self.going_by.trials or 0)} is spent":
-            assert 0 <= self.bench.state.counted - (self.going_by.trials or 0) <= self.on_top
+        if answer.why == f"the budget of {counted('trials', self.going_by.budget.trials or 0)} is spent":
+            assert 0 <= self.bench.state.counted - (self.going_by.budget.trials or 0) <= self.on_top
         else:
             assert self.bench.state.closing is not None
             assert not self.bench.state.closing.cancel
@@ -377,7 +376,7 @@ TestSweep.settings = settings(max_examples=30, stateful_step_count=40)
 
 CRASH_RULES = Rules(
     objective=Objective(metric="m", direction=Direction.MAX),
-    trials=7,
+    budget=Budget(trials=7),
     max_epochs=4,
     stop=SuccessiveHalving(),
     retry={Cause.CRASH: 1, Cause.LOST: 1},
@@ -516,7 +515,7 @@ def check(entries: list[Entry]) -> None:
         if isinstance(entry.event, Reported):
             news[entry.event.trial] = max(news.get(entry.event.trial, 0), entry.event.report.epoch)
     assert sorted(outcomes) == sorted(trials_of(entries))
-    assert sum(outcome.counts for outcome in outcomes.values()) == CRASH_RULES.trials
+    assert sum(outcome.counts for outcome in outcomes.values()) == CRASH_RULES.budget.trials
     assert outcomes[2].kind is OutcomeKind.INFEASIBLE
     assert outcomes[3].kind is OutcomeKind.FAILED
     for number, outcome in outcomes.items():

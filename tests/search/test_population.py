@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from kerasweep.search.budget import Budget
 from kerasweep.search.core import Finish, completed
 from kerasweep.search.lineage import in_words, lineage
 from kerasweep.search.objective import Direction, Objective
@@ -31,7 +32,7 @@ PBT = Pbt(population=4, interval=2, mutate=("rate",))
 PLAN = Plan(pbt=PBT, epochs=6, seed=7)
 RULES = Rules(
     objective=Objective(metric="m", direction=Direction.MAX),
-    trials=100,
+    budget=Budget(trials=100),
     max_epochs=6,
     population=PLAN,
     retry={Cause.INTERRUPTED: 99},
@@ -112,7 +113,7 @@ def test_the_population_ends_when_its_members_have_trained_their_epochs() -> Non
 
 def test_failures_are_not_repeated_and_epochs_of_a_donor_are_its_own() -> None:
     """`kerasweep retry` has nothing to do, since others have taken the places; the budget counts what was trained."""
-    bench, book = begin(replace(RULES, trials=100, epochs=1000))
+    bench, book = begin(replace(RULES, budget=Budget(trials=100, epochs=1000)))
     bench.fill(0)
     turn(bench, 0, None)
     run(bench, Random(3))
@@ -125,7 +126,7 @@ def test_failures_are_not_repeated_and_epochs_of_a_donor_are_its_own() -> None:
 
 def test_the_budget_ends_it_sooner_and_leaves_what_more_budget_goes_on_from() -> None:
     """Six trials for four members: the checkpoints that may be gone on from stay, and `resume` with more goes on."""
-    bench, book = begin(replace(RULES, trials=6))
+    bench, book = begin(replace(RULES, budget=Budget(trials=6)))
     assert run(bench, Random(1)).why == "the budget of 6 trials is spent"
     kept = bench.state.donors
     assert kept <= {one.turn.trial for one in bench.state.population.members.values() if one.turn is not None}
@@ -152,7 +153,7 @@ def test_whatever_the_order_each_turn_goes_on_where_a_checkpoint_is(
     while a member is free; the replayed state is the live one.
     """
     plan = replace(PLAN, pbt=replace(PBT, population=population, quantile=quantile))
-    bench, book = begin(replace(RULES, population=plan, trials=60))
+    bench, book = begin(replace(RULES, population=plan, budget=Budget(trials=60)))
     draw = Random(seed)
     ended: dict[int, int] = {}
     gone = set[int]()

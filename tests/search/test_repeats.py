@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 from dataclasses import replace
 
+from kerasweep.search.budget import Budget
 from kerasweep.search.core import Finish, completed
 from kerasweep.search.objective import At, Direction, Objective
 from kerasweep.search.repeats import Leader, Repeats, hopeless
@@ -16,13 +17,13 @@ from .bench import Bench, MemoryBook
 
 PLAN = Repeats(seeds=4, level=0.05)
 LOSS = Objective(metric="m", direction=Direction.MIN, at=At.LAST)
-RULES = Rules(objective=LOSS, trials=3, max_epochs=4, folds=True, repeats=PLAN)
+RULES = Rules(objective=LOSS, budget=Budget(trials=3), max_epochs=4, folds=True, repeats=PLAN)
 
 
 def run(values: list[list[float]]) -> tuple[Bench, list[Outcome]]:
     """Run a sweep whose trials have these losses, one by seed; return it with how they ended."""
     book = MemoryBook()
-    bench = Bench(replace(RULES, trials=len(values)), book)
+    bench = Bench(replace(RULES, budget=Budget(trials=len(values))), book)
     bench.record(SweepStarted(spec={}))
     while not isinstance(bench.fill(0), Finish):
         number, attempt = bench.slots[0]

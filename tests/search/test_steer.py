@@ -66,7 +66,7 @@ def test_a_running_sweep_takes_settings_over(home: Path, capsys: pytest.CaptureF
     """Its driver journals them, goes by them and answers."""
     with driver(home) as ledger:
         assert set_command("small", ["budget.trials=9", "parallel=1"], home) == 0
-        assert ledger.state.rules.trials == 9
+        assert ledger.state.rules.budget.trials == 9
         assert ledger.spec.parallel == 1
     assert capsys.readouterr().out == "small: budget.trials is 9, was 4; parallel is 1, was 2\n"
     history = read(home / "sweeps" / "small")
@@ -114,7 +114,7 @@ def test_a_sweep_without_a_driver_goes_by_it_when_it_is_resumed(home: Path, caps
     assert SweepSpec.from_json(history.spec).budget.trials == 9
     with Journal(folder) as journal, Reader(folder) as reader:
         ledger = Ledger(journal, SweepSpec.from_json(history.spec), reader.after())
-        assert (ledger.state.queue, ledger.state.rules.trials) == ((1,), 9)
+        assert (ledger.state.queue, ledger.state.rules.budget.trials) == ((1,), 9)
 
 
 def test_a_retry_says_what_else_a_spent_budget_needs(home: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from kerasweep.search.budget import Budget
 from kerasweep.search.core import Ask, Close, Finish, SlotFree, Wait, step
 from kerasweep.search.curve_rules import Divergence, Median, Patience
 from kerasweep.search.halving import Hyperband, SuccessiveHalving
@@ -46,8 +47,9 @@ STOPS: tuple[StopRule, ...] = (
 
 def rules(**changes: Any) -> Rules:
     """Return what a sweep of the lab goes by."""
-    given: dict[str, Any] = {"retry": {Cause.LOST: 10_000}, "max_epochs": EPOCHS, "trials": 16, **changes}
-    return Rules(objective=ACC, **given)
+    budget = Budget(trials=changes.pop("trials", 16))
+    given: dict[str, Any] = {"retry": {Cause.LOST: 10_000}, "max_epochs": EPOCHS, **changes}
+    return Rules(objective=ACC, budget=budget, **given)
 
 
 def fingerprint() -> Sampler:
