@@ -279,7 +279,7 @@ class Study:
         self._curves[event.trial] = self._retryable.pop(event.trial)
         told = [one for one in self.trials() if one.user_attrs.get(FAILED) == event.trial]
         self._room += len(told)
-        self._failures = [one for one in self._failures if one.user_attrs[FAILED] != event.trial]
+        self._failures = [one for one in self._failures if one.user_attrs.get(FAILED) != event.trial]
         if told:
             self._rebuild(without=event.trial)
         self._proposed = None

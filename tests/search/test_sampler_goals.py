@@ -12,7 +12,7 @@ from kerasweep.search.sampler import OptunaSampler
 from kerasweep.spaces.known import Declared, Known
 from kerasweep.spaces.parameter import Number
 from kerasweep.spaces.trial import Outcome, OutcomeKind
-from kerasweep.trackers.events import TrialEnded
+from kerasweep.trackers.events import TrialEnded, TrialRetried
 
 from ..contracts.samplers import LiveSweep, finished
 
@@ -59,6 +59,20 @@ def test_a_replay_proposes_the_same(kind: str) -> None:
     again = sweep(further=[PARAMS], bounds=["params <= 5"], kind=kind)
     again.journal(*(entry.event for entry in live.entries))
     assert again.sampler.propose(24) == live.sampler.propose(24)
+
+
+def test_a_failure_is_taken_back_where_others_break_a_constraint() -> None:
+    """Both wait to be told; the trial that is retried leaves, the one that is infeasible stays."""
+    live = sweep(bounds=["params <= 5"])
+    go(live, 0)
+    end(live, 0, OutcomeKind.INFEASIBLE, (), 0.5)
+    proposal = live.ask(1)
+    live.use(1, proposal)
+    end(live, 1, OutcomeKind.FAILED)
+    live.journal(TrialRetried(trial=1, params=proposal.params))
+    live.use(1, proposal)
+    end(live, 1, OutcomeKind.COMPLETED, (0.9,), 0.0)
+    assert sorted(one.state.name for one in finished(live.sampler)) == ["COMPLETE", "PRUNED"]
 
 
 def test_stopped_trials_are_told_with_their_values() -> None:
