@@ -6,11 +6,12 @@ import heapq
 import math
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 from random import Random
 from typing import final
 
+from ..spaces.bounds import Bounds
 from ..spaces.trial import Json, Outcome, OutcomeKind, Report
 from ..trackers.events import AttemptStarted, Event, Reported, TrialAsked, TrialEnded
 from ..trackers.history import History, TrialRecord
@@ -142,8 +143,9 @@ class _Run:
     ) -> None:
         self._marks = marks
         self._slots, self._epoch_s, self._trial_s, self._most = slots, epoch_s, trial_s, most
-        self._objective = rules.objective
-        self._state = State(rules=rules)
+        budget = replace(rules.budget, goal=None, no_improvement=None)  # no values are made up, only ranks
+        self._objectives = rules.goals.objectives
+        self._state = State(rules=replace(rules, budget=budget, bounds=Bounds()))
         self.seconds = 0.0
         self.last: dict[int, int] = {}
 
@@ -195,7 +197,9 @@ class _Run:
 
     def _report(self, number: int, epoch: int, score: float) -> None:
         self.last[number] = epoch
-        metrics = {self._objective.metric: self._objective.score(score)}
+        first, *others = self._objectives
+        metrics = {first.metric: first.score(score)}
+        metrics |= {one.metric: one.score(Random(f"{one.metric} {number}").gauss(0.0, 1.0)) for one in others}
         self._record(Reported(trial=number, attempt=1, report=Report(epoch=epoch, metrics=metrics)))
         if number in self._state.live and epoch == self._marks[-1]:
             self._record(TrialEnded(trial=number, attempt=1, outcome=completed(self._state, number)))

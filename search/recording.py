@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from statistics import median
-from typing import final
+from typing import Any, final
 
 from ..spaces.parameter import Parameter, identity, parameter_from_json
 from ..spaces.trial import Outcome, OutcomeKind, Scalar
@@ -51,6 +51,7 @@ class RecordedTrial:
     asked: Mapping[str, Scalar]
     read: Mapping[str, Scalar] = field(default_factory=dict[str, Scalar])
     used: Mapping[str, Scalar] = field(default_factory=dict[str, Scalar])
+    facts: Mapping[str, Any] = field(default_factory=dict[str, Any])
     epochs: dict[int, Epoch] = field(default_factory=dict[int, Epoch])
     reported_at: dict[int, float] = field(default_factory=dict[int, float])
     passes: list[tuple[str, Mapping[str, float]]] = field(default_factory=list[tuple[str, Mapping[str, float]]])
@@ -131,6 +132,7 @@ class Recording:
                 specs = {identity(one): one for one in map(parameter_from_json, event.specs)}
                 self.known = {**specs, **self.known} if specs.keys() - self.known.keys() else self.known
                 self.trials[event.trial].used = event.params
+                self.trials[event.trial].facts = {**event.facts, **self.trials[event.trial].facts}
                 self.trials[event.trial].read = {key: event.params[one.name] for key, one in specs.items()}
             case Reported(report=report):
                 self.trials[event.trial].epochs.setdefault(report.epoch, (report.metrics, report.seconds))
@@ -202,7 +204,8 @@ class RecordedCurves:
         """Return the recorded curve of a trial that is replayed, else that of the nearest one."""
         if number in self._replayed and number in self._dead:
             before_s, after_s = self._overheads[number]
-            return Curve(epochs=(), before_s=before_s, after_s=after_s, end=self._dead[number].outcome)
+            dead = self._dead[number]
+            return Curve(epochs=(), before_s=before_s, after_s=after_s, end=dead.outcome, facts=dead.facts)
         if number in self._replayed and number in self._at:
             place = self._at[number]
         else:
@@ -218,10 +221,10 @@ class RecordedCurves:
         before_s, after_s = self._overheads[trial.number]
         kind = None if trial.outcome is None else trial.outcome.kind
         if kind in (OutcomeKind.FAILED, OutcomeKind.INFEASIBLE):
-            return Curve(epochs=own, before_s=before_s, after_s=after_s, end=trial.outcome)
+            return Curve(epochs=own, before_s=before_s, after_s=after_s, end=trial.outcome, facts=trial.facts)
         if kind is not OutcomeKind.COMPLETED and own:
             own = [*own, *self._continuation(trial, own)]
-        return Curve(epochs=own, before_s=before_s, after_s=after_s)
+        return Curve(epochs=own, before_s=before_s, after_s=after_s, facts=trial.facts)
 
     def _continuation(self, trial: RecordedTrial, own: Sequence[Epoch]) -> list[Epoch]:
         there = len(own)

@@ -18,7 +18,7 @@ from ..spaces.trial import Json
 from ..spaces.yaml_text import parse
 from ..trackers.history import History
 from ..trackers.journal import Reader
-from . import sweeps
+from . import objectives, sweeps
 from .budget import Budget
 from .budget_form import budget_of
 from .objective import Direction
@@ -148,7 +148,7 @@ def compared(
     anew = _account(spec, again, rungs, makespan_s(again), times)
     return {
         "name": spec.name,
-        "objective": str(spec.objective),
+        "objective": objectives.in_words(spec.objectives),
         "replayed": same,
         "at_s": times,
         "was": was.to_json(),

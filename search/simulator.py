@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import heapq
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
-from typing import Protocol, final
+from typing import Any, Protocol, final
 
 from ..spaces.parameter import Parameter
 from ..spaces.trial import Cause, Json, Outcome, OutcomeKind, Report, Scalar
@@ -47,13 +47,14 @@ class Curve:
     `before_s` is the time from a free slot to the beginning of the first epoch, `after_s` from the last epoch that
     counts until nothing of it runs any more: a slot is given the next trial as soon as one is stopped, as in a live run,
     but that begins only then. A trial that does not come to its last epoch in good order has `end`, after what there
-    is of epochs.
+    is of epochs. `facts` are what was found out about its model, as in `ParametersUsed`.
     """
 
     epochs: Sequence[Epoch]
     before_s: float = 0.0
     after_s: float = 0.0
     end: Outcome | None = None
+    facts: Mapping[str, Any] = field(default_factory=dict[str, Any])
 
 
 class Curves(Protocol):
@@ -89,11 +90,12 @@ def simulated(
 @final
 @dataclass(slots=True)
 class _Training:
-    """A trial on a slot; `done` epochs have been reported."""
+    """A trial on a slot; `used` is to be said once its model is built, `done` epochs have been reported."""
 
     slot: int
     attempt: int
     curve: Curve
+    used: ParametersUsed | None
     done: int = 0
 
 
@@ -220,11 +222,10 @@ class Simulator:
         read = [(known[key], value) for key, value in params.items() if key in known]
         named = {parameter.name: value for parameter, value in read}
         specs = tuple(_spec(parameter) for parameter, _ in read)
-        training = _Training(slot, attempt, self._curves.of(number, named))
-        self._training[number] = training
-        self.ledger.record_soon(ParametersUsed(trial=number, attempt=attempt, params=named, specs=specs))
-        begin = max(self.journal.at, self._busy_until[slot])
-        self._next(number, training, begin + training.curve.before_s)
+        curve = self._curves.of(number, named)
+        used = ParametersUsed(trial=number, attempt=attempt, params=named, specs=specs, facts=curve.facts)
+        self._training[number] = _Training(slot, attempt, curve, used)
+        self._push(max(self.journal.at, self._busy_until[slot]) + curve.before_s, slot, number)
 
     # A trial ----------------------------------------------------------------------------------------------------------
 
@@ -238,6 +239,9 @@ class Simulator:
         training = self._training.get(number)
         if training is None:
             return
+        if training.used is not None:
+            self._build(number, training, training.used)
+            return
         if training.done >= len(training.curve.epochs):
             self._finish(number, training)
             return
@@ -245,6 +249,15 @@ class Simulator:
         training.done += 1
         report = Report(epoch=training.done, metrics=metrics, seconds=seconds)
         self.ledger.record_soon(Reported(trial=number, attempt=training.attempt, report=report))
+        if number in self.ledger.state.live:
+            self._next(number, training, self.journal.at)
+        else:
+            self._busy_until[training.slot] = self.journal.at + training.curve.after_s
+
+    def _build(self, number: int, training: _Training, used: ParametersUsed) -> None:
+        """Say what the model is, which then trains, unless it breaks a constraint whatever it learns."""
+        training.used = None
+        self.ledger.record_soon(used)
         if number in self.ledger.state.live:
             self._next(number, training, self.journal.at)
         else:

@@ -263,7 +263,7 @@ def values_in_words(trial: TrialRecord, metrics: Sequence[str]) -> str:
 def trial_line(trial: TrialRecord, objective: Objective, total: int | None, further: Sequence[Objective] = ()) -> str:
     """Return the one line that a finished trial is worth where there is no terminal."""
     outcome = trial.outcome
-    of = f"/{total}" if total is not None else ""
+    of = f"/{total}" if total is not None and trial.number < total else ""  # infeasible ones do not count
     head = f"trial {trial.number}{of} {trial.state}"
     if trial.confirms is not None:
         head = f"trial {trial.number} confirms trial {trial.confirms}: {trial.state}"

@@ -10,6 +10,7 @@ import pytest
 from kerasweep.search.budget import Budget
 from kerasweep.search.confirm import Confirm
 from kerasweep.search.forecast import forecast, seconds_left, survival
+from kerasweep.search.objective import Direction, Objective
 from kerasweep.search.population import Pbt
 from kerasweep.search.spec import Search, SweepSpec
 from kerasweep.search.summary import Summary
@@ -20,6 +21,8 @@ from kerasweep.trackers.history import History
 from .specs import START_AT, begun, completed, ended, history, reported, spec
 
 ASHA = Search(sampler="random", stop=({"rule": "asha", "min_epochs": 1, "factor": 3},))
+
+PARAMS = Objective(metric="params", direction=Direction.MIN)
 
 
 def sweep(trials: int | None = 27, *, search: Search = ASHA, **changes: Any) -> SweepSpec:
@@ -33,6 +36,16 @@ def test_without_a_stop_rule_the_forecast_is_arithmetic() -> None:
     assert found.seconds == pytest.approx(5 * 60.0)
     assert found.rungs == {27: 10}
     assert found.epochs == 270
+
+
+def test_what_nobody_can_know_before_is_left_out() -> None:
+    """Further objectives take part in the ranks; constraints, a goal and a want of better values end nothing here."""
+    limits = Budget(trials=10, goal=0.1, no_improvement=1)
+    plan = sweep(search=Search(), budget=limits, further=(PARAMS,), bounds=("params <= 5",))
+    assert forecast(plan, slots=2, epoch_s=2.0, trial_s=6.0).rungs == {27: 10}
+    halved = forecast(replace(plan, search=ASHA), slots=2, epoch_s=2.0, trial_s=6.0)
+    assert (halved.trials, halved.rungs[1]) == (10, 10)
+    assert 1 <= halved.rungs[27] < 10
 
 
 def test_what_is_confirmed_comes_on_top() -> None:

@@ -10,6 +10,7 @@ import pytest
 
 from kerasweep.search.budget import Budget
 from kerasweep.search.core import replay
+from kerasweep.search.objective import Direction, Objective
 from kerasweep.search.simulator import Curve, Simulator, best_over_time, makespan_s, simulated, survivors
 from kerasweep.search.spec import Search, SweepSpec
 from kerasweep.spaces.parameter import identity
@@ -21,6 +22,7 @@ from .specs import X, spec
 
 ASHA = Search(sampler="random", stop=({"rule": "asha", "min_epochs": 1, "factor": 3},), seed=3)
 RANDOM = Search(sampler="random", seed=3)
+PARAMS = Objective(metric="params", direction=Direction.MIN)
 
 
 class Formula:
@@ -51,6 +53,18 @@ def test_a_simulated_sweep_uses_its_budget_exactly() -> None:
         assert history.ended is not None
         assert survivors(history, [1, 9])[1] == 27
         assert 1 <= survivors(history, [1, 9])[9] < 27
+
+
+def test_what_was_measured_of_models_takes_part() -> None:
+    """As an objective, and where it breaks a constraint: such a trial trains nothing, and takes the time of its build."""
+    search = {"further": (PARAMS,), "bounds": ("params <= 5",)}
+    sound = simulated(small(4, RANDOM, **search), Formula(facts={"params": 4}), slots=2)
+    assert [one.outcome.values[1] for one in sound.trials.values() if one.outcome is not None] == [4.0] * 4
+    curves = Formula(facts={"params": 6}, before_s=2.0)
+    broken = simulated(small(4, RANDOM, **search), curves, slots=2)
+    assert {one.state for one in broken.trials.values()} == {"infeasible"}
+    assert not any(one.metrics for one in broken.trials.values())
+    assert makespan_s(broken) == pytest.approx(2.0 * len(broken.trials) / 2)
 
 
 def test_without_a_stop_rule_the_makespan_is_the_work_over_the_slots() -> None:
