@@ -1,5 +1,8 @@
 """The Tune trainable: a thin shell that lets Ray Tune drive a slot.
 
+A trial of Tune's is one stay on a slot, in which Kerasweep's trials follow each other: the driver calls `assign` and
+lets Tune go on, since a trial of its own for each would cost Tune 10 ms between two of them and memory for ever.
+
 `reset_config` only stores the assignment and returns True, `step` never raises: Tune would throw the warm process away
 for either, or hang. The one exception is a slot that is to be given up.
 """
@@ -56,14 +59,18 @@ def trainable(setup: SlotSetup) -> type[tune.Trainable]:
         def reset_config(self, new_config: dict[str, Any]) -> bool:
             self.given_up = not new_config[ASSIGNMENT]
             if not self.given_up:
-                self.slot.assign(_assignment(new_config))
+                self.assign(new_config)
             return True
+
+        def assign(self, config: dict[str, Any]) -> None:
+            """Take the next assignment, in the same trial of Tune's; called before the step that trains it."""
+            self.slot.assign(_assignment(config))
 
         def step(self) -> dict[str, Any]:
             if self.given_up:
                 raise SlotGivenUp
-            messages, done = self.slot.step()
-            return {MESSAGES: json.dumps(messages), "done": done}
+            messages, _ = self.slot.step()
+            return {MESSAGES: json.dumps(messages)}
 
         def cleanup(self) -> None:
             self.slot.close()

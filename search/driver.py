@@ -55,6 +55,7 @@ from .spec import SweepSpec
 
 logger = logging.getLogger(__name__)
 
+IMPORTS = ("optuna", "scipy.special", "ray.tune", "ray.tune.search", "ray.tune.schedulers")
 INSPECTION_S = 600.0
 """A look at the model and the data may take so long; once an epoch was trained it refuses nothing any more."""
 EVENT_S = 0.02
@@ -143,9 +144,9 @@ class Driver:
             self._credentials = taken(os.environ)
             server = ForkServer(self._scratch, program, warm=slots, cpu=cpu, gpu=gpu, log=log, settings=looks)
             ray = RaySession(self._scratch / "ray", slots=slots, address=self._spec.cluster.address)
-            for name in ("optuna", "ray.tune", "ray.tune.search", "ray.tune.schedulers"):  # while TensorFlow is, too
+            for name in IMPORTS:  # while TensorFlow is, too
                 importlib.import_module(name)
-            logger.info("Optuna and Ray Tune are imported")
+            logger.info("Optuna, SciPy and Ray Tune are imported")
             self._signals.check()
             members = None if self._spec.cluster.address is None else self._join(ray)
             self._check_program(server)

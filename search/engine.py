@@ -81,7 +81,7 @@ class _Fixed:
 
 @final
 class Engine:
-    """Runs the sweep of one ledger through Tune. `suggest`, `chunk`, `ended` and `tick` are what Tune's hooks call."""
+    """Runs the sweep of one ledger through Tune. `suggest`, `chunk`, `follow`, `ended` and `tick` are what Tune's hooks call."""
 
     def __init__(
         self,
@@ -116,7 +116,6 @@ class Engine:
         self._watch = watch
         self._placed: dict[str, tuple[int, int]] = {}
         self._slot_of: dict[tuple[int, int], str] = {}
-        self._seen: dict[str, int] = {}
         self._looked_at = -math.inf
         self.heard = False
         """Whether a trial has reported or ended since this process began."""
@@ -172,7 +171,7 @@ class Engine:
         self._share = self._ledger.state.packing.share
 
     def chunk(self, tune_id: str, messages: Sequence[Mapping[str, Any]]) -> bool:
-        """Take in what a slot sent; return True to have its trial stopped."""
+        """Take in what a slot sent; return True where its trial is over, or is to be."""
         placed = self._placed.get(tune_id)
         if placed is None or self._ledger.state.finished:  # nothing stands behind the end: the tracker has gone by then
             return True
@@ -195,10 +194,15 @@ class Engine:
         self.tick()
         return not (number in self._ledger.state.live and self._ledger.state.live[number].placed)
 
+    def follow(self, tune_id: str) -> Mapping[str, str] | None:
+        """Return what a slot whose trial is over does next, at once; None to have Tune end its stay there."""
+        self.ended(tune_id, lost=False)
+        answer = self.suggest(tune_id)
+        return answer if isinstance(answer, Mapping) and answer[ASSIGNMENT] != GIVE_UP else None
+
     def ended(self, tune_id: str, *, lost: bool) -> None:
         """Take note that Tune is done with a trial; `lost`: because its actor or node died."""
         number, attempt = self._placed.pop(tune_id, (-1, 0))
-        self._seen.pop(tune_id, None)
         live = self._ledger.state.live.get(number)
         if live is not None and live.placed and live.attempt == attempt:
             why = "its worker or machine was lost" if lost else "its worker ended without saying how"
@@ -229,13 +233,6 @@ class Engine:
         closing = self._ledger.state.closing
         if closing is None or not closing.cancel:
             self._ledger.record(SweepClosing(why=why, cancel=True, exit_code=code))
-
-    def fresh(self, tune_id: str, iteration: int) -> bool:
-        """Say whether a result is new; Tune may hand the last one over twice."""
-        if self._seen.get(tune_id, 0) >= iteration:
-            return False
-        self._seen[tune_id] = iteration
-        return True
 
     # Parts --------------------------------------------------------------------------------------------------------------
 

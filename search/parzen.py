@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any, cast, final
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy import special
 
 if TYPE_CHECKING:
     from optuna.distributions import BaseDistribution
@@ -187,15 +188,11 @@ def bandwidths(points: Array, counts: NDArray[np.intp], sharpness: float = 1.0) 
 
 def ndtr(x: Array) -> Array:
     """Return the mass of the standard normal distribution below `x`."""
-    from scipy import special
-
     return cast(Any, special).ndtr(x)
 
 
 def ndtri(mass: Array) -> Array:
     """Return below what the standard normal distribution has that mass."""
-    from scipy import special
-
     return cast(Any, special).ndtri(mass)
 
 

@@ -54,12 +54,14 @@ def hooks(engine: Engine) -> tuple[Any, Any, Any]:
             return
 
         def on_trial_result(self, tune_controller: Any, trial: Any, result: dict[str, Any]) -> str:
-            stop = engine.guarded(lambda: _hand_over(trial.trial_id, result), True)
-            return self.STOP if stop else self.CONTINUE
-
-        def on_trial_complete(self, tune_controller: Any, trial: Any, result: dict[str, Any]) -> None:
-            """Take the last chunk, for which Tune does not call `on_trial_result`."""
-            engine.guarded(lambda: _hand_over(trial.trial_id, result), None)
+            """Give the slot its next trial at once where there is one, so that Tune's own goes on."""
+            if not engine.guarded(lambda: engine.chunk(trial.trial_id, json.loads(result[MESSAGES])), True):
+                return self.CONTINUE
+            following = engine.guarded(lambda: engine.follow(trial.trial_id), None)
+            if following is None:
+                return self.STOP
+            trial.temporary_state.ray_actor.assign.remote(following)
+            return self.CONTINUE
 
     class SweepClock(tune.Stopper):
         """Gives the engine a turn in each round of Tune's loop; stops nothing.
@@ -77,10 +79,5 @@ def hooks(engine: Engine) -> tuple[Any, Any, Any]:
         def __reduce__(self) -> Any:
             """Stand as nothing in the snapshots that Tune insists on."""
             return NoopStopper, ()
-
-    def _hand_over(trial_id: str, result: dict[str, Any] | None) -> bool:
-        if not result or MESSAGES not in result or not engine.fresh(trial_id, int(result["training_iteration"])):
-            return True
-        return engine.chunk(trial_id, json.loads(result[MESSAGES]))
 
     return SweepSearcher(), SweepScheduler(), SweepClock()

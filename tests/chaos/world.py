@@ -232,8 +232,13 @@ class Driver:
             return
         slot.step += 1
         about = {"trial": one.number, "attempt": one.attempt, "slot": "s", "at": self.world.clock.now}
-        if self._guarded(lambda: self.engine.chunk(slot.tune_id, [{**about, **message} for message in said]), True):
+        if not self._guarded(lambda: self.engine.chunk(slot.tune_id, [{**about, **message} for message in said]), True):
+            return
+        following: Mapping[str, str] | None = self._guarded(lambda: self.engine.follow(slot.tune_id), None)
+        if following is None:
             self._done(slot, lost=False)
+        else:
+            slot.assignment, slot.step = Assignment.from_json(json.loads(following[ASSIGNMENT])), 0
 
     def lose(self, slot: Slot) -> None:
         """Let a slot's actor die."""

@@ -95,6 +95,20 @@ class Tune:
         about = {"trial": one.number, "attempt": one.attempt, "slot": "s", "at": self.now}
         return self.engine.chunk(self.tune_id(one), [{**about, **message} for message in messages])
 
+    def finish(self, one: Assignment) -> None:
+        """Have a trial report one epoch and end; its slot is still Tune's to ask about."""
+        assert self.chunk(one, used(one), report(1, 0.5), ENDED) is True
+
+    def follow(self, one: Assignment) -> Assignment | None:
+        """Ask what comes next in the slot of a trial that is over, as Tune does before it ends its own."""
+        tune_id = self.tune_id(one)
+        answer = self.engine.follow(tune_id)
+        if answer is None:
+            del self.placed[tune_id]
+            return None
+        self.placed[tune_id] = Assignment.from_json(json.loads(answer[ASSIGNMENT]))
+        return self.placed[tune_id]
+
     def done(self, one: Assignment, *, lost: bool = False) -> None:
         """Tell that Tune has done with what was placed."""
         tune_id = self.tune_id(one)
@@ -370,11 +384,45 @@ def test_reports_share_a_commit_and_an_end_takes_them_along(make: Make) -> None:
     assert len(tune.entries()) == before + 2
 
 
-def test_a_result_that_tune_hands_over_twice_is_taken_once(make: Make) -> None:
-    """Tune gives the last result to two of its callbacks."""
-    engine = make().engine
-    assert [engine.fresh("t1", number) for number in (1, 2, 2, 1, 3)] == [True, True, False, False, True]
-    assert engine.fresh("t2", 1)
+def test_a_slot_goes_on_with_the_next_trial_in_the_same_trial_of_tunes(make: Make) -> None:
+    """As long as there is one for it; then Tune has the slot back, whatever it is to do with it."""
+    tune = make(slots=2, budget=Budget(trials=3))
+    one, two = tune.place(), tune.place()
+    tune.finish(one)
+    three = tune.follow(one)
+    assert isinstance(three, Assignment)
+    assert three.number == 2
+    tune.finish(two)
+    assert tune.follow(two) is None
+    assert tune.suggest() is None
+    tune.finish(three)
+    assert tune.follow(three) is None
+    assert tune.suggest() == "FINISHED"
+    assert [record.state for record in tune.history().trials.values()] == ["completed"] * 3
+
+
+def test_a_slot_that_is_lost_under_a_trial_that_followed_costs_that_one_alone(make: Make) -> None:
+    """Tune knows one trial of its own, in which two of the sweep's have been."""
+    tune = make(slots=1, budget=Budget(trials=2))
+    one = tune.place()
+    tune.finish(one)
+    two = tune.follow(one)
+    assert isinstance(two, Assignment)
+    tune.done(two, lost=True)
+    again = tune.place()
+    assert (again.number, again.attempt) == (1, 2)
+    assert tune.history().trials[0].state == "completed"
+
+
+def test_a_slot_that_is_to_be_given_up_goes_back_to_tune(make: Make) -> None:
+    """It does not hand the next trial to it; Tune asks what to do with the slot, and hears it."""
+    nodes = Nodes()
+    tune = make(slots=2, members=nodes)
+    one = tune.place()
+    tune.finish(one)
+    nodes.idle = True
+    assert tune.follow(one) is None
+    assert tune.engine.suggest("idle") == {ASSIGNMENT: GIVE_UP}
 
 
 def test_messages_after_the_end_or_of_another_attempt_change_nothing(make: Make) -> None:
