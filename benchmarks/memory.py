@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import bisect
+import itertools
 import statistics
 import sys
 import tempfile
@@ -58,7 +59,7 @@ def cost(fits: Sequence[Fit], slots: int) -> float:
     usual = [
         (after.start - before.fit_end, after.fit_end - after.start)
         for own in by_trainer.values()
-        for before, after in zip(own, own[1:], strict=False)
+        for before, after in itertools.pairwise(own)
     ]
     wait, trial = (statistics.median(column) for column in zip(*usual, strict=True))
     lost = 0.0
