@@ -69,7 +69,9 @@ class Search:
         """Journal an event and return the commands."""
         self.journaled.append(Entry(seq=len(self.journaled) + 1, at=at, event=event))
         self.state, commands = step(self.state, event, at)
-        if len(self.journaled) <= REPLAYED or len(self.journaled) % REPLAYED == 0:  # of a long one each time is too long
+        if (
+            len(self.journaled) <= REPLAYED or len(self.journaled) % REPLAYED == 0
+        ):  # of a long one each time is too long
             assert replay(self.rules, self.journaled) == self.state
         return commands
 
