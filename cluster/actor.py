@@ -63,8 +63,11 @@ def trainable(setup: SlotSetup) -> type[tune.Trainable]:
             return True
 
         def assign(self, config: dict[str, Any]) -> None:
-            """Take the next assignment, in the same trial of Tune's; called before the step that trains it."""
-            self.slot.assign(_assignment(config))
+            """Take the next assignment, in the same trial of Tune's, or none: the slot waits, and what it ran is stopped."""
+            if config:
+                self.slot.assign(_assignment(config))
+            else:
+                self.slot.rest()
 
         def step(self) -> dict[str, Any]:
             if self.given_up:

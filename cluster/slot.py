@@ -27,6 +27,8 @@ CLOSE_S = 6.0
 RECYCLE_BYTES = 1_000_000_000
 """A trainer that has grown by so much since its first trial is due for recycling."""
 POLL_S = 0.25
+IDLE_S = 0.1
+"""A slot that waits for a trial asks so often."""
 LOGS = "kerasweep-logs-"
 """Begins the name of a folder for logs where there is no sweep's folder; the number of the slot's process follows."""
 _WARM_S = 600.0
@@ -147,11 +149,16 @@ class Slot:
 
     def assign(self, assignment: Assignment) -> None:
         """Take an assignment in; a trial still running was stopped by the driver."""
-        if self._running is not None:
-            self._leave(self._running)
-        self._waiting, self._running = assignment, None
+        self.rest()
+        self._waiting = assignment
         self._wanted_at = self._clock()
         self._start_at_once()
+
+    def rest(self) -> None:
+        """Have nothing to train; a trial still running was stopped by the driver."""
+        if self._running is not None:
+            self._leave(self._running)
+        self._waiting = self._running = None
 
     def warm(self) -> None:
         """Get a trainer without waiting for it."""
@@ -161,8 +168,10 @@ class Slot:
     def step(self) -> tuple[list[Message], bool]:
         """Train for a chunk of time; return the messages that came about, and whether the trial is over.
 
-        Returns at once at a rung, at the end of a round and at the end of the trial.
+        Returns at once at a rung, at the end of a round and at the end of the trial; soon where there is none.
         """
+        if self._waiting is None and self._running is None:
+            return self._idle(), False
         self._skip_unwatched()
         deadline = self._clock() + self._setup.chunk_s
         try:
@@ -208,6 +217,14 @@ class Slot:
             gap = max(0.0, self._clock() - max(self._looked_at, self._began))
             self._began += gap
             self._heard += gap
+
+    def _idle(self) -> list[Message]:
+        if self._left is None:
+            time.sleep(IDLE_S)
+        else:
+            self._left_is_over(IDLE_S)
+        messages, self._late = self._late, []
+        return messages
 
     def _next(self, timeout_s: float) -> Message | None:
         """Return one message about the present trial, if one comes in time."""

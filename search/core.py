@@ -88,7 +88,9 @@ class Start:
 @final
 @dataclass(frozen=True, slots=True)
 class Wait:
-    """There is nothing for the slot now, but there may be."""
+    """There is nothing for the slot now, but there may be; `last`: only if one of those that run is to run again."""
+
+    last: bool = False
 
 
 @final
@@ -270,7 +272,7 @@ def _after_search(state: State, why: str, exit_code: int = 0) -> Command:
     if confirms is not None:
         return Ask(state.asked, confirms=confirms)
     if state.live:
-        return Wait()
+        return Wait(last=not (state.searched and state.rules.confirm.top))
     return Finish(why, exit_code or _exit_code(state))
 
 
@@ -281,12 +283,12 @@ def _next_in_window(state: State) -> Command:
     why = _hopeless(settled(state).prospects)
     if not why:
         return Ask(state.asked)
-    return Wait() if state.live else Close(SweepClosing(why=why, cancel=True, exit_code=1))
+    return Wait(last=True) if state.live else Close(SweepClosing(why=why, cancel=True, exit_code=1))
 
 
 def _while_closing(state: State, closing: SweepClosing) -> Command:
     if closing.cancel:
-        return Wait() if state.placed else Finish(closing.why, closing.exit_code or _exit_code(state))
+        return Wait(last=True) if state.placed else Finish(closing.why, closing.exit_code or _exit_code(state))
     waiting = [state.live[number] for number in state.queue]
     for live in waiting:
         if live.confirms is None:

@@ -38,7 +38,7 @@ from ..trackers.events import (
     TrialEnded,
 )
 from .cleaning import Cleaner
-from .core import Ask, Close, End, Finish, SlotFree, Start, Tick, completed, failed_again, step
+from .core import Ask, Close, End, Finish, SlotFree, Start, Tick, Wait, completed, failed_again, step
 from .inbox import answer, take
 from .ledger import Ledger
 from .proposals import asked, extended, infeasible, legacy_of, until_of
@@ -48,6 +48,8 @@ from .settings import checkpoints_of
 logger = logging.getLogger(__name__)
 
 INBOX_S = 0.2
+NOTHING = (-1, 0)
+"""Trial and attempt of a slot that has none."""
 CLEANING_S, HURRIED_CLEANING_S = 5.0, 1.0
 """The end of a sweep waits so long until what its trials left is removed; less when it was interrupted."""
 
@@ -115,6 +117,7 @@ class Engine:
         self._interrupted = interrupted
         self._watch = watch
         self._placed: dict[str, tuple[int, int]] = {}
+        self._idle: set[str] = set()
         self._slot_of: dict[tuple[int, int], str] = {}
         self._looked_at = -math.inf
         self.heard = False
@@ -125,6 +128,10 @@ class Engine:
 
     def suggest(self, tune_id: str) -> Mapping[str, str] | str | None:
         """Return what a free slot does next: a configuration, None to wait, `FINISHED`."""
+        return self._next(tune_id) or None
+
+    def _next(self, tune_id: str) -> Mapping[str, str] | str | None:
+        """Return what `suggest` does; an empty configuration where there is only nothing now."""
         self.tick()
         if self._ledger.state.finished or self.error is not None:
             return None if self._placed else "FINISHED"
@@ -132,7 +139,7 @@ class Engine:
             return {ASSIGNMENT: GIVE_UP}
         wanted = self._ledger.spec.parallel
         parallel = self._slots if wanted is None or wanted == self._parallel else wanted  # set to less since the start
-        if len(self._placed) >= min(self._slots, parallel, self._members.room()):
+        if len(self._placed) + len(self._idle) >= min(self._slots, parallel, self._members.room()):
             return None
         while True:
             _, (command, *_) = step(self._ledger.state, SlotFree())
@@ -144,7 +151,7 @@ class Engine:
                 case Ask():
                     events = self._ask(command)
                     if not events:
-                        return None
+                        return {}
                     if isinstance(events[-1], AttemptStarted):
                         return self._place(tune_id, events)
                     self._ledger.record(*events)
@@ -157,6 +164,8 @@ class Engine:
                     return self._place(tune_id, [start])
                 case Finish():
                     return self._finish(command)
+                case Wait(last=last):
+                    return None if last else {}
                 case _:
                     return None
 
@@ -172,11 +181,10 @@ class Engine:
 
     def chunk(self, tune_id: str, messages: Sequence[Mapping[str, Any]]) -> bool:
         """Take in what a slot sent; return True where its trial is over, or is to be."""
-        placed = self._placed.get(tune_id)
-        if placed is None or self._ledger.state.finished:  # nothing stands behind the end: the tracker has gone by then
+        number, attempt = placed = self._placed.get(tune_id, NOTHING)
+        if self._ledger.state.finished:  # nothing stands behind the end: the tracker has gone by then
             return True
-        number, attempt = placed
-        if messages and "slot" in messages[-1]:
+        if messages and "slot" in messages[-1] and placed is not NOTHING:
             self._slot_of[placed] = str(messages[-1]["slot"])
         for message in messages:
             if message["type"] == "timed":  # of the trial before, which the driver had stopped
@@ -195,14 +203,23 @@ class Engine:
         return not (number in self._ledger.state.live and self._ledger.state.live[number].placed)
 
     def follow(self, tune_id: str) -> Mapping[str, str] | None:
-        """Return what a slot whose trial is over does next, at once; None to have Tune end its stay there."""
+        """Return what a slot does next whose trial is over, or that has none: a configuration, or an empty one to wait.
+
+        None has Tune end its stay there. What waits is asked about again and again, its trainer warm; Tune would let
+        all but one of the slots go that wait at a time.
+        """
         self.ended(tune_id, lost=False)
-        answer = self.suggest(tune_id)
-        return answer if isinstance(answer, Mapping) and answer[ASSIGNMENT] != GIVE_UP else None
+        answer = self._next(tune_id)
+        if not isinstance(answer, Mapping) or answer.get(ASSIGNMENT) == GIVE_UP:
+            return None
+        if not answer:
+            self._idle.add(tune_id)
+        return answer
 
     def ended(self, tune_id: str, *, lost: bool) -> None:
         """Take note that Tune is done with a trial; `lost`: because its actor or node died."""
-        number, attempt = self._placed.pop(tune_id, (-1, 0))
+        self._idle.discard(tune_id)
+        number, attempt = self._placed.pop(tune_id, NOTHING)
         live = self._ledger.state.live.get(number)
         if live is not None and live.placed and live.attempt == attempt:
             why = "its worker or machine was lost" if lost else "its worker ended without saying how"

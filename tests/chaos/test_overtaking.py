@@ -28,9 +28,10 @@ def run(folder: Path, seed: int, what: SweepSpec, *, slots: int) -> tuple[list[E
                 driver.fill()
             elif driver.busy:
                 slot = random.choice(driver.busy)
+                had = slot.assignment
                 driver.step(slot)
-                if slot not in driver.busy and driver.ledger.history.trials[slot.assignment.number].outcome:
-                    ends.append(slot.assignment.number)
+                if had is not None and slot.assignment is not had and driver.ledger.history.trials[had.number].outcome:
+                    ends.append(had.number)
     return entries(folder), ends != sorted(ends)
 
 

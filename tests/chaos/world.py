@@ -92,7 +92,7 @@ class Slot:
     """A slot with a trial on it."""
 
     tune_id: str
-    assignment: Assignment
+    assignment: Assignment | None
     step: int = 0
 
 
@@ -226,19 +226,22 @@ class Driver:
     def step(self, slot: Slot) -> None:
         """Let a slot do its next step."""
         one = slot.assignment
-        said = script(one, slot.step)
+        said = script(one, slot.step) if one is not None else []
         if said is None:
             self.lose(slot)
             return
         slot.step += 1
-        about = {"trial": one.number, "attempt": one.attempt, "slot": "s", "at": self.world.clock.now}
+        about = {"slot": "s", "at": self.world.clock.now}
+        if one is not None:
+            about |= {"trial": one.number, "attempt": one.attempt}
         if not self._guarded(lambda: self.engine.chunk(slot.tune_id, [{**about, **message} for message in said]), True):
             return
         following: Mapping[str, str] | None = self._guarded(lambda: self.engine.follow(slot.tune_id), None)
         if following is None:
             self._done(slot, lost=False)
         else:
-            slot.assignment, slot.step = Assignment.from_json(json.loads(following[ASSIGNMENT])), 0
+            text = following.get(ASSIGNMENT)
+            slot.assignment, slot.step = None if text is None else Assignment.from_json(json.loads(text)), 0
 
     def lose(self, slot: Slot) -> None:
         """Let a slot's actor die."""

@@ -331,6 +331,38 @@ def test_a_trial_that_is_left_is_stopped_before_the_next(make: Make) -> None:
     assert [(message["trial"], message["type"]) for message in messages] == [(1, "report")]
 
 
+def test_a_slot_that_rests_keeps_its_trainer(make: Make) -> None:
+    """What it ran is stopped, and said to have ended; the next trial begins in the same process."""
+    bench = make()
+    trainer = bench.begin(trial(0))
+    bench.slot.rest()
+    trainer.expect("stop")
+    trainer.end(trial(0), "stopped")
+    messages, done = bench.until(lambda messages, done: messages)
+    assert ([message["type"] for message in messages], done) == (["timed"], False)
+    assert bench.slot.step() == ([], False)
+    assert bench.begin(trial(1)) is trainer
+    trainer.end(trial(1), "completed")
+    bench.until(lambda messages, done: done)
+    bench.slot.rest()
+    assert bench.slot.step() == ([], False)
+
+
+def test_a_trainer_that_dies_while_its_slot_rests_is_replaced(make: Make) -> None:
+    """At no cost to the next trial."""
+    bench = make()
+    trainer = bench.begin(trial(0))
+    bench.slot.rest()
+    trainer.expect("stop")
+    trainer.link.close()
+    assert bench.slot.step() == ([], False)
+    bench.slot.assign(trial(1))
+    bench.slot.warm()
+    second = bench.server.trainer(1)
+    second.ready()
+    bench.started(second, trial(1))
+
+
 def test_a_round_that_is_left_ends_by_its_needs_too(make: Make) -> None:
     """A trial that is stopped while it asks for parameters has ended as well."""
     bench = make()

@@ -297,3 +297,35 @@ def test_a_cluster_that_is_not_here_is_refused(rig: Make) -> None:
     assert code == 2
     assert "ray start --address=10.255.255.1:6379" in text
     assert not (sweep.home / "sweeps").exists()
+
+
+UNEVEN = """
+import os
+import time
+
+
+def train(hp, report):
+    rate = hp.Float("rate", 0.0, 1.0)
+    time.sleep(1.5 if os.urandom(1)[0] < 64 else 0.05)
+    report(epoch=1, loss=rate)
+"""
+
+WAITING = """
+name: rig
+train: model.py:train
+objective: min loss
+fit: {epochs: 1}
+search: {sampler: random, stop: none, seed: 3, deterministic: true}
+budget: {trials: 40}
+parallel: 4
+"""
+
+
+def test_slots_that_wait_for_others_keep_their_processes(up: Callable[..., Rig]) -> None:
+    """Some trials take long, and all are proposed from those before them: at times several slots wait."""
+    rig = up(WAITING, nodes=1, model=UNEVEN, cpus=4, gpus=0)
+    code, text = rig.run("run", "sweep.yaml", "--address", "auto")
+    assert code == 0, text
+    timed = [entry.event for entry in entries(rig.folder) if isinstance(entry.event, Timed)]
+    assert len({one.trial for one in timed}) == 40
+    assert (len({one.slot for one in timed}), len({one.pid for one in timed})) == (4, 4)

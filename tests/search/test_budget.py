@@ -165,7 +165,7 @@ def test_trials_without_a_better_value_end_the_sweep() -> None:
     closing = only_close(search.complete(6))
     assert closing.why == "no better value in 3 trials in a row"
     search.tell(closing)
-    assert search.free() == Wait()
+    assert search.free() == Wait(last=True)
     assert only_end(search.report(7, 1, acc=0.9)).kind is OutcomeKind.STOPPED
 
 
@@ -291,7 +291,7 @@ def test_a_budget_that_is_lowered_below_what_is_done_ends_the_sweep() -> None:
     search.run(1)
     search.ask(2)
     search.tell(SweepAmended(settings={"budget.trials": 1}, spec={}))
-    assert search.free() == Wait()
+    assert search.free() == Wait(last=True)
     search.report(2, 1, acc=0.5)
     search.complete(2)
     assert search.free() == Finish("the budget of 1 trial is spent", 0)
@@ -351,7 +351,7 @@ def test_the_budget_stays_exact_over_a_retry() -> None:
     assert isinstance(search.free(), Finish)
     retried(search, 1)
     search.start(1, attempt=2)
-    assert search.free() == Wait()
+    assert search.free() == Wait(last=True)
     search.tell(SweepResumed(spec={}))
     search.fail(1, Cause.INTERRUPTED, attempt=2)
     search.start(1, attempt=3)

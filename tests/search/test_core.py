@@ -142,7 +142,7 @@ def test_a_budget_is_exact_with_several_slots() -> None:
     search = Search(trials=3)
     for number in range(3):
         search.ask(number)
-    assert search.free() == Wait()
+    assert search.free() == Wait(last=True)
     for number in range(3):
         search.report(number, 1, acc=0.5)
         search.complete(number)
@@ -664,7 +664,7 @@ def test_closing_stops_running_trials_at_their_next_epoch() -> None:
     search = Search(hours=1.0)
     search.ask(0)
     search.tell(SweepClosing(why="time"))
-    assert search.free() == Wait()
+    assert search.free() == Wait(last=True)
     outcome = only_end(search.report(0, 1, acc=0.5))
     assert outcome == Outcome(kind=OutcomeKind.STOPPED, value=0.5, epoch=1, reason="time")
     search.end(0, outcome)
@@ -696,7 +696,7 @@ def test_cancelling_interrupts_and_ends_nothing() -> None:
     for number in range(2):
         search.ask(number)
     search.tell(SweepClosing(why="interrupted", cancel=True, exit_code=130))
-    assert search.free() == Wait()
+    assert search.free() == Wait(last=True)
     assert search.report(0, 1, acc=0.5) == ()
     for number in range(2):
         assert search.fail(number, Cause.INTERRUPTED) == ()

@@ -99,13 +99,15 @@ class Tune:
         """Have a trial report one epoch and end; its slot is still Tune's to ask about."""
         assert self.chunk(one, used(one), report(1, 0.5), ENDED) is True
 
-    def follow(self, one: Assignment) -> Assignment | None:
+    def follow(self, one: Assignment) -> Assignment | str:
         """Ask what comes next in the slot of a trial that is over, as Tune does before it ends its own."""
         tune_id = self.tune_id(one)
         answer = self.engine.follow(tune_id)
         if answer is None:
             del self.placed[tune_id]
-            return None
+            return "goes"
+        if not answer:
+            return "waits"
         self.placed[tune_id] = Assignment.from_json(json.loads(answer[ASSIGNMENT]))
         return self.placed[tune_id]
 
@@ -393,10 +395,10 @@ def test_a_slot_goes_on_with_the_next_trial_in_the_same_trial_of_tunes(make: Mak
     assert isinstance(three, Assignment)
     assert three.number == 2
     tune.finish(two)
-    assert tune.follow(two) is None
+    assert tune.follow(two) == "goes"
     assert tune.suggest() is None
     tune.finish(three)
-    assert tune.follow(three) is None
+    assert tune.follow(three) == "goes"
     assert tune.suggest() == "FINISHED"
     assert [record.state for record in tune.history().trials.values()] == ["completed"] * 3
 
@@ -414,6 +416,55 @@ def test_a_slot_that_is_lost_under_a_trial_that_followed_costs_that_one_alone(ma
     assert tune.history().trials[0].state == "completed"
 
 
+def test_a_slot_that_waits_for_others_stays_warm(make: Make) -> None:
+    """Of a sweep in which trials wait for each other; Tune puts nothing in its place meanwhile, and it goes on in time."""
+    tune = make(slots=3, search=Search(sampler="random", window=3, seed=1), budget=Budget(trials=5))
+    zero, one, two = tune.place(), tune.place(), tune.place()
+    for early in (one, two):
+        tune.finish(early)
+        assert tune.follow(early) == "waits"
+        assert tune.follow(early) == "waits"
+    assert tune.suggest() is None
+    tune.finish(zero)
+    three, four = tune.follow(zero), tune.follow(two)
+    assert isinstance(three, Assignment)
+    assert isinstance(four, Assignment)
+    assert (three.number, four.number) == (3, 4)
+    assert tune.follow(one) == "goes"
+    for late in (three, four):
+        tune.finish(late)
+        assert tune.follow(late) == "goes"
+    assert tune.suggest() == "FINISHED"
+
+
+def test_a_slot_that_is_lost_while_it_waits_costs_nothing(make: Make) -> None:
+    """Tune may have another one for it."""
+    tune = make(slots=3, search=Search(sampler="random", window=3, seed=1), budget=Budget(trials=5))
+    zero, one, _ = tune.place(), tune.place(), tune.place()
+    tune.finish(one)
+    assert tune.follow(one) == "waits"
+    before = len(tune.entries())
+    tune.done(one, lost=True)
+    assert len(tune.entries()) == before
+    assert tune.suggest() is None
+    tune.finish(zero)
+    assert tune.place().number == 3
+
+
+def test_what_a_stopped_trial_took_is_heard_from_a_slot_that_waits(make: Make) -> None:
+    """The driver ended it; the trainer says later what it took."""
+    rule = {"rule": "threshold", "epoch": 1, "value": 0.5}
+    search = Search(sampler="random", stop=(rule,), window=2, seed=1)
+    tune = make(slots=2, search=search, budget=Budget(trials=3))
+    zero, one = tune.place(), tune.place()
+    assert tune.chunk(one, used(one), report(1, 0.1)) is True
+    assert tune.follow(one) == "waits"
+    timing = {"pid": 7, "start": 1.0, "fit_start": 2.0, "fit_end": 3.0, "end": 4.0}
+    assert tune.chunk(one, {"type": "timed", "timing": timing}) is True
+    assert [one["pid"] for one in tune.ledger.history.trials[1].timings] == [7]
+    tune.finish(zero)
+
+
 def test_a_slot_that_is_to_be_given_up_goes_back_to_tune(make: Make) -> None:
     """It does not hand the next trial to it; Tune asks what to do with the slot, and hears it."""
     nodes = Nodes()
@@ -421,7 +472,7 @@ def test_a_slot_that_is_to_be_given_up_goes_back_to_tune(make: Make) -> None:
     one = tune.place()
     tune.finish(one)
     nodes.idle = True
-    assert tune.follow(one) is None
+    assert tune.follow(one) == "goes"
     assert tune.engine.suggest("idle") == {ASSIGNMENT: GIVE_UP}
 
 

@@ -177,7 +177,7 @@ def test_three_first_failures_alike_end_the_sweep_once_the_others_have_ended() -
         search.see(*asked(number), ended(number, OutcomeKind.FAILED, why="boom"))
     assert search.next() == Ask(3)
     search.see(*asked(3))
-    assert search.next() == Wait()
+    assert search.next() == Wait(last=True)
     search.see(ended(3, OutcomeKind.FAILED, why="boom"))
     command = search.next()
     assert isinstance(command, Close)
