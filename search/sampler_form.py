@@ -148,7 +148,7 @@ def _is_plain_number(parameter: Parameter) -> bool:
 
 
 def _check_libraries(name: str, at: Path) -> None:
-    ours = next((one for one, reference in CLASSES.items() if name == reference), name)  # these fail at an ask, not before
+    ours = next((one for one, reference in CLASSES.items() if name == reference), name)
     missing = [one for one in LIBRARIES.get(ours, ()) if not is_installed(one)]
     if missing:
         raise BadForm(f'{_subject(at)}: {needs(name, missing)} (or `pip install "kerasweep[{ours}]"`)', at)

@@ -39,9 +39,7 @@ class TestGp(SamplerContract):
 
     def test_constraints_are_modelled_beside_what_has_none(self) -> None:
         """Failures, and what an earlier sweep has found, say nothing of constraints."""
-        sampler = OptunaSampler(
-            sampler="gp", seed=3, objective=ACCURACY, space=space_of([RATE]), bounds=["params < 5"]
-        )
+        sampler = OptunaSampler(sampler="gp", seed=3, objective=ACCURACY, space=space_of([RATE]), bounds=["params < 5"])
         live = LiveSweep(sampler)
         prior = tuple({"values": {"rate": 10**-one}, "of": "earlier", "worse": 0.1 * one} for one in range(2, 5))
         live.journal(StartingPoints(points=(), prior=prior))

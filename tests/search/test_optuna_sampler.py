@@ -36,9 +36,7 @@ def test_what_was_refused_is_shown_as_running(monkeypatch: pytest.MonkeyPatch) -
     module = ModuleType("a_sampler")
     vars(module)["Next"] = NextToWhatRuns
     monkeypatch.setitem(sys.modules, "a_sampler", module)
-    sampler = OptunaSampler(
-        sampler="a_sampler:Next", seed=0, objective=Objective.parse("max acc"), space=space_of([N])
-    )
+    sampler = OptunaSampler(sampler="a_sampler:Next", seed=0, objective=Objective.parse("max acc"), space=space_of([N]))
     live = LiveSweep(sampler)
     live.use(0, live.ask(0))
     live.end(0, OutcomeKind.COMPLETED, 0.5)
