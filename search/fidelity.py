@@ -24,17 +24,18 @@ def as_completed(trials: Sequence[FrozenTrial], directions: Sequence[StudyDirect
 
     With several objectives, which have no common rank, these are left out. So are failures that did not come to know
     all the parameters that every valued trial has: samplers model what all completed trials have in common, constraints
-    on outcomes too, so that trials are left out that lack those.
+    on outcomes too, so that trials are left out that lack those, as what an earlier sweep has found.
     """
     from optuna.trial import TrialState
 
     running = [one for one in trials if one.state is TrialState.RUNNING]
-    completed = [one for one in trials if one.state is TrialState.COMPLETE]
+    bounds = {name for one in trials for name in one.constraints}
+    ended = [one for one in trials if bounds <= one.constraints.keys()]
+    completed = [one for one in ended if one.state is TrialState.COMPLETE]
     if len(directions) > 1:
         return [*completed, *running]
     sign = -1.0 if directions[0].name == "MAXIMIZE" else 1.0
-    bounds = {name for one in completed for name in one.constraints}
-    pruned = [one for one in trials if one.state is TrialState.PRUNED and bounds <= one.constraints.keys()]
+    pruned = [one for one in ended if one.state is TrialState.PRUNED]
     stopped = [one for one in pruned if one.intermediate_values]
     stopped.sort(key=lambda one: _rank(one, sign))
     common = _common([*completed, *stopped])
@@ -47,7 +48,7 @@ def as_completed(trials: Sequence[FrozenTrial], directions: Sequence[StudyDirect
     valued |= {one.number: worst + room for one in failed}
     found = [
         _completed(one, sign * valued[one.number]) if one.number in valued else one
-        for one in trials
+        for one in ended
         if one.number in valued or one.state is TrialState.COMPLETE
     ]
     return [*found, *running]

@@ -3,7 +3,8 @@
 `tpe` asks the study itself, `random` nobody. Any other is shown a study of its own, made for this one ask: it holds what
 finished and what runs, and what the sampler wrote to trials, but nothing that it writes to the study stays, so that
 what is proposed is a function of the journal. There a trial that was stopped, or failed, is a completed one that ranks
-where it belongs (`fidelity`), since most samplers learn from completed trials alone.
+where it belongs (`fidelity`), since most samplers learn from completed trials alone; and what was refused at this ask
+runs, so that a sampler that goes where nothing runs proposes something else, and not its optimum again.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from __future__ import annotations
 import copy
 import random
 import warnings
-from collections.abc import Container, Mapping
+from collections.abc import Container, Mapping, Sequence
 from typing import TYPE_CHECKING, cast, final
 
 from ..spaces.prior import configuration
@@ -85,7 +86,8 @@ class FromOptuna:
             warnings.simplefilter("ignore")
             sampler = self._made(ask.derived)
             storage = optuna.storages.InMemoryStorage()
-            shown = _shown(storage, study.told, study.fixed(sampler, ask.pinned))
+            refused = [study.as_running(params) for params in ask.refused]
+            shown = _shown(storage, study.told, study.fixed(sampler, ask.pinned), refused)
             trial_id = storage.create_new_trial(storage.get_study_id_from_name(shown.study_name))
             storage.get_trial(trial_id).number = FIRST_NUMBER + ask.number
             params = study.suggested(optuna.Trial(shown, trial_id), ask.pinned)
@@ -98,12 +100,15 @@ class FromOptuna:
 
 
 def _shown(
-    storage: optuna.storages.BaseStorage, study: optuna.Study, sampler: optuna.samplers.BaseSampler
+    storage: optuna.storages.BaseStorage,
+    study: optuna.Study,
+    sampler: optuna.samplers.BaseSampler,
+    further: Sequence[FrozenTrial],
 ) -> optuna.Study:
-    """Return a study that holds the finished and running trials of `study`, and those of its own storage."""
+    """Return a study that holds the finished and running trials of `study`, further ones, and those of its own storage."""
     import optuna
 
-    history = as_completed(study.get_trials(deepcopy=False), study.directions)
+    history = [*as_completed(study.get_trials(deepcopy=False), study.directions), *further]
 
     class Shown(optuna.Study):
         def _get_trials(

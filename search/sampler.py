@@ -53,17 +53,22 @@ class Proposal:
 class Ask:
     """What a sampler is asked: the trial's number and round, with the values that earlier rounds pinned.
 
-    `attempt` counts how often it was asked before, what it said then being refused; `refusal` says why. What was refused
-    once is refused for ever, as long as `released` stays, the number of trials that were interrupted.
+    `refused` is what it said before, the earlier the first; `refusal` says why. What was refused once is refused for
+    ever, as long as `released` stays, the number of trials that were interrupted.
     """
 
     number: int
     round: int
     seed: int
     pinned: Mapping[str, Scalar]
-    attempt: int = 0
+    refused: Sequence[Mapping[str, Scalar]] = ()
     released: int = 0
     refusal: Callable[[Mapping[str, Scalar]], str]
+
+    @property
+    def attempt(self) -> int:
+        """How often it was asked before."""
+        return len(self.refused)
 
     @property
     def derived(self) -> int:
@@ -194,12 +199,11 @@ class OptunaSampler:
         released = self._tried.released
         ask = Ask(number=number, round=round, seed=self._seed, pinned=pinned, refusal=refusal, released=released)
         proposal = self._sampler.propose(ask, self._study)
-        for attempt in range(1, self._sampler.tries):
-            if proposal.end or not refusal(proposal.params):
-                break
+        while ask.attempt + 1 < self._sampler.tries and not proposal.end and refusal(proposal.params):
             if self._repeated(number, proposal.params) and self._is_exhausted(ask):
                 break
-            proposal = self._sampler.propose(replace(ask, attempt=attempt), self._study)
+            ask = replace(ask, refused=(*ask.refused, proposal.params))
+            proposal = self._sampler.propose(ask, self._study)
         if not proposal.end and refusal(proposal.params):
             self._study.withdraw(number)
             proposal = self._searched(ask, proposal)

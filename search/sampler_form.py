@@ -148,9 +148,10 @@ def _is_plain_number(parameter: Parameter) -> bool:
 
 
 def _check_libraries(name: str, at: Path) -> None:
-    missing = [one for one in LIBRARIES.get(name, ()) if not is_installed(one)]
+    ours = next((one for one, reference in CLASSES.items() if name == reference), name)
+    missing = [one for one in LIBRARIES.get(ours, ()) if not is_installed(one)]
     if missing:
-        raise BadForm(f'{_subject(at)}: {needs(name, missing)} (or `pip install "kerasweep[{name}]"`)', at)
+        raise BadForm(f'{_subject(at)}: {needs(name, missing)} (or `pip install "kerasweep[{ours}]"`)', at)
 
 
 def _check(name: str, arguments: Mapping[str, Json], path: Path, at: Path) -> None:

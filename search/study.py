@@ -202,7 +202,7 @@ class Study:
             case FloatDistribution() as one:
                 return decode(parameter, trial.suggest_float(name, one.low, one.high, log=one.log))
             case CategoricalDistribution() as one:
-                return decode(parameter, trial.suggest_categorical(name, [int(str(c)) for c in one.choices]))
+                return decode(parameter, trial.suggest_categorical(name, range(len(one.choices))))
             case other:
                 raise TypeError(f"no suggestion for {other}")
 
@@ -237,14 +237,20 @@ class Study:
         self._run(event.trial, event.params, event.attrs)
 
     def _run(self, number: int, params: Mapping[str, Scalar], attrs: Mapping[str, Any]) -> None:
+        self._asked[number] = params
+        self._running[number] = len(self.trials())
+        self.told.add_trial(self.as_running(params, attrs))
+
+    def as_running(
+        self, params: Mapping[str, Scalar], attrs: Mapping[str, Any] | None = None
+    ) -> optuna.trial.FrozenTrial:
+        """Return a trial, none of the study's, that runs with these parameters by identity."""
         import optuna
 
-        self._asked[number] = params
         values, distributions = self._internal(params)
         state = optuna.trial.TrialState.RUNNING
-        self._running[number] = len(self.trials())
-        self.told.add_trial(
-            optuna.trial.create_trial(state=state, params=values, distributions=distributions, system_attrs=dict(attrs))
+        return optuna.trial.create_trial(
+            state=state, params=values, distributions=distributions, system_attrs=dict(attrs or {})
         )
 
     def _end(self, event: TrialEnded) -> None:

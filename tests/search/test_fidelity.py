@@ -7,8 +7,8 @@ import pytest
 from kerasweep.search.fidelity import as_completed
 from kerasweep.search.objective import Direction, Objective
 from kerasweep.search.sampler import OptunaSampler
-from kerasweep.spaces.trial import OutcomeKind
-from kerasweep.trackers.events import TrialAsked
+from kerasweep.spaces.trial import Outcome, OutcomeKind
+from kerasweep.trackers.events import StartingPoints, TrialAsked, TrialEnded
 
 from ..contracts.samplers import BRANCHES, DECLARED, LiveSweep, space_of
 
@@ -88,6 +88,31 @@ def test_a_failure_that_knew_few_parameters_does_not_narrow_the_model() -> None:
     shown = as_completed(study.get_trials(deepcopy=False), study.directions)
     assert all(set(one.distributions) == {"rate"} for one in shown)
     assert sum(not one.distributions for one in study.get_trials() if one.state.name == "PRUNED") == 1
+
+
+@pytest.mark.parametrize("completes", [True, False], ids=["completed", "infeasible"])
+def test_what_lacks_the_constraints_of_others_is_not_shown(completes: bool) -> None:
+    """A model of constraints needs them of all trials; a failure has none, nor has what an earlier sweep has found."""
+    objective = Objective.parse("max acc")
+    live = LiveSweep(
+        OptunaSampler(sampler="random", seed=1, objective=objective, space=space_of([RATE]), bounds=["params < 5"])
+    )
+    live.journal(StartingPoints(points=(), prior=({"values": {"rate": 1e-3}, "of": "earlier, trial 0", "worse": 0.5},)))
+    for number in range(4):
+        live.use(number, live.ask(number))
+        if number == 0:
+            live.end(number, OutcomeKind.FAILED)
+        elif number == 1 or completes:
+            outcome = Outcome(kind=OutcomeKind.COMPLETED, value=number / 4, epoch=1, violations=(0.0,))
+            live.journal(TrialEnded(trial=number, attempt=1, outcome=outcome))
+        else:
+            outcome = Outcome(kind=OutcomeKind.INFEASIBLE, violations=(2.0,))
+            live.journal(TrialEnded(trial=number, attempt=1, outcome=outcome))
+    live.sampler.propose(4)
+    told = live.sampler.study.get_trials(deepcopy=False)
+    shown = as_completed(told, live.sampler.study.directions)
+    assert sum(one.state.name in ("COMPLETE", "PRUNED") and not one.constraints for one in told) == 2
+    assert [list(one.constraints) for one in shown] == [["params < 5"]] * 3
 
 
 def test_the_model_is_shown_what_is_running() -> None:

@@ -101,6 +101,12 @@ def test_a_sampler_that_is_none_is_refused_at_once(value: Any, path: tuple[str, 
             'gp needs torch, which is not installed: `pip install torch` (or `pip install "kerasweep[gp]"`)',
         ),
         ("cmaes", {"cmaes"}, "cmaes needs cmaes, which is not installed: `pip install cmaes`"),
+        (
+            "optuna.samplers:GPSampler",
+            {"torch"},
+            'optuna.samplers:GPSampler needs torch, which is not installed: `pip install torch` '
+            '(or `pip install "kerasweep[gp]"`)',
+        ),
     ],
 )
 def test_a_library_that_is_not_there_is_named_with_the_command(
