@@ -83,7 +83,7 @@ class PlainOptuna:
 
         _quiet()
         self._known, self._epochs = Known.of(task.space.declared), task.epochs
-        directions = ["minimize" for _ in task.metrics]
+        directions = [optuna.study.StudyDirection.MINIMIZE for _ in task.metrics]
         self._study: Any = optuna.create_study(directions=directions, sampler=sampler, pruner=pruner)
         self._trials: dict[str, Any] = {}
         self._best: dict[str, Losses] = {}
@@ -163,12 +163,14 @@ class Glue:
             return {name.replace("/", "."): value for name, value in _walked(known, trial).items()}
 
         several = len(task.metrics) > 1
-        metric, mode = ([*task.metrics], ["min" for _ in task.metrics]) if several else (task.metrics[0], "min")
-        self._search: Any = OptunaSearch(space=space, metric=metric, mode=mode, seed=seed)
+        goal: dict[str, Any] = {"metric": task.metrics[0], "mode": "min"}
+        if several:
+            goal = {"metric": [*task.metrics], "mode": ["min" for _ in task.metrics]}
+        self._search: Any = OptunaSearch(space=space, seed=seed, **goal)
         self._scheduler: Any = (
             FIFOScheduler()
             if several
-            else ASHAScheduler(metric=metric, mode=mode, max_t=task.epochs, grace_period=1, reduction_factor=factor)
+            else ASHAScheduler(max_t=task.epochs, grace_period=1, reduction_factor=factor, **goal)
         )
         self._trials: dict[str, Any] = {}
         self._results: dict[str, dict[str, Any]] = {}
@@ -304,7 +306,7 @@ def _add(hps: Any, parameter: Parameter) -> None:
 
 
 def _exact(task: Task, params: dict[str, Scalar]) -> dict[str, Scalar]:
-    """Return the values as the task has them: KerasTuner makes 0 and 1 of truths, and floats of some integers."""
+    """Return the values as the task has them: KerasTuner makes 0 and 1 of truths, and NumPy's of some numbers."""
     forms = {one.parameter.name: one.parameter for one in task.space.declared}
     found: dict[str, Scalar] = {}
     for name, value in params.items():
@@ -313,8 +315,10 @@ def _exact(task: Task, params: dict[str, Scalar]) -> dict[str, Scalar]:
             found[name] = bool(value)
         elif isinstance(form, Choice):
             found[name] = next(one for one in form.values if one == value)
+        elif isinstance(form, Number):
+            found[name] = int(value) if form.integer else float(value)
         else:
-            found[name] = int(value) if isinstance(form, Number) and form.integer else value
+            found[name] = value
     return found
 
 

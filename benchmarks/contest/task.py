@@ -12,8 +12,8 @@ from kerasweep.spaces.trial import Scalar
 Params = Mapping[str, Scalar]
 Losses = tuple[float, ...]
 """One for each of a task's metrics."""
-ONE = ("loss",)
-TWO = ("first", "second")
+ONE: tuple[str, ...] = ("loss",)
+TWO: tuple[str, ...] = ("first", "second")
 
 
 class Task(Protocol):

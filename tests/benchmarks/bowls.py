@@ -12,6 +12,13 @@ from contest.task import ONE, TWO, Losses, Params, Task
 from kerasweep.spaces import Space
 
 
+def x_of(params: Params) -> float:
+    """Return the parameter that all have."""
+    x = params["x"]
+    assert isinstance(x, float)
+    return x
+
+
 @final
 class Bowl:
     """One objective over a conditional space: a run comes closer to its value in nine epochs, of a second each.
@@ -37,8 +44,7 @@ space:
 
     def run(self, params: Params, seed: int) -> Sequence[tuple[Losses, float]]:
         """Return the curve."""
-        x = params["x"]
-        assert isinstance(x, float)
+        x = x_of(params)
         losses = [self.truth(params, epoch) for epoch in range(1, 10)]
         last = 9 if self._calm else 1 if x > 0.9 else 3 if x > 0.8 else 9
         if last < 9:
@@ -47,13 +53,11 @@ space:
 
     def truth(self, params: Params, epoch: int) -> Losses:
         """Return the value, and what is missing to it by then."""
-        x = params["x"]
-        assert isinstance(x, float)
-        rest = {name: type(value) for name, value in params.items()}
+        types = {name: type(value) for name, value in params.items()}
         wide = {"x": float, "kind": str, "kind/wide/width": int}
         deep = {"x": float, "kind": str, "kind/deep/layers": int, "kind/deep/skip": bool}
-        assert rest == (wide if params["kind"] == "wide" else deep)
-        return (abs(x - 0.3) + 0.2 * (params["kind"] == "wide") + 1 / epoch,)
+        assert types == (wide if params["kind"] == "wide" else deep)
+        return (abs(x_of(params) - 0.3) + 0.2 * (params["kind"] == "wide") + 1 / epoch,)
 
 
 @final
@@ -73,8 +77,7 @@ class Pair:
 
     def truth(self, params: Params, epoch: int) -> Losses:
         """Return both values; where `y` is 0 the second is 1 - sqrt(first)."""
-        x, y = params["x"], params["y"]
-        assert isinstance(x, float)
+        x, y = x_of(params), params["y"]
         assert isinstance(y, float)
         return x, 1 - math.sqrt(x) + y
 

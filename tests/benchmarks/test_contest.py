@@ -14,10 +14,13 @@ from contest.task import Task
 from contest.worth import worth
 from quality import Plan
 
-from .bowls import TASKS, Bowl, Pair
+from .bowls import TASKS, Bowl, Pair, x_of
 
-GAMES = [(task, search) for task in TASKS for search in ("kerasweep", "optuna-median", "random")]
-GAMES += [(Bowl(), "optuna-hyperband"), (Pair(), "optuna-nsga2")]
+GAMES: list[tuple[Task, str]] = [
+    *((task, search) for task in TASKS for search in ("kerasweep", "optuna-median", "random")),
+    (Bowl(), "optuna-hyperband"),
+    (Pair(), "optuna-nsga2"),
+]
 
 
 def played(search: str, task: Task, *, workers: int, limit_s: float) -> Trace:
@@ -36,7 +39,7 @@ def test_a_search_sees_what_its_trials_said_and_no_worker_idles(task: Task, sear
         losses, _ = task.run(one.params, 0)[one.epoch - 1]
         assert one.losses == pytest.approx(losses)
         assert len(one.losses) == len(task.metrics)
-    exploded = sum(one.params["x"] > 0.8 for one in trace.seen) if isinstance(task, Bowl) else 0
+    exploded = sum(x_of(one.params) > 0.8 for one in trace.seen) if isinstance(task, Bowl) else 0
     assert 0.75 * 120 - exploded <= len(trace.seen) <= 120
 
 
@@ -53,8 +56,8 @@ def test_a_search_for_two_objectives_learns_from_both(search: str) -> None:
 def test_what_explodes_ends_and_is_not_seen() -> None:
     """Where x is above 0.9 no epoch is seen, above 0.8 two are; the worker goes on."""
     trace = played("random", Bowl(), workers=1, limit_s=300.0)
-    assert not [one for one in trace.seen if one.params["x"] > 0.9]
-    assert {one.epoch for one in trace.seen if one.params["x"] > 0.8} == {1, 2}
+    assert not [one for one in trace.seen if x_of(one.params) > 0.9]
+    assert {one.epoch for one in trace.seen if x_of(one.params) > 0.8} == {1, 2}
     assert all(math.isfinite(one.losses[0]) for one in trace.seen)
 
 
