@@ -1,4 +1,4 @@
-"""Watch a trainer's memory over many trials: what stays behind from each, and how often a trainer is replaced.
+"""Watch a trainer's memory over many trials: what stays behind from each, and what it costs to replace a trainer.
 
 python benchmarks/memory.py                  # 300 tiny trials, one slot
 """
@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import argparse
 import bisect
+import itertools
+import statistics
 import sys
 import tempfile
 from collections.abc import Sequence
@@ -41,6 +43,34 @@ def growth(ran: Ran, fits: Sequence[Fit]) -> list[tuple[int, int, float]]:
     return found
 
 
+def above(ran: Ran, fits: Sequence[Fit], since: int = 20) -> float:
+    """Return the most (MB) that a trainer has had after a trial beyond what the first one had after its trial `since`."""
+    if len(fits) < since:
+        return float("nan")
+    base = memory_at(ran, fits[since - 1].pid, fits[since - 1].fit_end)
+    return max(memory_at(ran, one.pid, one.fit_end) for one in fits[since - 1 :]) - base
+
+
+def cost(fits: Sequence[Fit], slots: int) -> float:
+    """Return the share of slot time that new trainers cost: the longer wait for one, and its longer first trial."""
+    by_trainer: dict[int, list[Fit]] = {}
+    for one in fits:
+        by_trainer.setdefault(one.pid, []).append(one)
+    usual = [
+        (after.start - before.fit_end, after.fit_end - after.start)
+        for own in by_trainer.values()
+        for before, after in itertools.pairwise(own)
+    ]
+    wait, trial = (statistics.median(column) for column in zip(*usual, strict=True))
+    lost = 0.0
+    for own in sorted(by_trainer.values(), key=lambda one: one[0].start)[slots:]:
+        first = own[0]
+        before = max(one.fit_end for one in fits if one.fit_end <= first.start)
+        lost += max(0.0, first.start - before - wait) + max(0.0, first.fit_end - first.start - trial)
+    span = max(one.fit_end for one in fits) - min(one.start for one in fits)
+    return lost / (slots * span)
+
+
 def print_report(ran: Ran, fits: Sequence[Fit], *, slots: int, every: int) -> None:
     """Print memory over trials, growth by trainer, and the share of trials that got a new trainer."""
     print(f"{'trial':>6} {'pid':>8} {'memory':>8}")
@@ -53,6 +83,8 @@ def print_report(ran: Ran, fits: Sequence[Fit], *, slots: int, every: int) -> No
     recycled = max(len(trainers) - slots, 0)
     peak = ran.peaks({one.pid for one in fits})
     print(f"{recycled} of {len(fits)} trials ({recycled / len(fits):.1%}) began in a replaced trainer")
+    print(f"{above(ran, fits):.0f} MB at most above what the first trainer had after its 20th trial")
+    print(f"{cost(fits, slots):.2%} of slot time went into replacing trainers")
     print("highest: " + ", ".join(f"{role} {bytes_ / 1e6:.0f} MB" for role, bytes_ in peak.items()))
     print(f"{ran.exited - ran.launched:.0f} s in all")
 

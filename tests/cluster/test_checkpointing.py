@@ -86,7 +86,7 @@ def checkpoints(trial: FakeTrial, place: Path, attempt: int = 1, every_s: float 
     assignment = Assignment(
         number=0, attempt=attempt, round=0, seed=seed, params={}, resume_from=root if attempt > 1 else ""
     )
-    return Checkpoints(trial, assignment, place=root, every_s=every_s, share=1.0)
+    return Checkpoints(trial, assignment, place=root, every_s=every_s, share=1e9)
 
 
 def test_folds_that_are_done_are_not_done_again(tmp_path: Path) -> None:

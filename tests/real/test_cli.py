@@ -16,6 +16,8 @@ import pytest
 
 from .rig import KERASWEEP, Rig, check_journal, check_mlflow
 
+pytestmark = pytest.mark.real
+
 Make = Callable[..., Rig]
 HEAVY = ("keras", "tensorflow", "ray", "mlflow", "optuna", "keras_tuner", "pandas")
 EVALUATE = """
@@ -38,7 +40,6 @@ def run(sweep: Rig, *arguments: str) -> str:
     return done.stdout
 
 
-@pytest.mark.real
 def test_from_init_to_sync(rig: Make, tmp_path: Path) -> None:
     """A start is written, planned, run, exported, given more budget and delivered anew."""
     sweep = rig()

@@ -7,6 +7,10 @@ import sys
 import time
 from pathlib import Path
 
+import pytest
+
+pytestmark = pytest.mark.real
+
 RACE = """
 import os, socket, sys
 from pathlib import Path

@@ -229,6 +229,7 @@ def test_another_destination(tmp_path: Path, mlflow: FakeRuns) -> None:
     assert delivery_status(tmp_path).experiment_id == "id of mine"
 
 
+@pytest.mark.real
 def test_a_request_that_hangs_does_not_keep_a_tracker_without_driver(tmp_path: Path) -> None:
     """It is gone in seconds, whatever MLflow does; nothing is lost by it."""
     program = f"""
@@ -246,6 +247,7 @@ sys.exit(process.Tracker(process.Options(folder=Path({str(tmp_path)!r})), connec
     assert done.returncode == 3, done.stderr
 
 
+@pytest.mark.real
 def test_it_imports_little() -> None:
     """Neither MLflow nor anything else heavy is imported before it is needed."""
     program = (
@@ -256,6 +258,7 @@ def test_it_imports_little() -> None:
     assert done.stdout == "[]\n"
 
 
+@pytest.mark.real
 def test_its_log_holds_no_secret(tmp_path: Path) -> None:
     """What goes wrong is told without the password that it went wrong with."""
     uri = "nosuchscheme://ada:s3cret@127.0.0.1/x"
