@@ -68,7 +68,7 @@ BEST_HYPERVOLUMES: Mapping[int, float] = {
 }
 """By function: the largest hypervolume that COCO 2.8 knows of the first instance in five dimensions.
 
-From its `suite_biobj_best_values_hyp.c`: that of all non-dominated points of all algorithms that were run on COCO.
+From its `suite_biobj_best_values_hyp.c`: what was ever found by those who ran on COCO, in [-100, 100].
 """
 
 
@@ -76,7 +76,8 @@ From its `suite_biobj_best_values_hyp.c`: that of all non-dominated points of al
 class BiObjective:
     """A function of COCO's suite bbob-biobj in five dimensions: two functions of bbob, to be minimised together.
 
-    The space is [-5, 5] in each dimension, where the optima of both functions lie. Truth is normalized as in COCO, by the
+    The space is [-5, 5] in each dimension, where the optima of both functions lie; COCO's own is twenty times as wide, so
+    that a little of the front may lie outside. Truth is normalized as in COCO, by the
     ideal point and the nadir point: that of the best values of both, and that of the worst values on the Pareto front,
     which are each function's at the other's optimum.
     """
