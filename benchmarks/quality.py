@@ -22,9 +22,9 @@ from pathlib import Path
 from typing import Any, final
 
 from contest.cells import Cell, played
-from contest.rivals import ALIKE_WITHOUT_CURVES, RIVALS
+from contest.rivals import ALIKE_WITHOUT_CURVES, FOR_TWO, RIVALS
 from contest.table import shown
-from contest.tasks import NAMES
+from contest.tasks import NAMES, PAIRS
 
 OUT = Path(__file__).parent / "data" / "quality.jsonl"
 SEEDS = 20
@@ -34,7 +34,13 @@ SLOW = ("kerastuner-bayesian", "kerastuner-hyperband")
 SLOW_TASKS = ("fcnet/slice_localization", "hpobench/car", "nasbench201/cifar10", "keras/digits")
 SLOW_SEEDS = 5
 """KerasTuner takes seconds for a proposal."""
-QUICK_TASKS = ("fcnet/protein_structure", "hpobench/segment", "nasbench201/cifar10", "keras/digits")
+QUICK_TASKS = (
+    "fcnet/protein_structure",
+    "hpobench/segment",
+    "nasbench201/cifar10",
+    "keras/digits",
+    "bbob-biobj/f21",
+)
 ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
 
 
@@ -59,12 +65,11 @@ class Plan:
 
     @staticmethod
     def _wanted(task: str, search: str, seed: int) -> bool:
-        if search in SLOW and (task not in SLOW_TASKS or seed >= SLOW_SEEDS):
-            return False
-        curves = task.startswith("keras/")
-        if search == "kerastuner-hyperband":
-            return curves  # else it is random search
-        return curves or search not in ALIKE_WITHOUT_CURVES
+        if search in SLOW:
+            return task in SLOW_TASKS and seed < SLOW_SEEDS
+        if search in FOR_TWO:
+            return task.startswith(PAIRS)
+        return task.startswith("keras/") or search not in ALIKE_WITHOUT_CURVES
 
 
 def load(path: Path) -> list[dict[str, Any]]:
@@ -113,7 +118,7 @@ def play(cells: Iterable[Cell], path: Path, jobs: int) -> None:
 def main() -> None:
     """Play and print the table."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
-    parser.add_argument("--quick", action="store_true", help="four tasks, two seeds, 1 and 8 workers, no KerasTuner")
+    parser.add_argument("--quick", action="store_true", help="five tasks, two seeds, 1 and 8 workers, no KerasTuner")
     parser.add_argument("--report", action="store_true", help="play nothing")
     parser.add_argument("--tasks", nargs="+", default=NAMES, metavar="TASK", choices=NAMES)
     parser.add_argument("--searches", nargs="+", default=("kerasweep", *RIVALS), metavar="SEARCH")

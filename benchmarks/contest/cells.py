@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, final
 
 from . import ours
-from .clock import Seen, Trace, drive
+from .clock import Trace, drive
 from .rivals import RIVALS
-from .tasks import Task, task
+from .task import Seen, Task
+from .tasks import task
+from .worth import worth
 
 POINTS = 60
 """A cell's regret is noted at so many times, equally far apart, the last at the end."""
@@ -47,19 +50,9 @@ def _trace(cell: Cell, what: Task, limit_s: float) -> Trace:
 
 
 def regrets(what: Task, seen: Sequence[Seen], limit_s: float) -> list[float]:
-    """Return the normalized regret at each time: 0 is the best there is, 1 the median configuration.
-
-    It is that of the configuration and epoch that a search has seen the lowest loss of so far, by its truth; before there
-    is one, that of the median.
-    """
+    """Return the normalized regret at each time: 0 is the best there is, 1 the median configuration."""
     found: list[float] = []
-    best, place = -1, 0
     for point in range(1, POINTS + 1):
-        until = limit_s * point / POINTS
-        while place < len(seen) and seen[place].at_s <= until:
-            if best < 0 or seen[place].loss < seen[best].loss:
-                best = place
-            place += 1
-        value = what.usual if best < 0 else what.truth(seen[best].params, seen[best].epoch)
-        found.append((value - what.best) / ((what.usual - what.best) or 1.0))
+        past = bisect_right(seen, limit_s * point / POINTS, key=lambda one: one.at_s)
+        found.append((worth(what, seen[:past]) - what.best) / ((what.usual - what.best) or 1.0))
     return found

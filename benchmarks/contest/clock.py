@@ -11,7 +11,7 @@ import time
 from dataclasses import dataclass
 from typing import Protocol, final
 
-from .tasks import Params, Task
+from .task import Losses, Params, Seen, Task
 
 
 @final
@@ -32,24 +32,13 @@ class Search(Protocol):
         """Return what a free worker trains; None: nothing now."""
         ...
 
-    def report(self, key: str, epoch: int, loss: float) -> bool:
-        """Take in a loss; return True to have the trial stopped."""
+    def report(self, key: str, epoch: int, losses: Losses) -> bool:
+        """Take in the losses of an epoch; return True to have the trial stopped."""
         ...
 
     def end(self, key: str, *, stopped: bool, failed: bool) -> None:
         """Take note that a trial was stopped, failed, or came to its end."""
         ...
-
-
-@final
-@dataclass(frozen=True, slots=True)
-class Seen:
-    """A result: when, of what, after how many epochs, and the loss that the search was told."""
-
-    at_s: float
-    params: Params
-    epoch: int
-    loss: float
 
 
 @final
@@ -67,7 +56,7 @@ def drive(search: Search, task: Task, *, workers: int, limit_s: float, seed: int
     heap: list[tuple[float, int, int]] = [(0.0, worker, worker) for worker in range(workers)]
     heapq.heapify(heap)
     order, trials = workers, 0
-    work: dict[int, tuple[Given, list[tuple[float, float]], int]] = {}
+    work: dict[int, tuple[Given, list[tuple[Losses, float]], int]] = {}
     idle: list[int] = []
     seen: list[Seen] = []
     began = time.process_time()
@@ -77,21 +66,21 @@ def drive(search: Search, task: Task, *, workers: int, limit_s: float, seed: int
             break
         free = True
         if worker in work:
-            given, losses, done = work.pop(worker)
-            loss, _ = losses[done]
+            given, run, done = work.pop(worker)
+            losses, _ = run[done]
             epoch = done + 1
-            if not math.isfinite(loss):
+            if not all(map(math.isfinite, losses)):
                 search.end(given.key, stopped=False, failed=True)
             else:
-                seen.append(Seen(at_s, given.params, epoch, loss))
-                stop = search.report(given.key, epoch, loss)
-                last = epoch >= min(given.until, len(losses))
+                seen.append(Seen(at_s, given.params, epoch, losses))
+                stop = search.report(given.key, epoch, losses)
+                last = epoch >= min(given.until, len(run))
                 if stop or last:
                     search.end(given.key, stopped=stop, failed=False)
                 else:
                     order += 1
-                    work[worker] = given, losses, epoch
-                    heapq.heappush(heap, (at_s + losses[epoch][1], order, worker))
+                    work[worker] = given, run, epoch
+                    heapq.heappush(heap, (at_s + run[epoch][1], order, worker))
                     free = False
         waiting = [*idle, worker] if free else []
         idle = idle if not free else []
@@ -100,9 +89,10 @@ def drive(search: Search, task: Task, *, workers: int, limit_s: float, seed: int
             if given is None:
                 idle.append(one)
                 continue
-            losses = list(task.run(given.params, seed * 1_000_003 + trials))
+            run = list(task.run(given.params, seed * 1_000_003 + trials))
+            since = min(given.since, len(run) - 1)  # what exploded does so again
             trials += 1
             order += 1
-            work[one] = given, losses, given.since
-            heapq.heappush(heap, (at_s + losses[given.since][1], order, one))
+            work[one] = given, run, since
+            heapq.heappush(heap, (at_s + run[since][1], order, one))
     return Trace(seen, trials, time.process_time() - began)

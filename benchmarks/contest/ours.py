@@ -14,8 +14,8 @@ from kerasweep.search.spec import Search, SweepSpec
 from kerasweep.search.stop_form import stop_forms
 from kerasweep.spaces.trial import Scalar
 
-from .clock import Seen, Trace
-from .tasks import Task
+from .clock import Trace
+from .task import Seen, Task
 
 SAMPLER = "tpe"
 STOP = "auto"
@@ -32,17 +32,19 @@ class _Curves:
     def of(self, number: int, params: Mapping[str, Scalar]) -> Curve:
         """Return the run of a trial."""
         run = self._task.run(params, self._seed * 1_000_003 + number)
-        return Curve(epochs=[({"loss": loss}, seconds) for loss, seconds in run])
+        return Curve(epochs=[(dict(zip(self._task.metrics, losses, strict=True)), seconds) for losses, seconds in run])
 
 
 def sweep(task: Task, *, workers: int, limit_s: float, seed: int, sampler: str = SAMPLER) -> Trace:
     """Run Kerasweep on a task for so many simulated seconds."""
+    objective, *further = (Objective(metric=metric, direction=Direction.MIN) for metric in task.metrics)
     spec = SweepSpec(
         name="quality",
         folder="/",
         model="model.py:build",
         data=None,
-        objective=Objective(metric="loss", direction=Direction.MIN),
+        objective=objective,
+        further=tuple(further),
         budget=Budget(hours=limit_s / 3600),
         fit={"epochs": task.epochs},
         declared=task.space.declared,
@@ -53,9 +55,9 @@ def sweep(task: Task, *, workers: int, limit_s: float, seed: int, sampler: str =
     history = simulated(spec, _Curves(task, seed), slots=workers)
     cpu_s = time.process_time() - began
     seen = [
-        Seen(trial.reported_at[epoch], trial.params, epoch, row["loss"])
+        Seen(trial.reported_at[epoch], trial.params, epoch, tuple(row[metric] for metric in task.metrics))
         for trial in history.trials.values()
         for epoch, row in trial.metrics.items()
-        if math.isfinite(row["loss"]) and trial.reported_at[epoch] <= limit_s
+        if trial.reported_at[epoch] <= limit_s and all(math.isfinite(row[metric]) for metric in task.metrics)
     ]
     return Trace(sorted(seen, key=lambda one: one.at_s), len(history.trials), cpu_s)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import random
 import tempfile
@@ -17,7 +18,7 @@ from kerasweep.spaces.prior import configuration
 from kerasweep.spaces.trial import Scalar
 
 from .clock import Given, Search
-from .tasks import Task
+from .task import Losses, Task
 
 
 def _suggested(trial: Any, parameter: Parameter) -> Scalar:
@@ -65,7 +66,7 @@ class RandomSearch:
         named = {self._known.parameters[key].name: value for key, value in values.items()}
         return Given(str(self._asked), named, self._epochs)
 
-    def report(self, key: str, epoch: int, loss: float) -> bool:
+    def report(self, key: str, epoch: int, losses: Losses) -> bool:
         """Go on."""
         return False
 
@@ -75,16 +76,17 @@ class RandomSearch:
 
 @final
 class PlainOptuna:
-    """Optuna's study with its default sampler, and a pruner that is asked after each epoch."""
+    """Optuna's study with a sampler, and a pruner that is asked after each epoch."""
 
-    def __init__(self, task: Task, seed: int, pruner: Any) -> None:
+    def __init__(self, task: Task, sampler: Any, pruner: Any = None) -> None:
         import optuna
 
         _quiet()
         self._known, self._epochs = Known.of(task.space.declared), task.epochs
-        self._study: Any = optuna.create_study(sampler=optuna.samplers.TPESampler(seed=seed), pruner=pruner)
+        directions = [optuna.study.StudyDirection.MINIMIZE for _ in task.metrics]
+        self._study: Any = optuna.create_study(directions=directions, sampler=sampler, pruner=pruner)
         self._trials: dict[str, Any] = {}
-        self._last: dict[str, float] = {}
+        self._best: dict[str, Losses] = {}
 
     def ask(self, worker: int) -> Given | None:
         """Return what the study asks for."""
@@ -94,11 +96,12 @@ class PlainOptuna:
         self._trials[key] = trial
         return Given(key, _walked(self._known, trial), self._epochs)
 
-    def report(self, key: str, epoch: int, loss: float) -> bool:
-        """Report it and ask the pruner."""
-        self._last[key] = min(loss, self._last.get(key, loss))
+    def report(self, key: str, epoch: int, losses: Losses) -> bool:
+        """Report them and ask the pruner, where there is one objective and more than one epoch."""
+        self._best[key] = min(losses, self._best.get(key, losses))
         if self._epochs == 1:
             return False
+        (loss,) = losses
         self._trials[key].report(loss, epoch)
         return epoch < self._epochs and bool(self._trials[key].should_prune())
 
@@ -111,20 +114,26 @@ class PlainOptuna:
             state = optuna.trial.TrialState.FAIL if failed else optuna.trial.TrialState.PRUNED
             self._study.tell(trial, state=state)
         else:
-            self._study.tell(trial, self._last[key])
+            self._study.tell(trial, self._best[key])
 
 
-def _median(task: Task) -> Any:
-    import optuna
+def _optuna_median(task: Task, seed: int) -> Search:
+    from optuna import pruners, samplers
 
-    del task
-    return optuna.pruners.MedianPruner()
+    return PlainOptuna(task, samplers.TPESampler(seed=seed), pruners.MedianPruner())
 
 
-def _hyperband(task: Task) -> Any:
-    import optuna
+def _optuna_hyperband(task: Task, seed: int) -> Search:
+    from optuna import pruners, samplers
 
-    return optuna.pruners.HyperbandPruner(min_resource=1, max_resource=task.epochs, reduction_factor=3)
+    pruner = pruners.HyperbandPruner(min_resource=1, max_resource=task.epochs, reduction_factor=3)
+    return PlainOptuna(task, samplers.TPESampler(seed=seed), pruner)
+
+
+def _optuna_nsga2(task: Task, seed: int) -> Search:
+    from optuna import samplers
+
+    return PlainOptuna(task, samplers.NSGAIISampler(seed=seed))
 
 
 class _TuneTrial:
@@ -136,23 +145,32 @@ class _TuneTrial:
 
 @final
 class Glue:
-    """Ray's OptunaSearch with Ray's ASHA, called as Ray Tune's controller calls them."""
+    """Ray's OptunaSearch with Ray's ASHA, called as Ray Tune's controller calls them.
+
+    ASHA takes one metric; with two objectives there is none, and Ray's own default lets every trial end.
+    """
 
     def __init__(self, task: Task, seed: int, factor: float) -> None:
-        from ray.tune.schedulers import ASHAScheduler
+        from ray.tune.schedulers import ASHAScheduler, FIFOScheduler
         from ray.tune.search.optuna import OptunaSearch
 
         _quiet()
         known = Known.of(task.space.declared)
-        self._epochs = task.epochs
+        self._epochs, self._metrics = task.epochs, task.metrics
         np.random.seed(seed)
 
         def space(trial: Any) -> dict[str, Scalar]:
             return {name.replace("/", "."): value for name, value in _walked(known, trial).items()}
 
-        self._search: Any = OptunaSearch(space=space, metric="loss", mode="min", seed=seed)
-        self._scheduler: Any = ASHAScheduler(
-            metric="loss", mode="min", max_t=task.epochs, grace_period=1, reduction_factor=factor
+        several = len(task.metrics) > 1
+        goal: dict[str, Any] = {"metric": task.metrics[0], "mode": "min"}
+        if several:
+            goal = {"metric": [*task.metrics], "mode": ["min" for _ in task.metrics]}
+        self._search: Any = OptunaSearch(space=space, seed=seed, **goal)
+        self._scheduler: Any = (
+            FIFOScheduler()
+            if several
+            else ASHAScheduler(max_t=task.epochs, grace_period=1, reduction_factor=factor, **goal)
         )
         self._trials: dict[str, Any] = {}
         self._results: dict[str, dict[str, Any]] = {}
@@ -168,9 +186,10 @@ class Glue:
         self._scheduler.on_trial_add(None, self._trials[key])
         return Given(key, {name.replace(".", "/"): value for name, value in config.items()}, self._epochs)
 
-    def report(self, key: str, epoch: int, loss: float) -> bool:
+    def report(self, key: str, epoch: int, losses: Losses) -> bool:
         """Ask the scheduler; tell the searcher unless it stops, as the controller does."""
-        result = self._results[key] = {"loss": loss, "training_iteration": epoch, "trial_id": key}
+        logged = dict(zip(self._metrics, losses, strict=True))
+        result = self._results[key] = {**logged, "training_iteration": epoch, "trial_id": key}
         decision = self._scheduler.on_trial_result(None, self._trials[key], result)
         if decision != "STOP":
             self._search.on_trial_result(key, result)
@@ -219,6 +238,7 @@ class KerasTuner:
         self._oracle._set_project_dir(self._folder.name, "sweep")
         self._oracle.verbose = 0
         self._trials: dict[str, Any] = {}
+        self._best: dict[str, tuple[float, int]] = {}
 
     def ask(self, worker: int) -> Given | None:
         """Return what the oracle creates; of a trial that goes on, only the epochs that are new cost time."""
@@ -234,16 +254,21 @@ class KerasTuner:
         until, since = values.get("tuner/epochs", self._task.epochs), values.get("tuner/initial_epoch", 0)
         return Given(trial.trial_id, _exact(self._task, params), int(until), int(since))
 
-    def report(self, key: str, epoch: int, loss: float) -> bool:
-        """Keep the metric; the oracle hears of it at the end, as its tuner does."""
-        self._oracle.update_trial(key, {"loss": loss}, step=epoch)
+    def report(self, key: str, epoch: int, losses: Losses) -> bool:
+        """Keep the best epoch, of which the oracle hears at the end, as from its tuner."""
+        (loss,) = losses
+        if loss < self._best.get(key, (math.inf, 0))[0]:
+            self._best[key] = loss, epoch
         return False
 
     def end(self, key: str, *, stopped: bool, failed: bool) -> None:
-        """End the trial."""
-        del stopped
-        trial = self._trials.pop(key)
-        trial.status = "FAILED" if failed else "COMPLETED"
+        """End the trial; one that explodes after an epoch has that epoch's value, as with its tuner."""
+        del stopped, failed
+        trial, best = self._trials.pop(key), self._best.pop(key, None)
+        if best is not None:
+            loss, epoch = best
+            self._oracle.update_trial(key, {"loss": loss}, step=epoch)
+        trial.status = "FAILED" if best is None else "COMPLETED"
         self._oracle.end_trial(trial)
 
 
@@ -267,10 +292,11 @@ def _add(hps: Any, parameter: Parameter) -> None:
     match parameter:
         case Number(integer=True):
             sampling = "log" if parameter.sampling is Sampling.LOG else "linear"
-            hps.Int(parameter.name, int(parameter.min), int(parameter.max), sampling=sampling)
+            step = None if parameter.step is None else int(parameter.step)
+            hps.Int(parameter.name, int(parameter.min), int(parameter.max), step=step, sampling=sampling)
         case Number():
             sampling = "log" if parameter.sampling is Sampling.LOG else "linear"
-            hps.Float(parameter.name, parameter.min, parameter.max, sampling=sampling)
+            hps.Float(parameter.name, parameter.min, parameter.max, step=parameter.step, sampling=sampling)
         case Boolean():
             hps.Boolean(parameter.name)
         case Choice():
@@ -280,7 +306,7 @@ def _add(hps: Any, parameter: Parameter) -> None:
 
 
 def _exact(task: Task, params: dict[str, Scalar]) -> dict[str, Scalar]:
-    """Return the values as the task has them: KerasTuner makes 0 and 1 of truths, and floats of some integers."""
+    """Return the values as the task has them: KerasTuner makes 0 and 1 of truths, and NumPy's of some numbers."""
     forms = {one.parameter.name: one.parameter for one in task.space.declared}
     found: dict[str, Scalar] = {}
     for name, value in params.items():
@@ -289,19 +315,24 @@ def _exact(task: Task, params: dict[str, Scalar]) -> dict[str, Scalar]:
             found[name] = bool(value)
         elif isinstance(form, Choice):
             found[name] = next(one for one in form.values if one == value)
+        elif isinstance(form, Number):
+            found[name] = int(value) if form.integer else float(value)
         else:
-            found[name] = int(value) if isinstance(form, Number) and form.integer else value
+            found[name] = value
     return found
 
 
 RIVALS: dict[str, Callable[[Task, int], Search]] = {
     "glue": lambda task, seed: Glue(task, seed, 4),
     "glue-3": lambda task, seed: Glue(task, seed, 3),
-    "optuna-median": lambda task, seed: PlainOptuna(task, seed, _median(task)),
-    "optuna-hyperband": lambda task, seed: PlainOptuna(task, seed, _hyperband(task)),
+    "optuna-median": _optuna_median,
+    "optuna-hyperband": _optuna_hyperband,
+    "optuna-nsga2": _optuna_nsga2,
     "random": RandomSearch,
     "kerastuner-bayesian": lambda task, seed: KerasTuner(task, seed, "bayesian"),
     "kerastuner-hyperband": lambda task, seed: KerasTuner(task, seed, "hyperband"),
 }
 ALIKE_WITHOUT_CURVES = {"glue-3": "glue", "optuna-hyperband": "optuna-median"}
 """Rivals that differ only in how they stop, so that they are one where a run has no epochs."""
+FOR_TWO = ("optuna-nsga2",)
+"""Rivals for two objectives alone."""

@@ -13,6 +13,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from .rivals import ALIKE_WITHOUT_CURVES
+from .tasks import PAIRS
 
 SHARES = (0.1, 0.25, 0.5, 0.75, 1.0)
 BOOTSTRAPS = 400
@@ -28,20 +29,18 @@ def shown(rows: Sequence[Mapping[str, Any]]) -> str:
     """Return the tables as text."""
     lines: list[str] = []
     for workers in sorted({row["workers"] for row in rows}):
-        mine = [row for row in rows if row["workers"] == workers]
-        fast = _cells([row for row in mine if not row["search"].startswith(SLOW)])
-        searches = _common(fast)
-        seeds = _paired(fast, searches)
-        if seeds:
-            lines += _section(f"{workers} workers", fast, searches, seeds)
-        slow = _cells(mine)
-        both = sorted({row["search"] for row in mine})
-        slow = {task: by for task, by in slow.items() if any(name.startswith(SLOW) for name in by)}
-        shared = [name for name in both if slow and all(name in by for by in slow.values())]
-        if slow and any(name.startswith(SLOW) for name in shared):
-            paired = _paired(slow, shared)
-            if paired:
-                lines += _section(f"{workers} workers, with KerasTuner", slow, shared, paired)
+        mine = _cells([row for row in rows if row["workers"] == workers])
+        fast = {task: {name: by[name] for name in by if not name.startswith(SLOW)} for task, by in mine.items()}
+        lines += _section(f"{workers} workers", fast)
+        theirs = {name for by in mine.values() for name in by if name.startswith(SLOW)}
+        slow = {task: by for task, by in mine.items() if theirs and theirs <= by.keys()}
+        lines += _section(f"{workers} workers, with KerasTuner", slow)
+        two = {
+            task: {name: by[name] for name in by if name not in ALIKE_WITHOUT_CURVES}
+            for task, by in fast.items()
+            if task.startswith(PAIRS)
+        }
+        lines += _section(f"{workers} workers, two objectives", two)
     return "\n".join(lines)
 
 
@@ -71,7 +70,12 @@ def _paired(cells: Cells, searches: Sequence[str]) -> dict[str, list[int]]:
     return {task: seeds for task, seeds in found.items() if seeds}
 
 
-def _section(head: str, cells: Cells, searches: Sequence[str], seeds: Mapping[str, list[int]]) -> list[str]:
+def _section(head: str, cells: Cells) -> list[str]:
+    """Return the tables of all searches that have played all of these tasks; nothing where no seed is common to them."""
+    searches = _common(cells)
+    seeds = _paired(cells, searches) if searches else {}
+    if not seeds:
+        return []
     counts = [len(one) for one in seeds.values()]
     lines = ["", f"### {head}: {len(seeds)} tasks, {min(counts)} to {max(counts)} seeds", ""]
     lines += ["Mean rank (1 is best) at shares of the time:", ""]

@@ -1,20 +1,15 @@
-"""What is searched: tables of real training runs, recorded curves, and functions; all are minimised.
-
-A task's `loss` is what a search sees; `truth` is what a configuration is worth, without the noise of one run.
-"""
+"""What is searched: tables of real training runs, recorded curves, and functions."""
 
 from __future__ import annotations
 
 import json
 import math
-import os
 import random
 import statistics
-import tempfile
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import cache, lru_cache
 from pathlib import Path
-from typing import Any, Protocol, cast, final
+from typing import Any, cast, final
 
 import numpy as np
 
@@ -22,31 +17,10 @@ from kerasweep.search.neighbours import Neighbours
 from kerasweep.spaces import Space
 from kerasweep.spaces.trial import Scalar
 
+from .coco import BEST_HYPERVOLUMES, BiObjective, MixedInteger
+from .task import ONE, Losses, Params, Task
+
 CURVES = Path(__file__).parent.parent / "data" / "keras_curves.npz"
-Params = Mapping[str, Scalar]
-
-
-class Task(Protocol):
-    """Something to search; `epochs` is 1 where only whole runs are known."""
-
-    name: str
-    space: Space
-    epochs: int
-    best: float
-    """The lowest truth there is."""
-    usual: float
-    """The median truth of a random configuration."""
-    mean_s: float
-    """The mean seconds of a whole run of a random configuration."""
-
-    def run(self, params: Params, seed: int) -> Sequence[tuple[float, float]]:
-        """Return loss and seconds of each epoch of one run; a loss that is not finite ends it."""
-        ...
-
-    def truth(self, params: Params, epoch: int) -> float:
-        """Return what a configuration is worth after so many epochs."""
-        ...
-
 
 # Tables -----------------------------------------------------------------------------------------------------------------
 
@@ -58,7 +32,6 @@ TABLES = {
     ),
     "nasbench201": ("NASBench201", ("cifar10", "cifar100", "imagenet")),
 }
-UNORDERED = ("nasbench201",)
 
 
 @final
@@ -69,6 +42,7 @@ class Table:
     numbers are ordered.
     """
 
+    metrics = ONE
     epochs = 1
 
     def __init__(self, family: str, dataset: str) -> None:
@@ -87,16 +61,16 @@ class Table:
         self.best, self.usual = min(truths), statistics.median(truths)
         self.mean_s = statistics.fmean(statistics.fmean(row["train_time"]) for row in self._rows.values())
 
-    def run(self, params: Params, seed: int) -> Sequence[tuple[float, float]]:
+    def run(self, params: Params, seed: int) -> Sequence[tuple[Losses, float]]:
         """Return the one result of a run, which of several is drawn by the seed."""
         row = self._row(params)
         place = random.Random(seed).randrange(len(row[self._metric]))
-        return [(self._sign * row[self._metric][place], row["train_time"][place])]
+        return [((self._sign * row[self._metric][place],), row["train_time"][place])]
 
-    def truth(self, params: Params, epoch: int) -> float:
+    def truth(self, params: Params, epoch: int) -> Losses:
         """Return the mean over all runs."""
         del epoch
-        return self._mean(self._row(params))
+        return (self._mean(self._row(params)),)
 
     def _row(self, params: Params) -> Mapping[str, Sequence[float]]:
         return self._rows["".join(str(self._grid[name].index(params[name])) for name in self._grid)]
@@ -115,6 +89,8 @@ class KerasCurves:
     A configuration has the curve of the nearest recorded one with the same architecture and optimizer; its loss is the
     error rate on the validation data.
     """
+
+    metrics = ONE
 
     def __init__(self, dataset: str) -> None:
         import record_curves
@@ -138,20 +114,20 @@ class KerasCurves:
         self.mean_s = float(np.nansum(self._seconds, axis=1).mean())
         self._nearest = lru_cache(maxsize=65_536)(self._find)
 
-    def run(self, params: Params, seed: int) -> Sequence[tuple[float, float]]:
+    def run(self, params: Params, seed: int) -> Sequence[tuple[Losses, float]]:
         """Return the curve; there is one run of each."""
         del seed
         place = self._nearest(tuple(params.items()))
-        found: list[tuple[float, float]] = []
+        found: list[tuple[Losses, float]] = []
         for error, loss, seconds in zip(self._errors[place], self._losses[place], self._seconds[place], strict=True):
             if not math.isfinite(seconds):
                 break
-            found.append((float(error) if math.isfinite(loss) else math.nan, float(seconds)))
+            found.append(((float(error) if math.isfinite(loss) else math.nan,), float(seconds)))
         return found
 
-    def truth(self, params: Params, epoch: int) -> float:
+    def truth(self, params: Params, epoch: int) -> Losses:
         """Return the error at an epoch."""
-        return float(self._errors[self._nearest(tuple(params.items()))][epoch - 1])
+        return (float(self._errors[self._nearest(tuple(params.items()))][epoch - 1]),)
 
     def _find(self, items: tuple[tuple[str, Scalar], ...]) -> int:
         params = dict(items)
@@ -163,69 +139,11 @@ class KerasCurves:
         return params["arch"], params["optimizer"]
 
 
-# Functions ---------------------------------------------------------------------------------------------------------------
-
-
-@final
-class MixedInteger:
-    """A function of COCO's suite bbob-mixint: eight integers of 2 to 16 values and two continuous variables."""
-
-    epochs = 1
-    mean_s = 1.0
-
-    def __init__(self, function: int) -> None:
-        import cocoex  # pyright: ignore[reportMissingImports]  # of the extra `benchmarks`
-
-        self.name = f"bbob-mixint/f{function}"
-        suite: Any = cast(Any, cocoex).Suite(
-            "bbob-mixint", "", f"function_indices:{function} dimensions:10 instance_indices:1"
-        )
-        self._suite: Any = suite
-        self._problem: Any = suite.get_problem(0)
-        integers = int(self._problem.number_of_integer_variables)
-        ends: Iterable[tuple[float, float]] = zip(self._problem.lower_bounds, self._problem.upper_bounds, strict=True)
-        forms: dict[str, Any] = {}
-        for place, (low, high) in enumerate(ends):
-            whole = place < integers
-            forms[f"x{place:02d}"] = {
-                "min": int(low) if whole else float(low),
-                "max": int(high) if whole else float(high),
-            }
-        self.space = Space.from_yaml(json.dumps({"space": forms}))
-        self._names = list(forms)
-        self._seen: dict[tuple[Scalar, ...], float] = {}
-        samples = [self.truth(self.space.sample(seed=seed), 1) for seed in range(400)]
-        self.usual = statistics.median(samples)
-        self.best = self._optimum()
-
-    def run(self, params: Params, seed: int) -> Sequence[tuple[float, float]]:
-        """Return the value; a run takes from half a second to one and a half, drawn by the seed."""
-        return [(self.truth(params, 1), random.Random(seed).uniform(0.5, 1.5))]
-
-    def truth(self, params: Params, epoch: int) -> float:
-        """Return the function's value."""
-        del epoch
-        point = tuple(params[name] for name in self._names)
-        if point not in self._seen:
-            self._seen[point] = float(self._problem([float(one) for one in point]))
-        return self._seen[point]
-
-    def _optimum(self) -> float:
-        """Return the optimum that COCO knows, which it only writes to a file in the current folder."""
-        here = Path.cwd()
-        with tempfile.TemporaryDirectory() as folder:
-            os.chdir(folder)
-            try:
-                self._problem._best_parameter("print")
-                text = Path("._bbob_problem_best_parameter.txt").read_text()
-            finally:
-                os.chdir(here)
-        return float(self._problem([float(one) for one in text.split()]))
-
-
 # All of them -------------------------------------------------------------------------------------------------------------
 
 MIXED = (1, 8, 15, 17, 21)
+PAIRS = "bbob-biobj/"
+"""Tasks of this beginning have two objectives."""
 
 
 def _makers() -> dict[str, Callable[[], Task]]:
@@ -237,6 +155,8 @@ def _makers() -> dict[str, Callable[[], Task]]:
         makers[f"keras/{dataset}"] = lambda dataset=dataset: KerasCurves(dataset)
     for function in MIXED:
         makers[f"bbob-mixint/f{function}"] = lambda function=function: MixedInteger(function)
+    for function in BEST_HYPERVOLUMES:
+        makers[f"{PAIRS}f{function}"] = lambda function=function: BiObjective(function)
     return makers
 
 
