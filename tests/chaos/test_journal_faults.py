@@ -424,9 +424,10 @@ def test_a_steady_clock_counts_seconds() -> None:
 @pytest.fixture
 def read_only(home: Path, sweep: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """Return the folder of a sweep in which nothing can be written, also not by root."""
-    with monkeypatch.context() as patch, pytest.raises(SystemExit):  # its imports may need what only root can read
+    with monkeypatch.context() as patch:  # what it imports late may be what only root can read
         patch.setattr("sys.argv", ["kerasweep", "show", "small"])
-        cli.main()
+        with pytest.raises(SystemExit):
+            cli.main()
     home.chmod(0o755)
     (home / "sweeps").chmod(0o755)
     for path in sweep.iterdir():

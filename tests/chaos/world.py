@@ -226,7 +226,7 @@ class Driver:
     def step(self, slot: Slot) -> None:
         """Let a slot do its next step."""
         one = slot.assignment
-        said = script(one, slot.step) if one is not None else []
+        said: Sequence[Mapping[str, Any]] | None = script(one, slot.step) if one is not None else ()
         if said is None:
             self.lose(slot)
             return

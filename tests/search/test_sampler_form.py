@@ -104,7 +104,7 @@ def test_a_sampler_that_is_none_is_refused_at_once(value: Any, path: tuple[str, 
         (
             "optuna.samplers:GPSampler",
             {"torch"},
-            'optuna.samplers:GPSampler needs torch, which is not installed: `pip install torch` '
+            "optuna.samplers:GPSampler needs torch, which is not installed: `pip install torch` "
             '(or `pip install "kerasweep[gp]"`)',
         ),
     ],
