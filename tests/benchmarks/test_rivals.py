@@ -6,7 +6,6 @@ import math
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
-from statistics import fmean
 from typing import Any
 
 import pytest
@@ -90,8 +89,6 @@ def test_the_bayesian_oracle_proposes_what_it_proposes_to_its_tuner(tmp_path: Pa
     found, _ = driven("bayesian", Bowl(), workers=1, limit_s=9.0 * len(own))
     assert found[: len(own)] == own
     assert {params["kind"] for params, _, _ in own} == {"wide", "deep"}
-    drawn, modelled = (fmean(Bowl().truth(one[0], 9)[0] for one in part) for part in (own[: 3 * DIMENSIONS], own[-4:]))
-    assert modelled < 0.6 * drawn
 
 
 def test_the_hyperband_oracle_proposes_what_it_proposes_to_its_tuner(tmp_path: Path) -> None:
