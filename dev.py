@@ -69,12 +69,13 @@ def test() -> None:
 
     The fast tests take three processes. The real ones come alone after them: they start processes of their own.
     """
-    pytest, three = (PYTHON, "-m", "pytest"), ("-n", "3", "--dist", "loadgroup")
-    if sys.argv[2:]:
-        run(*pytest, *three, *sys.argv[2:])
+    pytest, fast = (PYTHON, "-m", "pytest"), ("-n", "3", "--dist", "worksteal")
+    if given := sys.argv[2:]:
+        together = ("-n", "3", "--dist", "loadgroup")  # keeps real ones in one process
+        run(*pytest, *(fast if "not real" in given else together), *given)
         return
     check()
-    run(*pytest, *three, "-m", "not real")
+    run(*pytest, *fast, "-m", "not real")
     run(*pytest, "-m", "real")
 
 
