@@ -31,8 +31,8 @@ LOSSES = 3
 class Rules:
     """All that the decisions depend on besides what happened; `retry` says how often a cause is forgiven.
 
-    `gpus` are those of one trial. `smaller_batch`: a trial that ran out of memory is tried again with half the batch size, else alone. The weights of
-    the `keep` best trials are kept. `folds`: a trial is the mean over several fits, folds or repeats. `packs`: trials
+    `gpus` are those of one trial. `smaller_batch`: a trial that ran out of memory is tried again with half the batch
+    size, else alone. The weights of the `keep` best trials are kept. `folds`: a trial is the mean over several fits, folds or repeats. `packs`: trials
     share graphics processors as their memory allows. `window`: trial n is decided on from trials 0 … n - window alone;
     None: from all that has happened. `further` objectives stand beside the first, `bounds` are constraints on outcomes.
     """

@@ -57,11 +57,7 @@ def hooks(engine: Engine) -> tuple[Any, Any, Any]:
             """Give the slot its next trial at once where there is one, so that Tune's own goes on."""
             if not engine.guarded(lambda: engine.chunk(trial.trial_id, json.loads(result[MESSAGES])), True):
                 return self.CONTINUE
-            following = engine.guarded(lambda: engine.follow(trial.trial_id), None)
-            if following is None:
-                return self.STOP
-            trial.temporary_state.ray_actor.assign.remote(following)
-            return self.CONTINUE
+            return self.CONTINUE if engine.guarded(lambda: _follow(trial), False) else self.STOP
 
     class SweepClock(tune.Stopper):
         """Gives the engine a turn in each round of Tune's loop; stops nothing.
@@ -79,5 +75,11 @@ def hooks(engine: Engine) -> tuple[Any, Any, Any]:
         def __reduce__(self) -> Any:
             """Stand as nothing in the snapshots that Tune insists on."""
             return NoopStopper, ()
+
+    def _follow(trial: Any) -> bool:
+        following = engine.follow(trial.trial_id)
+        if following is not None:
+            trial.temporary_state.ray_actor.assign.remote(following)
+        return following is not None
 
     return SweepSearcher(), SweepScheduler(), SweepClock()

@@ -15,7 +15,8 @@ _USERINFO = re.compile(
 )
 _KEY_VALUE = re.compile(
     r"""(?ix)
-    ( (?<![\w.-]) [\w.-]* (?: passw(?:or)?d | passwd | pwd | secret | token(?![a-z]) | api[_-]?key | access[_-]?key | private[_-]?key
+    ( (?<![\w.-]) [\w.-]*                        # from a word's beginning, else long words take quadratic time
+      (?: passw(?:or)?d | passwd | pwd | secret | token(?![a-z]) | api[_-]?key | access[_-]?key | private[_-]?key
               | credential ) [\w-]*
       ["']? \s* (?: => | [:=] ) \s* )             # the key and its sign
     ( "[^"]*" | '[^']*' | [^\s"',;&)}\]]+ )       # the value
