@@ -60,6 +60,12 @@ parallel: 2
 """
 
 
+def paths_below(folder: Path) -> Iterator[Path]:
+    """Yield what is below a folder that others change meanwhile: what goes while it is read is left out."""
+    for place, folders, files in os.walk(folder):
+        yield from (Path(place, name) for name in (*folders, *files))
+
+
 class Rig:
     """One folder with a model and a sweep file, and the processes of the sweep that runs in it."""
 

@@ -17,7 +17,7 @@ from typing import Any
 import psutil
 import pytest
 
-from .rig import MODEL, SWEEP, Rig, check_journal, check_mlflow, entries
+from .rig import MODEL, SWEEP, Rig, check_journal, check_mlflow, entries, paths_below
 
 pytestmark = pytest.mark.real
 Make = Callable[..., Rig]
@@ -105,7 +105,7 @@ class Watch:
                     if not ipaddress.ip_address(one.laddr.ip.removeprefix("::ffff:")).is_loopback:
                         self.open_doors.add(f"{one.laddr} {process.cmdline()[:4]}")
         for place in self.places:
-            for path in place.rglob("*"):
+            for path in paths_below(place):
                 self.read(path)
 
     def read(self, path: Path) -> None:

@@ -7,6 +7,7 @@ import json
 import stat
 import subprocess
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ import pytest
 
 from kerasweep.trackers.history import History
 
-from .rig import KERASWEEP, MODEL, SWEEP, Rig, check_journal, check_mlflow
+from .rig import KERASWEEP, MODEL, SWEEP, Rig, check_journal, check_mlflow, paths_below
 
 pytestmark = pytest.mark.real
 Make = Callable[..., Rig]
@@ -137,9 +138,10 @@ def check_ports(processes: Iterable[psutil.Process]) -> None:
 def check_modes(folder: Path) -> None:
     """Assert that the sweep's folder is its owner's alone, and so is all in it."""
     assert stat.S_IMODE(folder.stat().st_mode) == 0o700
-    for path in folder.rglob("*"):
-        if not path.is_symlink():
-            assert stat.S_IMODE(path.stat().st_mode) & 0o077 == 0, path
+    for path in paths_below(folder):
+        with suppress(FileNotFoundError):
+            about = path.lstat()
+            assert stat.S_ISLNK(about.st_mode) or about.st_mode & 0o077 == 0, path
 
 
 def check_reading(sweep: Rig) -> None:
