@@ -38,9 +38,11 @@ from ..trackers.events import (
     TrialEnded,
 )
 from .cleaning import Cleaner
-from .core import Ask, Close, End, Finish, SlotFree, Start, Tick, Wait, completed, failed_again, step
+from .core import step
+from .decisions import Ask, Close, End, Finish, SlotFree, Start, Tick, Wait
 from .inbox import answer, take
 from .ledger import Ledger
+from .outcomes import completed, failed_again
 from .proposals import asked, extended, infeasible, legacy_of, until_of
 from .requests import heard
 from .settings import checkpoints_of

@@ -15,7 +15,9 @@ from ..spaces.bounds import Bounds
 from ..spaces.trial import Json, Outcome, OutcomeKind, Report
 from ..trackers.events import AttemptStarted, Event, Reported, TrialAsked, TrialEnded
 from ..trackers.history import History, TrialRecord
-from .core import Ask, Close, End, SlotFree, Tick, completed, step
+from .core import step
+from .decisions import Ask, Close, End, SlotFree, Tick
+from .outcomes import completed
 from .population import Pbt
 from .spec import SweepSpec
 from .state import Rules, State

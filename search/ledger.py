@@ -28,7 +28,8 @@ from ..trackers.journal import Journal, Reader
 from ..trackers.redaction import mask
 from ..trackers.status import delivery_status
 from ..trackers.tracker_db import forget
-from .core import Close, Command, End, Pack, step
+from .core import step
+from .decisions import Close, Command, End, Pack
 from .number_order import NumberOrder
 from .sampler import OptunaSampler
 from .spec import SweepSpec

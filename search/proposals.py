@@ -9,7 +9,7 @@ from ..cluster.checkpointing import place_of_trial
 from ..spaces.parameter import Parameter, identity
 from ..spaces.trial import Legacy, Outcome, OutcomeKind, Scalar
 from ..trackers.events import AttemptStarted, Event, SweepClosing, TrialAsked, TrialEnded
-from .core import Ask
+from .decisions import Ask
 from .ledger import Ledger
 from .population import heir_params
 from .sampler import Proposal, derived_seed

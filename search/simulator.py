@@ -30,8 +30,10 @@ from ..trackers.events import (
 from ..trackers.history import History
 from ..trackers.memory_journal import MemoryJournal
 from .confirm import Confirm
-from .core import Ask, Close, End, Finish, SlotFree, Start, Tick, completed, step
+from .core import step
+from .decisions import Ask, Close, End, Finish, SlotFree, Start, Tick
 from .ledger import Ledger
+from .outcomes import completed
 from .sampler import Proposal, derived_seed
 from .spec import SweepSpec
 

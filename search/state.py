@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, final
@@ -22,6 +23,8 @@ from .stop import Ending, NeverStop, Rungs, Standing, StopRule
 
 ALIKE = 3
 """So many first trials that fail with one error end the sweep."""
+INFEASIBLE_IN_A_ROW = 50
+"""So many configurations in a row that nobody can train end the sweep."""
 LOSSES = 3
 """A node that lost so many attempts, with none that ended otherwise in between, is avoided."""
 
@@ -32,9 +35,10 @@ class Rules:
     """All that the decisions depend on besides what happened; `retry` says how often a cause is forgiven.
 
     `gpus` are those of one trial. `smaller_batch`: a trial that ran out of memory is tried again with half the batch
-    size, else alone. The weights of the `keep` best trials are kept. `folds`: a trial is the mean over several fits, folds or repeats. `packs`: trials
-    share graphics processors as their memory allows. `window`: trial n is decided on from trials 0 … n - window alone;
-    None: from all that has happened. `further` objectives stand beside the first, `bounds` are constraints on outcomes.
+    size, else alone. The weights of the `keep` best trials are kept. `folds`: a trial is the mean over several fits,
+    folds or repeats. `packs`: trials share graphics processors as their memory allows. `window`: trial n is decided on
+    from trials 0 … n - window alone; None: from all that has happened. `further` objectives stand beside the first,
+    `bounds` are constraints on outcomes.
     """
 
     objective: Objective
@@ -187,6 +191,18 @@ class Prospects:
         """Return them for a sweep that was taken up again all the same."""
         return replace(self, failures=(), infeasible_in_a_row=0)
 
+    @property
+    def hopeless(self) -> str:
+        """Why the sweep has no prospects; empty: it has some."""
+        if self.infeasible_in_a_row >= INFEASIBLE_IN_A_ROW:
+            mend = "widen the space, or relax `where`, `constraints` or the model"
+            return f"{INFEASIBLE_IN_A_ROW} configurations in a row were infeasible; {mend}"
+        alike = {re.sub(r"\d+", "#", reason) for reason in self.failures}
+        only_failures = not self.succeeded and self.counted == len(self.failures)
+        if len(self.failures) == ALIKE and len(alike) == 1 and only_failures:
+            return f"the first {ALIKE} trials failed alike: {self.failures[0]}"
+        return ""
+
 
 @final
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -221,6 +237,10 @@ class State:
     spent_s: float = 0.0
     session_at: float = 0.0
     last_at: float = 0.0
+
+    def changed(self, number: int, **changes: object) -> State:
+        """Return the state with a live trial changed."""
+        return replace(self, live={**self.live, number: replace(self.live[number], **changes)})
 
     def seconds(self, at: float) -> float:
         """Return the seconds that drivers have worked on the sweep by the time `at`; time between runs left out."""

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Protocol
 
-from kerasweep.search.core import Ask, Close, End, Finish, SlotFree, Start, Tick, Wait, replay, step
+from kerasweep.search.core import replay, step
+from kerasweep.search.decisions import Ask, Close, End, Finish, SlotFree, Start, Tick, Wait
 from kerasweep.search.state import Rules, State
 from kerasweep.spaces.trial import Cause, Outcome, Scalar
 from kerasweep.trackers.events import (

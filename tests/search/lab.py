@@ -13,8 +13,10 @@ from dataclasses import dataclass, field, replace
 from random import Random
 from typing import Any, cast
 
-from kerasweep.search.core import Ask, Close, End, Finish, SlotFree, Start, completed, replay, step
+from kerasweep.search.core import replay, step
+from kerasweep.search.decisions import Ask, Close, End, Finish, SlotFree, Start
 from kerasweep.search.number_order import NumberOrder
+from kerasweep.search.outcomes import completed
 from kerasweep.search.sampler import OptunaSampler, Proposal
 from kerasweep.search.state import Rules, State
 from kerasweep.spaces.known import Known

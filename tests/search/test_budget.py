@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from kerasweep.search.budget import Budget, enough, limits_used, unreachable
-from kerasweep.search.core import Close, End, Finish, Tick, Wait, replay, step
+from kerasweep.search.core import replay, step
+from kerasweep.search.decisions import Close, End, Finish, Tick, Wait
 from kerasweep.search.halving import SuccessiveHalving
 from kerasweep.search.objective import At, Objective
 from kerasweep.spaces.trial import Cause, Outcome, OutcomeKind

@@ -16,10 +16,12 @@ from rich.console import Console
 from kerasweep.search.amend import amended
 from kerasweep.search.budget import Budget
 from kerasweep.search.confirm import Confirm
-from kerasweep.search.core import Close, Finish, Tick, completed, step
+from kerasweep.search.core import step
 from kerasweep.search.curve_rules import Threshold
+from kerasweep.search.decisions import Close, Finish, Tick
 from kerasweep.search.live import last_words
 from kerasweep.search.objective import Direction, Objective
+from kerasweep.search.outcomes import completed
 from kerasweep.search.requests import again as retried
 from kerasweep.search.state import Live, Rules
 from kerasweep.search.summary import Summary, confirmed_json, trial_line

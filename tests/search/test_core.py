@@ -10,24 +10,12 @@ from typing import Any
 import pytest
 
 from kerasweep.search.budget import Budget
-from kerasweep.search.core import (
-    INFEASIBLE_IN_A_ROW,
-    Ask,
-    Close,
-    Command,
-    End,
-    Finish,
-    SlotFree,
-    Start,
-    Tick,
-    Wait,
-    completed,
-    replay,
-    step,
-)
+from kerasweep.search.core import replay, step
+from kerasweep.search.decisions import Ask, Close, Command, End, Finish, SlotFree, Start, Tick, Wait
 from kerasweep.search.halving import SuccessiveHalving
 from kerasweep.search.objective import At, Direction, Objective
-from kerasweep.search.state import ALIKE, Rules, State
+from kerasweep.search.outcomes import completed
+from kerasweep.search.state import ALIKE, INFEASIBLE_IN_A_ROW, Rules, State
 from kerasweep.spaces.trial import Cause, Outcome, OutcomeKind, Report
 from kerasweep.trackers.events import (
     AttemptEnded,

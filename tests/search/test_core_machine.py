@@ -15,9 +15,11 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from kerasweep.search.budget import Budget, counted, enough
-from kerasweep.search.core import Finish, Wait, completed, replay
+from kerasweep.search.core import replay
+from kerasweep.search.decisions import Finish, Wait
 from kerasweep.search.halving import SuccessiveHalving
 from kerasweep.search.objective import At, Direction, Objective
+from kerasweep.search.outcomes import completed
 from kerasweep.search.state import Rules
 from kerasweep.search.stop import NeverStop
 from kerasweep.spaces.trial import Cause, Outcome, OutcomeKind, Report

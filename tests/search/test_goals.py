@@ -10,9 +10,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from kerasweep.search.core import Close, End, completed
+from kerasweep.search.decisions import Close, End
 from kerasweep.search.halving import SuccessiveHalving
 from kerasweep.search.objective import At, Direction, Objective
+from kerasweep.search.outcomes import completed
 from kerasweep.search.summary import Summary, trial_json, trial_line
 from kerasweep.spaces.bounds import Bounds
 from kerasweep.spaces.pareto import Point, covers

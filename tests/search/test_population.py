@@ -10,9 +10,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from kerasweep.search.budget import Budget
-from kerasweep.search.core import Finish, completed
+from kerasweep.search.decisions import Finish
 from kerasweep.search.lineage import in_words, lineage
 from kerasweep.search.objective import Direction, Objective
+from kerasweep.search.outcomes import completed
 from kerasweep.search.population import Member, Pbt, Plan, Population, Turn, heir_params, perturbed
 from kerasweep.search.requests import again
 from kerasweep.search.spec import SweepSpec

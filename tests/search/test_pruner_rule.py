@@ -10,8 +10,10 @@ from typing import Any
 
 import pytest
 
-from kerasweep.search.core import End, completed, step
+from kerasweep.search.core import step
+from kerasweep.search.decisions import End
 from kerasweep.search.objective import Direction, Objective
+from kerasweep.search.outcomes import completed
 from kerasweep.search.pruner_rule import PrunerRule
 from kerasweep.search.state import Rules, State
 from kerasweep.search.stop import AnyOf, Rungs, StopRule

@@ -6,8 +6,9 @@ import random
 from dataclasses import replace
 
 from kerasweep.search.budget import Budget
-from kerasweep.search.core import Finish, completed
+from kerasweep.search.decisions import Finish
 from kerasweep.search.objective import At, Direction, Objective
+from kerasweep.search.outcomes import completed
 from kerasweep.search.repeats import Leader, Repeats, hopeless
 from kerasweep.search.state import Rules
 from kerasweep.spaces.trial import Outcome, OutcomeKind, Report

@@ -11,8 +11,9 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from kerasweep.search.budget import Budget
-from kerasweep.search.core import Ask, Close, Finish, SlotFree, Wait, step
+from kerasweep.search.core import step
 from kerasweep.search.curve_rules import Divergence, Median, Patience
+from kerasweep.search.decisions import Ask, Close, Finish, SlotFree, Wait
 from kerasweep.search.halving import Hyperband, SuccessiveHalving
 from kerasweep.search.objective import Direction, Objective
 from kerasweep.search.sampler import OptunaSampler
