@@ -4,6 +4,7 @@ python benchmarks/chaos.py                        # fifty kills of each kind; go
 python benchmarks/chaos.py --rounds 3             # three of each
 python benchmarks/chaos.py --signals              # commands that get a signal as they start or resume, too
 python benchmarks/chaos.py --every 60             # instead: an actor killed every 60 s, total time against undisturbed
+python benchmarks/chaos.py --restarts 3           # instead: what the kill of the driver, or of the raylet, costs
 
 A round is one sweep: it loses an actor, a trainer, the tracker and the MLflow server, and, in three sessions that end
 with it, the driver, the raylet and the GCS. Each finished round is a line of chaos.jsonl; the table counts all that
@@ -14,6 +15,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import os
 import random
 import statistics
@@ -21,7 +23,7 @@ import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -33,6 +35,7 @@ sys.path.insert(0, str(ROOT))
 
 from tests.chaos.invariants import check, in_mlflow  # noqa: E402
 from tests.real.kills import ENDING, PASSING, Server, finished, interrupt, strike, tiny  # noqa: E402
+from tests.real.rig import Rig  # noqa: E402
 
 RESULT = Path(__file__).with_suffix(".jsonl")
 LATEST_S = 8.0
@@ -112,31 +115,66 @@ def print_table(rows: Sequence[dict[str, Any]]) -> None:
         print(f"round {row['round']}, seed {row['seed']}: {row['verdict']}")
 
 
+def timed(trials: int, disturb: Callable[[Rig, float], bool]) -> float:
+    """Return the seconds of a sweep, resumed whenever it ends early, under `disturb(sweep, seconds so far) -> it hit`."""
+    home = Path(tempfile.mkdtemp(prefix="chaos-"))
+    os.environ["KERASWEEP_RIG"] = str(home)
+    sweep = tiny(home, seed=1, trials=trials, epochs=20, epoch_s=0.2)
+    began, hits, command = time.monotonic(), 0, tuple[str, ...]()
+    try:
+        while True:
+            launcher = sweep.start(*command)
+            while launcher.poll() is None:
+                time.sleep(0.1)
+                hits += disturb(sweep, time.monotonic() - began)
+            seconds = time.monotonic() - began
+            code, said = finished(sweep)
+            if code != 3:
+                break
+            command = ("resume", "rig")
+        check(sweep.folder, trials=trials, code=code, said=said, processes=sweep.all_processes)
+    finally:
+        sweep.close()
+    print(f"{trials} trials of 4 s, {hits} processes killed: {seconds:.1f} s, exit {code}", flush=True)
+    return seconds
+
+
+def killer(kind: str, every_s: float, times: float = math.inf) -> Callable[[Rig, float], bool]:
+    """Return what kills a process of a kind after so many seconds, and again so often."""
+    done = 0
+
+    def disturb(sweep: Rig, seconds: float) -> bool:
+        nonlocal done
+        if done >= times or seconds < every_s * (done + 1) or not (found := sweep.processes(kind)):
+            return False
+        with suppress(psutil.NoSuchProcess):
+            random.choice(found).kill()
+        done += 1
+        return True
+
+    return disturb
+
+
+def undisturbed(_sweep: Rig, _seconds: float) -> bool:
+    """Kill nothing."""
+    return False
+
+
 def kill_every(every_s: float, trials: int) -> int:
     """Run a sweep undisturbed, and again with an actor killed every so many seconds; print the ratio of the times."""
-    seconds: list[float] = []
-    for every in (0.0, every_s):
-        home = Path(tempfile.mkdtemp(prefix="chaos-"))
-        os.environ["KERASWEEP_RIG"] = str(home)
-        sweep = tiny(home, seed=1, trials=trials, epochs=20, epoch_s=0.2)
-        began = last = time.monotonic()
-        kills = 0
-        launcher = sweep.start()
-        try:
-            while launcher.poll() is None:
-                time.sleep(0.2)
-                if every and time.monotonic() - last >= every and (actors := sweep.processes("actor")):
-                    with suppress(psutil.NoSuchProcess):
-                        random.choice(actors).kill()
-                        kills += 1
-                    last = time.monotonic()
-            seconds.append(time.monotonic() - began)
-            code, said = finished(sweep)
-            check(sweep.folder, trials=trials, code=code, said=said, processes=sweep.all_processes)
-        finally:
-            sweep.close()
-        print(f"{trials} trials of 4 s, {kills} actors killed: {seconds[-1]:.1f} s, exit {code}", flush=True)
-    print(f"an actor killed every {every_s:g} s: {seconds[1] / seconds[0]:.2f} x the undisturbed time")
+    alone = timed(trials, undisturbed)
+    disturbed = timed(trials, killer("actor", every_s))
+    print(f"an actor killed every {every_s:g} s: {disturbed / alone:.2f} x the undisturbed time")
+    return 0
+
+
+def restarts(runs: int, trials: int) -> int:
+    """Kill the driver, or the raylet, once in mid-sweep and resume at once; print what that cost, medians of so many runs."""
+    alone = statistics.median(timed(trials, undisturbed) for _ in range(runs))
+    for kind in ("driver", "raylet"):
+        costs = [timed(trials, killer(kind, alone / 2, times=1)) - alone for _ in range(runs)]
+        spread = f"{min(costs):.1f} to {max(costs):.1f}"
+        print(f"the {kind} killed once, and `resume` at once: {statistics.median(costs):.1f} s more ({spread})")
     return 0
 
 
@@ -148,10 +186,13 @@ def main() -> int:
     parser.add_argument("--signals", action="store_true", help="in each round, signals to a command as it starts")
     parser.add_argument("--out", type=Path, default=RESULT)
     parser.add_argument("--every", type=float, metavar="SECONDS", help="kill an actor so often; measure the time")
-    parser.add_argument("--trials", type=int, default=150, help="with --every: trials of four seconds on two slots")
+    parser.add_argument("--restarts", type=int, metavar="RUNS", help="measure what a killed driver or raylet costs")
+    parser.add_argument("--trials", type=int, help="of these two: trials of four seconds on two slots (150, 20)")
     options = parser.parse_args()
     if options.every:
-        return kill_every(options.every, options.trials)
+        return kill_every(options.every, options.trials or 150)
+    if options.restarts:
+        return restarts(options.restarts, options.trials or 20)
     began, rows = time.monotonic(), rows_of(options.out)
     server = Server(Path(tempfile.mkdtemp(prefix="chaos-server-")))
     if len(rows) < options.rounds:

