@@ -125,8 +125,10 @@ def rank_of(trial: FrozenTrial, signs: Sequence[float]) -> Rank:
     """Return by what trials are ranked, the best least, as Optuna's TPE does.
 
     Feasible before infeasible, less violated before more; completed before stopped; further before less far; by
-    value; without a value last.
+    value; without a value last. One that failed before its constraints were known is worse than any that is infeasible.
     """
+    if not (trial.constraints or trial.intermediate_values or trial.state.name == "COMPLETE"):
+        return math.inf, 1, 1.0, 0.0, trial.number
     violation = sum(max(0.0, one) for one in trial.constraints.values())
     if violation > 0:
         return violation, 0, 0.0, 0.0, trial.number
@@ -144,7 +146,8 @@ def foremost(losses: Array, count: int) -> NDArray[np.intp]:
     Fronts by non-dominated sorting, room by crowding distance, as in NSGA-II (Deb et al., IEEE TEC 2002).
     """
     chosen: list[NDArray[np.intp]] = []
-    left = np.lexsort(losses.T[::-1])  # a point can only be dominated by one that comes before it
+    left = contenders(losses, count)
+    left = left[np.lexsort(losses[left].T[::-1])]  # a point can only be dominated by one that comes before it
     while count > 0:
         front = left[_undominated(losses[left])]
         if len(front) > count:
@@ -153,6 +156,17 @@ def foremost(losses: Array, count: int) -> NDArray[np.intp]:
         count -= len(front)
         left = left[~np.isin(left, front)]
     return np.concatenate(chosen) if chosen else left[:0]
+
+
+def contenders(losses: Array, count: int) -> NDArray[np.intp]:
+    """Return the points that may be among the `count` foremost, and few others: what as many dominate is behind them."""
+    by_metric = np.ascontiguousarray(losses.T)
+    places = np.argsort(np.argsort(by_metric, axis=1), axis=1).sum(axis=0)
+    likely = by_metric[:, np.argsort(places, kind="stable")[: 2 * count]]
+    dominators = np.zeros(len(losses), dtype=np.intp)
+    for one in likely.T:
+        dominators += np.logical_and.reduce(one[:, None] < by_metric)
+    return np.flatnonzero(dominators < count)
 
 
 def _undominated(losses: Array) -> NDArray[np.bool_]:

@@ -101,12 +101,13 @@ class TreeModel:
     def _split(self, rows: Rows, has: Any) -> tuple[Rows, Rows]:
         """Return the good and the bad rows of a block, the oldest first."""
         history = self.history
-        best, _ = history.split(rows, min(math.ceil(GOOD * len(rows)), MOST_GOOD))
-        own = rows[has]
-        took = np.zeros(len(rows), dtype=np.bool_)
-        took[own] = True
-        count = min(math.ceil(GOOD * len(own)), MOST_GOOD)
-        good, bad = history.split(own, max(count, int(np.count_nonzero(took[best]))))
+        good, bad = history.split(rows, min(math.ceil(GOOD * len(rows)), MOST_GOOD))
+        if not has.all():
+            own = rows[has]
+            took = np.zeros(len(rows), dtype=np.bool_)
+            took[own] = True
+            count = min(math.ceil(GOOD * len(own)), MOST_GOOD)
+            good, bad = history.split(own, max(count, int(np.count_nonzero(took[good]))))
         return history.by_number(good), history.by_number(bad)
 
     def _most_promising(

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from kerasweep.search.tpe_history import History, foremost
+from kerasweep.search.tpe_history import History, contenders, foremost
 
 if TYPE_CHECKING:
     import optuna
@@ -47,11 +47,12 @@ def trial_of(
 
 
 def random_trial(draw: random.Random) -> FrozenTrial:
-    """Return a trial that may have ended in any way; few values, so that some are alike."""
+    """Return a trial that may have ended in any way but before it said anything; few values, so that some are alike."""
     state = draw.choice(["COMPLETE", "COMPLETE", "PRUNED", "FAIL"])
     value = draw.randrange(5) / 4 if state == "COMPLETE" else None
     curve = {step: draw.choice([0.1, 0.5, float("nan")]) for step in range(draw.randrange(4))}
-    constraints = {"c": draw.choice([-1.0, 0.0, 0.0, 0.0, 1.0, 2.0])} if draw.random() < 0.5 else None
+    known = draw.random() < 0.5 or (state == "PRUNED" and not curve)
+    constraints = {"c": draw.choice([-1.0, 0.0, 0.0, 0.0, 1.0, 2.0])} if known else None
     return trial_of(value, state=state, intermediate_values=curve, constraints=constraints)
 
 
@@ -71,6 +72,20 @@ def test_the_good_trials_are_those_of_optuna(direction: Literal["minimize", "max
         below, above = _split_trials(study, told, count)
         for rows, theirs in ((good, below), (bad, above)):
             assert [told[row].number for row in history.by_number(rows)] == [one.number for one in theirs]
+
+
+def test_one_that_failed_is_worse_than_one_that_broke_a_constraint() -> None:
+    """Else the search would go where trials fail as long as none is feasible; Optuna's is not shown failures."""
+    trials = [
+        trial_of(state="PRUNED"),
+        trial_of(0.3, constraints={"c": 5.0}),
+        trial_of(state="PRUNED", constraints={"c": 0.0}),
+        trial_of(0.2, constraints={"c": 1.0}),
+        trial_of(0.9, constraints={"c": 0.0}),
+    ]
+    history = History()
+    history.read(study_of(trials))
+    assert history.ranked.tolist() == [4, 2, 3, 1, 0]
 
 
 def test_a_trial_is_read_once() -> None:
@@ -153,6 +168,20 @@ def test_the_foremost_points_are_dominated_by_none_that_is_left(points: list[tup
     left = np.delete(losses, chosen, axis=0)
     for one in losses[chosen]:
         assert not ((left <= one).all(axis=1) & (left < one).any(axis=1)).any()
+
+
+@pytest.mark.parametrize("spread", [3, 1000])
+def test_few_points_are_sorted_into_fronts_and_none_that_would_be_chosen_is_left_out(spread: int) -> None:
+    """Of many points, with ties and without; as if all had been sorted."""
+    random = np.random.default_rng(spread)
+    losses: Array = random.integers(0, spread, (400, 2)).astype(np.float64)
+    few = contenders(losses, 20)
+    assert len(few) < 300
+    best = foremost(losses, 20)
+    assert set(best.tolist()) <= set(few.tolist())
+    beaten = ((losses[:, None] <= losses).all(axis=2) & (losses[:, None] < losses).any(axis=2)).sum(axis=0)
+    assert set(np.flatnonzero(beaten == 0).tolist()) <= set(few.tolist())
+    assert beaten[best].max() < 20
 
 
 def test_of_the_last_front_those_with_room_are_taken() -> None:
