@@ -1,6 +1,7 @@
 """Run thousands of tiny trials, and watch what grows: memory, open files, threads and processes of each kind of process.
 
-python benchmarks/soak.py                         # 2,000 trials on two slots
+python benchmarks/soak.py                         # 2,000 trials on two slots, so slow that the tracker keeps up
+python benchmarks/soak.py --trial-s 0             # as fast as they go: the overhead alone
 python benchmarks/soak.py --trials 400
 
 Slopes are fitted (least squares) over the trials after the first 200 that ended and until the last one does, for the
@@ -37,9 +38,13 @@ SETTLED = 200
 """Trials after which nothing but the driver may grow."""
 ROLES = ("driver", "actor", "tracker", "trainer", "forkserver", "raylet", "gcs", "launcher")
 LOOP = """
+import time
+
+
 def train(hp, report):
     rate = hp.Float("rate", 0.0, 1.0)
     for epoch in range(1, report.epochs + 1):
+        time.sleep({trial_s} / report.epochs)
         report(epoch=epoch, loss=rate / epoch)
 """
 SWEEP = """
@@ -135,13 +140,14 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--trials", type=int, default=2000)
     parser.add_argument("--epochs", type=int, default=1, help="reports of each trial")
+    parser.add_argument("--trial-s", type=float, default=0.3, help="seconds of each trial; 0: as fast as they go")
     parser.add_argument("--sampler", default="random")
     parser.add_argument("--out", type=Path, help="write all samples there, as JSON")
     options = parser.parse_args()
     home = Path(tempfile.mkdtemp(prefix="soak-"))
     os.environ["KERASWEEP_RIG"] = str(home)
     text = SWEEP.format(epochs=options.epochs, sampler=options.sampler, trials=options.trials)
-    sweep = Rig(home, LOOP, text)
+    sweep = Rig(home, LOOP.format(trial_s=options.trial_s), text)
     samples: list[Sample] = []
     history, reader = History(), None
     output = (home / "output.txt").open("w")
