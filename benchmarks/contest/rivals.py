@@ -78,13 +78,18 @@ class RandomSearch:
 class PlainOptuna:
     """Optuna's study with a sampler, and a pruner that is asked after each epoch."""
 
-    def __init__(self, task: Task, sampler: Any, pruner: Any = None) -> None:
+    def __init__(self, task: Task, seed: int, sampler: Any, pruner: Any = None) -> None:
         import optuna
 
         _quiet()
         self._known, self._epochs = Known.of(task.space.declared), task.epochs
         directions = [optuna.study.StudyDirection.MINIMIZE for _ in task.metrics]
-        self._study: Any = optuna.create_study(directions=directions, sampler=sampler, pruner=pruner)
+        self._study: Any = optuna.create_study(
+            directions=directions,
+            sampler=sampler,
+            pruner=pruner,
+            study_name=f"{task.name}, seed {seed}",  # Hyperband draws brackets from it, by default from chance
+        )
         self._trials: dict[str, Any] = {}
         self._best: dict[str, Losses] = {}
 
@@ -120,20 +125,20 @@ class PlainOptuna:
 def _optuna_median(task: Task, seed: int) -> Search:
     from optuna import pruners, samplers
 
-    return PlainOptuna(task, samplers.TPESampler(seed=seed), pruners.MedianPruner())
+    return PlainOptuna(task, seed, samplers.TPESampler(seed=seed), pruners.MedianPruner())
 
 
 def _optuna_hyperband(task: Task, seed: int) -> Search:
     from optuna import pruners, samplers
 
     pruner = pruners.HyperbandPruner(min_resource=1, max_resource=task.epochs, reduction_factor=3)
-    return PlainOptuna(task, samplers.TPESampler(seed=seed), pruner)
+    return PlainOptuna(task, seed, samplers.TPESampler(seed=seed), pruner)
 
 
 def _optuna_nsga2(task: Task, seed: int) -> Search:
     from optuna import samplers
 
-    return PlainOptuna(task, samplers.NSGAIISampler(seed=seed))
+    return PlainOptuna(task, seed, samplers.NSGAIISampler(seed=seed))
 
 
 class _TuneTrial:

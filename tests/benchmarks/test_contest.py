@@ -43,6 +43,13 @@ def test_a_search_sees_what_its_trials_said_and_no_worker_idles(task: Task, sear
     assert 0.75 * 120 - exploded <= len(trace.seen) <= 120
 
 
+@pytest.mark.parametrize(("task", "search"), GAMES, ids=lambda one: one if isinstance(one, str) else one.name)
+def test_a_cell_that_is_played_again_is_the_same(task: Task, search: str) -> None:
+    """Trial by trial, so that the table can be made again."""
+    once, again = (played(search, task, workers=3, limit_s=60.0).seen for _ in range(2))
+    assert once == again
+
+
 @pytest.mark.parametrize("search", ["kerasweep", "optuna-median"])
 def test_a_search_for_two_objectives_learns_from_both(search: str) -> None:
     """It finds far more of the front than random search does in the same time."""
@@ -101,3 +108,17 @@ def test_the_table_has_a_section_for_those_who_played_a_part() -> None:
     assert "| optuna-nsga2 | 3.00" in two
     assert "| kerasweep | 1.00" in two
     assert "glue-3" not in two
+
+
+@pytest.mark.parametrize(("tasks", "p"), [(5, 0.002), (9, 0.0039)])
+def test_few_tasks_are_told_apart_by_their_seeds(tasks: int, p: float) -> None:
+    """Over tasks five that are all won have p = 0.06; ten pairs of task and seed have 0.002. At each share of the time."""
+    rows: list[dict[str, Any]] = []
+    for seed in range(2):
+        for place in range(tasks):
+            rows += [
+                row(f"hpobench/{place}", "kerasweep", seed, 0.1),
+                row(f"hpobench/{place}", "glue", seed, 0.2 + place / 9),
+            ]
+    against = shown(rows).partition("Kerasweep against each")[2]
+    assert against.count(f"+1.00, p = {p:.2g}") == 2 * 5  # glue, and glue-3, which is the same there
