@@ -7,7 +7,8 @@ branches compare.
 
 The kernels are those of Optuna 5: Gaussians cut off at the ends, as wide as the distance to the farther neighbour and
 at least a hundredth of the range or more where there are few (Bergstra et al., NeurIPS 2011), categories with a mass
-on the one that was seen; and one broad kernel for the prior.
+on the one that was seen; and one broad kernel for the prior. On a grid they are wide enough, besides, to reach the
+values beside the one that was seen: one that does not draws what has been tried.
 """
 
 from __future__ import annotations
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
 
 Array = NDArray[np.float64]
 
+OF_A_CELL = 0.4
+"""A kernel on a grid is at least so wide, as a share of its cell; four of five draws then stay in the cell."""
 LOG_SQRT_2_PI = 0.5 * math.log(2 * math.pi)
 
 
@@ -114,10 +117,19 @@ class Parzen:
     def _numeric(self) -> tuple[Array, Array, Array, Array]:
         """Centres, widths, mass below 0 and mass in the unit interval, by kernel and parameter."""
         points = self._points
-        widths = bandwidths(points, self._counts, self._sharpness)
+        widths = bandwidths(points, self._counts, self._sharpness, self._least_widths())
         centres = np.where(np.isfinite(points), points, 0.5)
         below = ndtr(-centres / widths)
         return centres, widths, below, ndtr((1 - centres) / widths) - below
+
+    def _least_widths(self) -> Array:
+        """Return how wide each kernel has to be to reach beyond its cell of a grid, by parameter."""
+        least = np.zeros_like(self._points)
+        for column, axis in enumerate(self._axes):
+            if axis.step and not axis.categorical:
+                first, last = axis.cell(self._points[:, column])
+                least[:, column] = OF_A_CELL * (last - first)
+        return least
 
     def log_kernels(self, samples: Array, columns: Sequence[int]) -> Array:
         """Return (samples, kernels): the logarithm of each kernel's density at the samples in these parameters."""
@@ -170,7 +182,7 @@ class Parzen:
         return axis.unit(axis.value(x)) if axis.step else x
 
 
-def bandwidths(points: Array, counts: NDArray[np.intp], sharpness: float = 1.0) -> Array:
+def bandwidths(points: Array, counts: NDArray[np.intp], sharpness: float = 1.0, least: Array | float = 0.0) -> Array:
     """Return the width of each kernel: the distance to the farther neighbour, within bounds; 1 without a value."""
     filled = np.where(np.isfinite(points), points, np.inf)
     order = np.argsort(filled, axis=0, kind="stable")
@@ -182,7 +194,7 @@ def bandwidths(points: Array, counts: NDArray[np.intp], sharpness: float = 1.0) 
     widths = np.empty_like(points)
     np.put_along_axis(widths, order, np.maximum(np.vstack([edge, gaps]), np.vstack([gaps, edge])), axis=0)
     widths = np.where(counts == 1, np.maximum(points, 1 - points), widths)
-    widths = np.clip(widths, 1.0 / np.minimum(100, 2 + counts * sharpness), 1.0)
+    widths = np.clip(widths, np.maximum(1.0 / np.minimum(100, 2 + counts * sharpness), least), 1.0)
     return np.where(np.isfinite(points), widths, 1.0)
 
 

@@ -144,6 +144,18 @@ def test_widths_are_the_distance_to_the_farther_neighbour_within_bounds() -> Non
     assert bandwidths(np.array([[np.nan]]), np.array([0])) == pytest.approx(1)
 
 
+@pytest.mark.parametrize("axis", [INT, LOG_INT, STEPS], ids=["int", "log int", "steps"])
+def test_a_kernel_on_a_grid_reaches_the_values_beside_its_own(axis: Axis) -> None:
+    """However many trials had the same value, and however sharp kernels may be; a tenth or so goes to either side."""
+    values: Array = axis.low + axis.step * np.arange(axis.values, dtype=float)
+    x, share = support(axis)
+    middle = axis.values // 2
+    parzen = Parzen([axis], np.full((30, 1), axis.unit(values[middle : middle + 1])[0]), np.ones(30), sharpness=3.0)
+    mass = share * np.exp(parzen.log_kernels(x[:, None], [0])[:, 15])
+    assert mass[middle] < 0.85
+    assert min(mass[middle - 1], mass[middle + 1]) > 0.05
+
+
 def optunas() -> Sequence[BaseDistribution]:
     """Return one distribution of each kind."""
     from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
