@@ -28,8 +28,11 @@ def home_folder(chosen: Path | None) -> Path:
 
 def names(home: Path) -> list[str]:
     """Return the names of the sweeps, oldest first."""
-    folders = [path.parent for path in (home / "sweeps").glob("[!.]*/journal.db") if _NAME.fullmatch(path.parent.name)]
-    return [folder.name for folder in sorted(folders, key=lambda folder: (folder.stat().st_ctime, folder.name))]
+    found: list[tuple[float, str]] = []
+    for path in (home / "sweeps").glob("[!.]*/journal.db"):
+        with suppress(FileNotFoundError):  # it was removed meanwhile
+            found.append((path.parent.stat().st_ctime, path.parent.name))
+    return [name for _, name in sorted(found) if _NAME.fullmatch(name)]
 
 
 def find(home: Path, name: str) -> Path:
@@ -158,5 +161,12 @@ def remove_stale(folder: Path) -> bool:
 
 def stale(folder: Path) -> list[Path]:
     """Return the folders that such commands left in `sweeps/`."""
-    prepared = [path for path in folder.glob(f"{STAGING}*") if time.time() - path.lstat().st_mtime > STALE_S]
+    prepared = [path for path in folder.glob(f"{STAGING}*") if _age_s(path) > STALE_S]
     return [path for path in (*prepared, *folder.glob(f"{GONE}*")) if not path.is_symlink()]
+
+
+def _age_s(path: Path) -> float:
+    try:
+        return time.time() - path.lstat().st_mtime
+    except FileNotFoundError:  # it has its name by now, or is undone
+        return 0.0

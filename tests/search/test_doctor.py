@@ -10,6 +10,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple, cast
 
@@ -195,6 +196,30 @@ def test_scratch_folders_of_dead_drivers_are_removed_with_fix_only(home: Path, t
     finally:
         lock.release()
     assert sorted(path.name for path in temporary.iterdir()) == ["ks-alive", "ks-link", "ks-young", "other"]
+
+
+def test_a_folder_that_goes_while_it_is_looked_at_is_passed_over(
+    home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its driver has just ended and removed it."""
+    temporary = tmp_path / "tmp"
+
+    def gone_after(look: Callable[[Path], Any]) -> Callable[[Path], Any]:
+        def looked(path: Path) -> Any:
+            found = look(path)
+            if path.parent == temporary:
+                path.rmdir()
+            return found
+
+        return looked
+
+    for name, look in (("is_dir", os.path.isdir), ("lstat", os.lstat)):  # whichever it looks at
+        for folder in ("ks-ended", "ksc-ended", "kerasweep-ended"):
+            aged(temporary / folder)
+        with monkeypatch.context() as patched:
+            patched.setattr(Path, name, gone_after(look))
+            found = [one.said for one in leftovers(home, temporary)]
+        assert any(temporary.iterdir()) or found == ["nothing of a dead sweep is left"]
 
 
 def orphan(scratch: Path) -> int:
