@@ -171,14 +171,16 @@ def _prepared(home: Path) -> Iterator[Check]:
 
 
 def _sweeps(home: Path) -> Iterator[Check]:
-    """Find sweeps that lost their driver, and those of which MLflow lacks something that nobody delivers."""
+    """Find sweeps that lost their driver, that nobody delivers to MLflow, or that cannot be read; these harm no other."""
     for name in sweeps.names(home):
         folder = home / "sweeps" / name
         try:
             history, delivery = sweeps.read(folder), delivery_status(folder)
             state = sweeps.state(folder, history)
         except KerasweepError as error:
-            yield Check(name="sweep", state=State.BAD, said=one_line(str(error)), mend=f"kerasweep rm {name}")
+            said, _, mend = one_line(str(error)).rpartition("; ")
+            if (folder / "journal.db").exists():  # else it was removed meanwhile
+                yield Check(name="sweep", state=State.NOTE, said=said or mend, mend=mend if said else "")
             continue
         if state == "driver lost" and history.spec:
             yield Check(
