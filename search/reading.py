@@ -212,6 +212,8 @@ def _show_trial(summary: Summary, trial: TrialRecord, *, as_json: bool) -> None:
 def best_command(name: str, export: Path | None, trial: int | None, home: Path | None, *, as_json: bool) -> None:
     """Print the best trial, the Pareto front where there are several objectives, or the given trial; and export it."""
     folder = sweeps.find(sweeps.home_folder(home), name)
+    if export is not None:
+        sweeps.check_own(folder)
     history = sweeps.read(folder)
     summary = Summary.of(history)
     best = summary.best() if trial is None else history.trials.get(trial)

@@ -17,7 +17,12 @@ from ..trackers.journal import Lock, Reader
 STALE_S = 3600.0
 STAGING = ".new-"
 GONE = ".gone-"
-PARTS = ("code", "checkpoints", "logs", "journal.db", "journal.lock", "tracker.db", "tracker.lock", "sweep.json")
+PARTS = (
+    *("code", "checkpoints", "logs", "inbox", "sweep.json", "sweep.yaml", "journal.lock", "tracker.lock"),
+    *("journal.db", "journal.db-wal", "journal.db-shm", "tracker.db", "tracker.db-wal", "tracker.db-shm"),
+    *("logs/driver.log", "logs/tracker.log", "logs/trainers.log"),
+)
+"""What commands run, write or remove in a sweep's folder."""
 _NAME = re.compile(r"[^\W_][\w.-]{0,63}", re.ASCII)
 
 
@@ -50,13 +55,14 @@ def find(home: Path, name: str) -> Path:
 
 
 def check_own(folder: Path) -> None:
-    """Refuse to act on a sweep that somebody else could have written: its code is run, its files are written.
+    """Refuse to act on a sweep that somebody else could have written: its code is run, its files are written, its
+    tracker is given this user's credentials.
 
     Raises:
         BadInput: the folder belongs to another user, or a part of it is somewhere else.
     """
     if folder.stat().st_uid != os.geteuid():
-        raise BadInput(f"{folder} belongs to another user, whose code it would run; copy it, if you trust that")
+        raise BadInput(f"{folder} belongs to another user, who alone acts on it; copy it, if you trust what is in it")
     for part in PARTS:
         if (folder / part).is_symlink():
             raise BadInput(
