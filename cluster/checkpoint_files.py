@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import os
 import shutil
+import socket
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import IO, Any, Protocol, cast, final
@@ -70,12 +71,14 @@ def join(place: str, *names: str) -> str:
 class LocalFiles:
     """A folder of this machine, or one that a network file system shows as such.
 
-    Survives: a file that was put is on the disk, with its name; a draft is not looked at again and goes with the next
-    `close`.
+    Survives: a file that was put is on the disk, with its name; a draft is not looked at again, and goes when a later
+    process of the machine that has written there closes.
     """
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
+        self._drafts: set[Path] = set()
+        self._made = False
 
     def names(self) -> list[str]:
         """Return the names of the files that are there."""
@@ -105,15 +108,27 @@ class LocalFiles:
 
     def draft(self, name: str) -> Path:
         """Return a hidden path in the same folder, so that `put` only renames; Keras wants the ending kept."""
-        self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        return self._folder / f".{os.getpid()}-{name}"
+        if not self._folder.exists():
+            self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+            self._made = True
+        draft = self._folder / f".{os.getpid()}-{socket.gethostname()}-{name}"
+        self._drafts.add(draft)
+        return draft
 
     def close(self) -> None:
-        """Remove drafts; the folder, too, where nothing else is in it."""
+        """Remove own drafts, and the folder if it was made for them and is empty; other hidden files are others'."""
         with suppress(OSError):
-            for draft in self._folder.glob(".*"):
+            for draft in {*self._drafts, *self._dead()}:
                 draft.unlink(missing_ok=True)
-            self._folder.rmdir()
+            if self._made:
+                self._folder.rmdir()
+
+    def _dead(self) -> Iterator[Path]:
+        """Yield drafts of this machine's processes that were killed, where drafts are made: not where one only reads."""
+        for path in self._folder.glob(".[0-9]*-*") if self._drafts else ():
+            pid, _, rest = path.name[1:].partition("-")
+            if rest.startswith(f"{socket.gethostname()}-") and pid.isdecimal() and not Path("/proc", pid).exists():
+                yield path
 
 
 @final

@@ -53,7 +53,7 @@ def remove_drafts(root: str) -> int:
     if "://" in root:  # there they were written in temporary folders of the machines
         return 0
     size = 0
-    for pattern in ("[0-9]*/epochs/.*", "[0-9]*/draft-*", "[0-9]*/*.draft"):
+    for pattern in ("[0-9]*/epochs/.[0-9]*-*", "[0-9]*/draft-*", "[0-9]*/*.draft"):
         for draft in Path(root).glob(pattern):
             size += draft.lstat().st_size
             draft.unlink(missing_ok=True)

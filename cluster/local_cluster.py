@@ -90,12 +90,22 @@ class LocalCluster:
 
     @classmethod
     def read(cls, home: Path) -> LocalCluster | None:
-        """Return the cluster that was started with this home folder, if its head lives."""
+        """Return the cluster that was started with this home folder; None where none was.
+
+        Raises:
+            BadInput: the file is damaged.
+        """
         try:
             data = json.loads((home / FILE).read_text())
+            nodes = tuple(map(LocalNode.from_json, data["nodes"]))
+            return cls(address=str(data["address"]), folder=str(data["folder"]), nodes=nodes)
         except FileNotFoundError:
             return None
-        return cls(address=data["address"], folder=data["folder"], nodes=tuple(map(LocalNode.from_json, data["nodes"])))
+        except (ValueError, LookupError, TypeError) as error:
+            raise BadInput(
+                f"{home / FILE} is damaged ({one_line(str(error), 80)}); end what is left of its nodes (their command "
+                f"lines name a folder {FOLDER}…), then remove the file"
+            ) from error
 
     def write(self, home: Path) -> None:
         """Write it down, in one step."""
@@ -109,11 +119,16 @@ def up(home: Path, *, nodes: int, cpus: int, gpus: int, labels: Mapping[str, str
     """Have so many nodes live; those that do already are left alone.
 
     Raises:
+        BadInput: what is started could not be written down in `home`.
         Infrastructure: one did not start; those before it stay, and are in the file.
 
     Survives: nodes that were started and written down; one that was just starting is found by its folder alone.
     """
-    home.mkdir(parents=True, exist_ok=True)
+    try:
+        home.mkdir(parents=True, exist_ok=True)
+        tempfile.TemporaryFile(dir=home).close()
+    except OSError as error:
+        raise BadInput(f"cannot write in {home}: {error.strerror}; choose another folder with --dir") from error
     cluster = LocalCluster.read(home)
     if cluster is not None and not (cluster.nodes and cluster.nodes[0].alive):
         down(home)

@@ -352,6 +352,11 @@ def main() -> None:
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
         sys.exit(0)
+    except OSError as error:  # a full disk, a folder that is not there or not the user's
+        where = f": {error.filename}" if error.filename is not None else ""
+        what = f"{error.strerror or error or type(error).__name__}{where}"
+        typer.echo(one_line(f"{what}; what was journaled is safe: mend this, then try again", 2000), err=True)
+        sys.exit(Infrastructure.exit_code)
     finally:
         restore(before)
 

@@ -124,6 +124,7 @@ def attach_command(name: str, home: Path | None) -> int:
 def stop_command(name: str, home: Path | None) -> int:
     """Ask a sweep's driver to stop, and wait until it has."""
     folder = sweeps.find(sweeps.home_folder(home), name)
+    sweeps.check_own(folder)
     if Lock.holder(folder / "journal.lock") is None:
         raise BadInput(f"{name} is not running; `kerasweep list` shows what is")
     post(folder, {"type": "stop"})
@@ -144,6 +145,7 @@ def sync_command(name: str, home: Path | None) -> int:
 
     place = sweeps.home_folder(home)
     folder = sweeps.find(place, name)
+    sweeps.check_own(folder)
     uri = SweepSpec.from_json(sweeps.read(folder).spec).track.uri
     if away := check_tracker(uri, place):
         raise Infrastructure(f"{away.partition(';')[0]}; nothing is lost: start it, then `kerasweep sync {name}`")

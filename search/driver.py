@@ -189,7 +189,8 @@ class Driver:
                     shutil.rmtree(self._folder, ignore_errors=True)
                 if server is not None:
                     server.close()
-                self._tell({"type": "ended"})
+                if not self._refused:  # then the reason is still to come
+                    self._tell({"type": "ended"})
                 if ray is not None:
                     ray.close()
                 os.environ.pop(SCRATCH, None)
@@ -347,6 +348,7 @@ class Driver:
             return
         if self._tracker is None:
             self._tracker = Tracker(self._folder, self._credentials)
+            self._tell({"type": "stays"})  # what MLflow has is refused no more
         self._tracker.keep_alive(patience_s)
 
     def _run(self, engine: Engine, ledger: Ledger, whole: Node, members: Members | None, server: ForkServer) -> None:

@@ -53,6 +53,8 @@ class _Run:
     signal: int = 0
     signalled_at: float = math.inf
     started: bool = False
+    stays: bool = False
+    """Whether the driver can no longer refuse the sweep, and remove it."""
     error: str = ""
     error_code: int = 0
     text: str = ""
@@ -136,7 +138,7 @@ def _start(run: _Run, job: Job) -> None:
 
 
 def _follow(run: _Run, job: Job, shown: View, *, detach: bool) -> History:
-    """Show the sweep until its driver has ended, or has begun where it is left alone."""
+    """Show the sweep until its driver has ended, or, where it is left alone, can no longer refuse it."""
     history = History()
     reader: Reader | None = None
     ended = False
@@ -145,9 +147,9 @@ def _follow(run: _Run, job: Job, shown: View, *, detach: bool) -> History:
         if run.overdue(END_S) and not gone:
             run.driver.kill()
         ended = _hear(run) or ended or gone
+        if detach and not run.signals and (run.stays or (run.started and not job.staging)):
+            return history
         if run.started and reader is None:
-            if detach and not run.signals:
-                return history
             reader = Reader(Path(job.folder))
         if reader is not None:
             before = history.seq
@@ -173,6 +175,8 @@ def _hear(run: _Run) -> bool:
         match message["type"]:
             case "started":
                 run.started = True
+            case "stays":
+                run.stays = True
             case "error":
                 run.error, run.error_code = message["text"], message["exit_code"]
             case "ended":

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import stat
 import subprocess
 import sys
 import time
@@ -58,7 +59,9 @@ def _slots(temporary: Path) -> Iterator[Check]:
     """Find the folders of slots that were killed, with the arrays that their trainers shared."""
     dead: list[Path] = []
     for path in filter(_is_mine, temporary.glob("kerasweep-*")):
-        owners = [one.stem.rpartition("-")[2] for one in path.glob("trainers-*.sock")]
+        owners: list[str] = []
+        with suppress(FileNotFoundError):  # it has gone since it was listed
+            owners = [one.stem.rpartition("-")[2] for one in path.glob("trainers-*.sock")]
         if owners and not any(Path("/proc", one).exists() for one in owners):
             dead.append(path)
     if dead:
@@ -105,7 +108,11 @@ def _removable(said: str, scratch: Sequence[Path]) -> Check:
 
 
 def _is_mine(path: Path) -> bool:
-    return not path.is_symlink() and path.is_dir() and path.stat().st_uid == os.geteuid()
+    try:
+        found = path.lstat()
+    except FileNotFoundError:  # it has gone since it was listed
+        return False
+    return stat.S_ISDIR(found.st_mode) and found.st_uid == os.geteuid()
 
 
 def _is_alive(scratch: Path) -> bool:
@@ -114,7 +121,10 @@ def _is_alive(scratch: Path) -> bool:
 
 
 def _is_young(folder: Path) -> bool:
-    return time.time() - folder.stat().st_mtime < YOUNG_S
+    try:
+        return time.time() - folder.stat().st_mtime < YOUNG_S
+    except FileNotFoundError:  # it has gone: nothing is to be done about it
+        return True
 
 
 def _marked() -> dict[str, list[psutil.Process]]:
@@ -161,14 +171,16 @@ def _prepared(home: Path) -> Iterator[Check]:
 
 
 def _sweeps(home: Path) -> Iterator[Check]:
-    """Find sweeps that lost their driver, and those of which MLflow lacks something that nobody delivers."""
+    """Find sweeps that lost their driver, that nobody delivers to MLflow, or that cannot be read; these harm no other."""
     for name in sweeps.names(home):
         folder = home / "sweeps" / name
         try:
             history, delivery = sweeps.read(folder), delivery_status(folder)
             state = sweeps.state(folder, history)
         except KerasweepError as error:
-            yield Check(name="sweep", state=State.BAD, said=one_line(str(error)), mend=f"kerasweep rm {name}")
+            said, _, mend = one_line(str(error)).rpartition("; ")
+            if (folder / "journal.db").exists():  # else it was removed meanwhile
+                yield Check(name="sweep", state=State.NOTE, said=said or mend, mend=mend if said else "")
             continue
         if state == "driver lost" and history.spec:
             yield Check(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sqlite3
 import sys
 import time
 from collections.abc import Generator, Sequence
@@ -14,7 +15,7 @@ from typing import Any
 from rich.table import Table
 from rich.text import Text
 
-from ..spaces.errors import BadInput, Infrastructure, NoTrialSucceeded, one_line
+from ..spaces.errors import BadInput, Infrastructure, KerasweepError, NoTrialSucceeded, one_line
 from ..trackers.history import History, TrialRecord
 from . import sweeps
 from .lineage import in_words, lineage
@@ -39,7 +40,7 @@ ROWS = 30
 def list_command(home: Path | None, *, as_json: bool) -> None:
     """List the sweeps of the home folder."""
     place = sweeps.home_folder(home)
-    rows = [_listed(place / "sweeps" / name) for name in sweeps.names(place)]
+    rows = [row for name in sweeps.names(place) if (row := _listed(place / "sweeps" / name)) is not None]
     if as_json:
         echo_json(rows)
         return
@@ -61,16 +62,30 @@ def list_command(home: Path | None, *, as_json: bool) -> None:
         )
         table.add_row(*(Text(str(cell)) for cell in cells))
     console.print(table)
+    for row in rows:
+        if row["why"]:
+            console.print(Text(f"{row['name']}: {row['why']}", style="yellow"), soft_wrap=True)
 
 
-def _listed(folder: Path) -> dict[str, Any]:
+def _listed(folder: Path) -> dict[str, Any] | None:
+    """Return what is to be said of a sweep, whatever is the matter with it; None where it was removed meanwhile."""
+    row: dict[str, Any] = {"name": folder.name, "state": "unreadable", "why": ""}
+    row |= {"trials": 0, "objective": "", "best": None, "age_s": 0.0}
+    try:
+        return row | _sound(folder)
+    except (KerasweepError, OSError, sqlite3.Error) as error:
+        if not (folder / "journal.db").exists():
+            return None
+        return row | {"why": one_line(str(error))}
+
+
+def _sound(folder: Path) -> dict[str, Any]:
     history = sweeps.read(folder)
     if not history.spec:
-        return {"name": folder.name, "state": "empty", "trials": 0, "objective": "", "best": None, "age_s": 0.0}
+        return {"state": "empty"}
     summary = Summary.of(history)
     best = summary.best()
     return {
-        "name": folder.name,
         "state": sweeps.state(folder, history),
         "trials": summary.counted(),
         "objective": summary.goal,
@@ -197,6 +212,8 @@ def _show_trial(summary: Summary, trial: TrialRecord, *, as_json: bool) -> None:
 def best_command(name: str, export: Path | None, trial: int | None, home: Path | None, *, as_json: bool) -> None:
     """Print the best trial, the Pareto front where there are several objectives, or the given trial; and export it."""
     folder = sweeps.find(sweeps.home_folder(home), name)
+    if export is not None:
+        sweeps.check_own(folder)
     history = sweeps.read(folder)
     summary = Summary.of(history)
     best = summary.best() if trial is None else history.trials.get(trial)

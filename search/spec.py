@@ -10,6 +10,7 @@ from ..cluster.backend import KerasSettings
 from ..cluster.placement import Shape
 from ..spaces.bounds import Bounds
 from ..spaces.constraints import Constraints
+from ..spaces.errors import BadInput, one_line
 from ..spaces.known import Declared
 from ..spaces.trace import Undeclared
 from ..spaces.trial import Cause, Json
@@ -290,7 +291,19 @@ class SweepSpec:
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> SweepSpec:
-        """Return the specification that `to_json` wrote."""
+        """Return the specification that `to_json` wrote.
+
+        Raises:
+            BadInput: a newer Kerasweep wrote it.
+        """
+        try:
+            return cls._from_json(data)
+        except (LookupError, TypeError, ValueError) as error:
+            why = one_line(str(error), 120)
+            raise BadInput(f"the sweep's specification is not of this Kerasweep ({why}); upgrade Kerasweep") from error
+
+    @classmethod
+    def _from_json(cls, data: Mapping[str, Any]) -> SweepSpec:
         given: dict[str, Any] = {
             **data,
             "objective": _objective_from_json(data["objective"]),

@@ -17,7 +17,12 @@ from ..trackers.journal import Lock, Reader
 STALE_S = 3600.0
 STAGING = ".new-"
 GONE = ".gone-"
-PARTS = ("code", "checkpoints", "logs", "journal.db", "journal.lock", "tracker.db", "tracker.lock", "sweep.json")
+PARTS = (
+    *("code", "checkpoints", "logs", "inbox", "sweep.json", "sweep.yaml", "journal.lock", "tracker.lock"),
+    *("journal.db", "journal.db-wal", "journal.db-shm", "tracker.db", "tracker.db-wal", "tracker.db-shm"),
+    *("logs/driver.log", "logs/tracker.log", "logs/trainers.log"),
+)
+"""What commands run, write or remove in a sweep's folder."""
 _NAME = re.compile(r"[^\W_][\w.-]{0,63}", re.ASCII)
 
 
@@ -28,8 +33,11 @@ def home_folder(chosen: Path | None) -> Path:
 
 def names(home: Path) -> list[str]:
     """Return the names of the sweeps, oldest first."""
-    folders = [path.parent for path in (home / "sweeps").glob("[!.]*/journal.db") if _NAME.fullmatch(path.parent.name)]
-    return [folder.name for folder in sorted(folders, key=lambda folder: (folder.stat().st_ctime, folder.name))]
+    found: list[tuple[float, str]] = []
+    for path in (home / "sweeps").glob("[!.]*/journal.db"):
+        with suppress(FileNotFoundError):  # it was removed meanwhile
+            found.append((path.parent.stat().st_ctime, path.parent.name))
+    return [name for _, name in sorted(found) if _NAME.fullmatch(name)]
 
 
 def find(home: Path, name: str) -> Path:
@@ -47,13 +55,14 @@ def find(home: Path, name: str) -> Path:
 
 
 def check_own(folder: Path) -> None:
-    """Refuse to act on a sweep that somebody else could have written: its code is run, its files are written.
+    """Refuse to act on a sweep that somebody else could have written: its code is run, its files are written, its
+    tracker is given this user's credentials.
 
     Raises:
         BadInput: the folder belongs to another user, or a part of it is somewhere else.
     """
     if folder.stat().st_uid != os.geteuid():
-        raise BadInput(f"{folder} belongs to another user, whose code it would run; copy it, if you trust that")
+        raise BadInput(f"{folder} belongs to another user, who alone acts on it; copy it, if you trust what is in it")
     for part in PARTS:
         if (folder / part).is_symlink():
             raise BadInput(
@@ -158,5 +167,12 @@ def remove_stale(folder: Path) -> bool:
 
 def stale(folder: Path) -> list[Path]:
     """Return the folders that such commands left in `sweeps/`."""
-    prepared = [path for path in folder.glob(f"{STAGING}*") if time.time() - path.lstat().st_mtime > STALE_S]
+    prepared = [path for path in folder.glob(f"{STAGING}*") if _age_s(path) > STALE_S]
     return [path for path in (*prepared, *folder.glob(f"{GONE}*")) if not path.is_symlink()]
+
+
+def _age_s(path: Path) -> float:
+    try:
+        return time.time() - path.lstat().st_mtime
+    except FileNotFoundError:  # it has its name by now, or is undone
+        return 0.0

@@ -64,11 +64,17 @@ class Lock:
 
     @staticmethod
     def holder(path: Path) -> str | None:
-        """Return who holds the lock (its own words), or None where nobody does."""
+        """Return who holds the lock (its own words), or None where nobody does.
+
+        Raises:
+            BadInput: it may not be read.
+        """
         try:
             fd = os.open(path, os.O_RDONLY)
         except FileNotFoundError:
             return None
+        except OSError as error:
+            raise BadInput(f"cannot read {path}: {error.strerror}; its owner can") from error
         try:
             fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
         except BlockingIOError:

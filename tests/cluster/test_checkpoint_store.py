@@ -16,6 +16,8 @@ from kerasweep.cluster.checkpoint_files import Files, LocalFiles, files_at, join
 from kerasweep.cluster.checkpoint_store import KEPT, CheckpointStore, Found
 
 TRIAL = "4:abc"
+DEAD = 2**22 + 1
+"""No process has this number: it is more than Linux gives."""
 
 
 def content(epoch: int) -> dict[str, bytes]:
@@ -210,8 +212,9 @@ class Steps:
 
     WATCHED = ("open", "fsync", "replace", "unlink")
 
-    def __init__(self, fail_at: int, error: BaseException) -> None:
+    def __init__(self, fail_at: int, error: BaseException, pid: int | None = None) -> None:
         self.count = 0
+        self.getpid = os.getpid if pid is None else lambda: pid
         self._fail_at = fail_at
         self._error = error
 
@@ -239,7 +242,7 @@ def crash(folder: Path, monkeypatch: pytest.MonkeyPatch, step: int, error: BaseE
     store = store_at(folder)
     commit(store, 3)
     commit(store, 5)
-    steps = Steps(step, error)
+    steps = Steps(step, error, DEAD)
     with monkeypatch.context() as patched:
         patched.setattr(checkpoint_files, "os", steps)
         try:

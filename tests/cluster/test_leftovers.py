@@ -67,11 +67,12 @@ def test_what_is_no_trial_is_left_alone(tmp_path: Path) -> None:
 
 
 def test_drafts_go(tmp_path: Path) -> None:
-    """Of checkpoints and of weights; what is whole stays."""
-    for name in ("3/epochs/.71-fit.json", "3/epochs/000003-1.json", "3/draft-weights.npz", "3/weights.json.draft"):
+    """Of checkpoints and of weights; what is whole stays, and what is hidden, but no draft."""
+    drafts = ("3/epochs/.71-fit.json", "3/draft-weights.npz", "3/weights.json.draft")
+    for name in (*drafts, "3/epochs/000003-1.json", "3/epochs/.nfs0001"):
         path = tmp_path / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(b"1234")
     assert remove_drafts(str(tmp_path)) == 12
-    assert [path.name for path in tmp_path.rglob("*") if path.is_file()] == ["000003-1.json"]
+    assert sorted(path.name for path in tmp_path.rglob("*") if path.is_file()) == [".nfs0001", "000003-1.json"]
     assert remove_drafts("memory://none") == 0

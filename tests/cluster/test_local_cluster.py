@@ -119,3 +119,22 @@ def test_a_node_that_does_not_start_says_why(tmp_path: Path, monkeypatch: pytest
     with pytest.raises(Infrastructure, match="RuntimeError: the port is in use; its logs are in "):
         up(tmp_path, nodes=1, cpus=1, gpus=0)
     assert not (tmp_path / FILE).exists()
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", '{"address": 1}', '{"nodes": [{"processes": [{"pid": 1}]}]}'])
+def test_a_damaged_file_is_named(tmp_path: Path, text: str, orders: list[Mapping[str, Any]]) -> None:
+    """Nothing is started or ended by it."""
+    (tmp_path / FILE).write_text(text)
+    for act in (lambda: up(tmp_path, nodes=1, cpus=1, gpus=0), lambda: down(tmp_path)):
+        with pytest.raises(BadInput, match=r"cluster.json is damaged \(.*then remove the file"):
+            act()
+    assert orders == []
+    assert (tmp_path / FILE).read_text() == text
+
+
+def test_a_folder_that_cannot_be_written_is_refused_before_a_node_starts(orders: list[Mapping[str, Any]]) -> None:
+    """Nobody could end what is not written down."""
+    for place in ("/proc", "/proc/nope"):
+        with pytest.raises(BadInput, match=f"cannot write in {place}: .*; choose another folder with --dir"):
+            up(Path(place), nodes=1, cpus=1, gpus=0)
+    assert orders == []

@@ -328,6 +328,23 @@ def test_run_refuses_what_training_cannot_mend(bad: Bad) -> None:
 
 
 @pytest.mark.real
+@pytest.mark.parametrize(
+    ("layer", "start", "words"),
+    [
+        ("Dense(4", "", "the labels y go from 0 to 9, but"),
+        ("Dense(10", "{try: [{units_7: 8}]}", "no parameter 'units_7'"),
+    ],
+    ids=["inspection", "starting point"],
+)
+def test_a_sweep_that_is_left_alone_is_refused_like_any_other(bad: Bad, layer: str, start: str, words: str) -> None:
+    """What is found once it has begun, too: `--detach` waits for that, since nobody could see it later."""
+    source = (bad.home / "model.py").read_text()
+    (bad.home / "model.py").write_text(source.replace("Dense(10", layer))
+    bad.write(start=start, parallel="1")
+    assert words in bad.refused("run", "sweep.yaml", "--detach")
+
+
+@pytest.mark.real
 def test_run_finds_an_objective_that_is_not_logged(rig: Make) -> None:
     """At the first epoch of the first trial: exit 1, with what is logged; nothing more is trained."""
     sweep = rig(sweep="".join(f"{key}: {value}\n" for key, value in {**SWEEP, "objective": "max val_acuracy"}.items()))

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 import re
+import socket
 from pathlib import Path
 
 import pytest
@@ -16,6 +18,7 @@ from kerasweep.spaces.errors import BadInput, KerasweepError, SweepHeld
 from kerasweep.trackers.events import SweepEnded, SweepResumed
 from kerasweep.trackers.journal import Journal
 
+from ..cluster.test_checkpoint_store import DEAD
 from .specs import completed, spec
 from .test_copies import PATIENCE_S, Copied, seqs
 
@@ -152,6 +155,42 @@ def test_what_is_resumed_on_its_own_machine_goes_on_copying(tmp_path: Path, stor
     assert copied.copier.taken == ""
     assert json.loads((store / "small" / CLAIM).read_text())["session"] == Past.of(copied.folder / "journal.db").id(-1)
     copied.close()
+
+
+def test_files_of_others_stay_whoever_looks_reads_or_writes_there(tmp_path: Path, store: Path) -> None:
+    """What is hidden in a place may be the user's, or what somebody is writing; only a dead writer's draft goes."""
+    place = store / "small"
+    place.mkdir(parents=True)
+    host = socket.gethostname()
+    others = {".env", ".gitignore", f".{os.getppid()}-{host}-sweep.json", f".{DEAD}-elsewhere-journal.db"}
+
+    def hidden() -> set[str]:
+        return {path.name for path in place.iterdir() if path.name.startswith(".")}
+
+    for _ in range(2):
+        PlaceCheck(str(place), Past()).wait(PATIENCE_S)
+        with pytest.raises(BadInput, match="no copy of a sweep"):
+            restore(f"{place}/", tmp_path / "there")
+        assert hidden() == {path.name for path in place.iterdir()}, "something was left, or the folder went"
+        for name in others:
+            (place / name).write_text("mine")
+    (place / f".{DEAD}-{host}-journal.db").write_text("half")
+    copied = Copied(tmp_path / "here", str(store))
+    copied.look(2)
+    restore(str(place), tmp_path / "there")
+    copied.close()
+    assert journals(LocalFiles(place))
+    assert hidden() == others
+
+
+def test_a_draft_that_was_not_put_goes_and_so_does_a_folder_that_was_made_for_it(tmp_path: Path) -> None:
+    """Once its writer closes; a folder that was there stays."""
+    (tmp_path / "old").mkdir()
+    for name in ("old", "new"):
+        files = LocalFiles(tmp_path / name)
+        files.draft("half").write_text("half")
+        files.close()
+    assert [str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*")] == ["old"]
 
 
 def test_a_place_that_does_not_answer_holds_nobody_up(store: Path) -> None:

@@ -6,10 +6,13 @@ import importlib.metadata
 import json
 import os
 import shutil
+import sqlite3
 import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 from typing import Any, NamedTuple, cast
 
@@ -197,6 +200,30 @@ def test_scratch_folders_of_dead_drivers_are_removed_with_fix_only(home: Path, t
     assert sorted(path.name for path in temporary.iterdir()) == ["ks-alive", "ks-link", "ks-young", "other"]
 
 
+def test_a_folder_that_goes_while_it_is_looked_at_is_passed_over(
+    home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its driver has just ended and removed it."""
+    temporary = tmp_path / "tmp"
+
+    def gone_after(look: Callable[[Path], Any]) -> Callable[[Path], Any]:
+        def looked(path: Path) -> Any:
+            found = look(path)
+            if path.parent == temporary:
+                path.rmdir()
+            return found
+
+        return looked
+
+    for name, look in (("is_dir", os.path.isdir), ("lstat", os.lstat)):  # whichever it looks at
+        for folder in ("ks-ended", "ksc-ended", "kerasweep-ended"):
+            aged(temporary / folder)
+        with monkeypatch.context() as patched:
+            patched.setattr(Path, name, gone_after(look))
+            found = [one.said for one in leftovers(home, temporary)]
+        assert any(temporary.iterdir()) or found == ["nothing of a dead sweep is left"]
+
+
 def orphan(scratch: Path) -> int:
     """Start a process that is marked with a scratch folder and has lost its parent; return its id."""
     program = (
@@ -240,11 +267,15 @@ def test_orphans_of_a_dead_driver_are_ended_and_those_of_a_living_one_are_not(ho
 
 
 def test_sweeps_that_nobody_drives_or_delivers_are_named_with_the_command(home: Path) -> None:
-    """One that lost its driver, one that MLflow lacks, one that is damaged; not one that runs."""
+    """One that lost its driver, one that MLflow lacks, those that cannot be read; not one that runs."""
     made(home, "lost")
     made(home, "undelivered", SweepEnded(why="budget", exit_code=0))
-    damaged = made(home, "damaged") / "journal.db"
-    damaged.write_bytes(damaged.read_bytes()[:100] + b"\0" * 5000)
+    for name, about in (("damaged", "{}"), ("copied", '{"name": "copied", "storage": "/mnt/x"}')):
+        damaged = made(home, name) / "journal.db"
+        damaged.write_bytes(damaged.read_bytes()[:100] + b"\0" * 5000)
+        damaged.with_name("sweep.json").write_text(about)
+    with closing(sqlite3.connect(made(home, "newer") / "journal.db")) as newer:
+        newer.execute("PRAGMA user_version = 99")
     running = Lock(made(home, "running") / "journal.lock")
     running.acquire()
     try:
@@ -255,9 +286,12 @@ def test_sweeps_that_nobody_drives_or_delivers_are_named_with_the_command(home: 
     assert mends == {
         "kerasweep resume lost": "note",
         "kerasweep sync undelivered": "note",
-        "kerasweep rm damaged": "bad",
+        "no copy of it is known, since the sweep has no `storage`": "note",
+        "its last copy is in /mnt/x/copied: `kerasweep resume /mnt/x/copied`": "note",
+        "upgrade Kerasweep": "note",
     }
-    assert code == 1
+    assert code == 0
+    assert "has journal format 99" in next(one["said"] for one in found["sweep"] if "upgrade" in one["mend"])
 
 
 def test_drafts_logs_and_clusters_of_the_dead_are_swept_up_and_those_of_the_living_stay(

@@ -7,13 +7,15 @@ from pathlib import Path
 
 import pytest
 
+from kerasweep.search.claim import CLAIM, Past
 from kerasweep.search.garbage import gc_command
 from kerasweep.search.spec import Keep
-from kerasweep.spaces.errors import BadInput, SweepHeld
+from kerasweep.spaces.errors import BadInput, Infrastructure, SweepHeld
 from kerasweep.trackers.events import SweepEnded, SweepStarted
 from kerasweep.trackers.journal import Journal
 
 from .specs import begun, completed, reported, spec
+from .stores import store
 
 
 @pytest.fixture
@@ -62,6 +64,50 @@ def test_a_running_sweep_cleans_by_itself(folder: Path) -> None:
     with Journal(folder), pytest.raises(SweepHeld, match="cleans by itself"):
         gc_command("small", folder.parent.parent, as_json=False)
     assert left(folder) == before
+
+
+def stored(home: Path, storage: str) -> Path:
+    """Make an interrupted sweep with a storage; return its folder."""
+    folder = home / "sweeps" / "small"
+    folder.mkdir(parents=True)
+    with Journal(folder) as journal:
+        journal.append(SweepStarted(spec=spec(storage=storage).to_json()))
+        journal.append(*completed(0, 0.5), *begun(1), SweepEnded(why="interrupted", exit_code=130))
+    return folder
+
+
+def test_a_machine_that_was_left_behind_removes_nothing(tmp_path: Path) -> None:
+    """The sweep goes on elsewhere: what its journal here calls ended is needed there; trials it never began all the more."""
+    place = tmp_path / "store" / "small"
+    folder = stored(tmp_path / "here", str(tmp_path / "store"))
+    for number in (0, 5):
+        (place / "checkpoints" / str(number) / "epochs").mkdir(parents=True)
+    gc_command("small", tmp_path / "here", as_json=False)
+    assert sorted(path.name for path in (place / "checkpoints").iterdir()) == ["0", "5"]
+    assert not (place / "checkpoints" / "0" / "epochs").exists()
+    assert (place / "checkpoints" / "5" / "epochs").exists()
+    (place / "checkpoints" / "0" / "epochs").mkdir()
+    about = {"sweep": Past.of(folder / "journal.db").id(0), "session": "9-1.5", "host": "elsewhere", "at": 1.5}
+    (place / CLAIM).write_text(json.dumps(about))
+    with pytest.raises(SweepHeld, match="another driver of this sweep did"):
+        gc_command("small", tmp_path / "here", as_json=False)
+    assert (place / "checkpoints" / "0" / "epochs").exists()
+
+
+def test_a_storage_that_cannot_be_read_is_said_so(tmp_path: Path) -> None:
+    """In a line of ours, whatever its library raises; and how it is mended where a package is missing."""
+    with store() as faulty:
+        faulty.fault = RuntimeError("token=abc123\nis not allowed")
+        stored(tmp_path / "here", "teststore://x")
+        with pytest.raises(
+            Infrastructure, match="nothing that is needed is gone, `kerasweep gc small` goes on"
+        ) as error:
+            gc_command("small", tmp_path / "here", as_json=False)
+    assert "abc123" not in str(error.value)
+    assert "\n" not in str(error.value)
+    stored(tmp_path / "there", "dropbox://x")
+    with pytest.raises(BadInput, match="dropbox:// needs a package that is not installed"):
+        gc_command("small", tmp_path / "there", as_json=False)
 
 
 def test_a_sweep_that_is_not_there_is_said_so(tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import stat
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -159,3 +160,17 @@ def test_what_a_killed_command_left_is_removed_later(tmp_path: Path) -> None:
     sweeps.stage(tmp_path, "third")
     assert not old.exists()
     assert young.exists()
+
+
+def test_what_goes_while_it_is_looked_at_is_passed_over(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Another command removes a sweep, or gives one that it prepared its name."""
+    make(tmp_path, "stays")
+    real = Path.glob
+
+    def glob(folder: Path, pattern: str) -> Iterator[Path]:
+        yield folder / pattern.replace("[!.]*", "went").replace("*", "went")
+        yield from real(folder, pattern)
+
+    monkeypatch.setattr(Path, "glob", glob)
+    assert sweeps.names(tmp_path) == ["stays"]
+    assert [path.name for path in sweeps.stale(tmp_path / "sweeps")] == [f"{sweeps.GONE}went"]

@@ -628,3 +628,14 @@ def test_a_journal_that_cannot_commit_at_its_end_still_frees_the_sweep(tmp_path:
     with Journal(tmp_path) as again:
         again.append(notice(0))
     assert read(tmp_path) == [notice(0)]
+
+
+def test_a_lock_that_may_not_be_read_is_said_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is another user's; who holds it cannot be known."""
+
+    def refuse(*_: object) -> int:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(os, "open", refuse)
+    with pytest.raises(BadInput, match=r"cannot read .*journal.lock: Permission denied"):
+        Lock.holder(tmp_path / "journal.lock")
