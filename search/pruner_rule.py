@@ -50,26 +50,34 @@ class PrunerRule:
 
     def _tell(self, rungs: Rungs, said: Standing | Ending) -> tuple[Rungs, bool]:
         before = rungs.accounts.get(self.name, ())
-        shadow = self._shadow[0] if self._shadow else None
-        if shadow is None or shadow.account is not before:
-            shadow = Shadow(self)
-            for one in before:
-                shadow.tell(one)
+        shadow = self._told(before)
+        if said.number in shadow.ended:  # it was taken up again, and a study's trial cannot be: it has not ended
+            shadow = self._told(tuple(one for one in before if isinstance(one, Standing) or one.number != said.number))
         answer = shadow.tell(said)
-        shadow.account = (*before, said)
+        shadow.account = (*shadow.account, said)
         self._shadow[:] = [shadow]
         return rungs.with_account(self.name, shadow.account), answer
+
+    def _told(self, account: Account) -> Shadow:
+        if self._shadow and self._shadow[0].account is account:
+            return self._shadow[0]
+        shadow = Shadow(self)
+        for one in account:
+            shadow.tell(one)
+        shadow.account = account
+        return shadow
 
 
 @final
 class Shadow:
-    """A study and its pruner that have been told an account."""
+    """A study and its pruner that have been told an account; `ended` are its trials that are over."""
 
     def __init__(self, rule: PrunerRule) -> None:
         import optuna
 
         optuna.logging.set_verbosity(optuna.logging.ERROR)
         self.account: Account = ()
+        self.ended = set[int]()
         self._score = rule.objective.score
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
@@ -99,6 +107,7 @@ class Shadow:
     def _end(self, said: Ending) -> None:
         from optuna.trial import TrialState
 
+        self.ended.add(said.number)
         if said.kind is OutcomeKind.COMPLETED and said.score is not None:
             self._study.tell(said.number, self._score(said.score))
         else:
