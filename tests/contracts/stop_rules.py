@@ -104,7 +104,9 @@ class StopRuleContract(ABC):
                 if epoch == at:
                     failed = Ending(number=number, kind=kind, epoch=epoch, last=curve[epoch - 1])
                     twice = ended(rule, twice, failed)
-            whole = Ending(number=number, kind=OutcomeKind.COMPLETED, score=max(curve), epoch=len(curve), last=curve[-1])
+            whole = Ending(
+                number=number, kind=OutcomeKind.COMPLETED, score=max(curve), epoch=len(curve), last=curve[-1]
+            )
             once, twice = ended(rule, once, whole), ended(rule, twice, whole)
 
 
