@@ -17,10 +17,11 @@ from kerasweep.search.curve_rules import Divergence, Median, Patience
 from kerasweep.search.decisions import Ask, Close, Finish, SlotFree, Wait
 from kerasweep.search.halving import Hyperband, SuccessiveHalving
 from kerasweep.search.objective import Direction, Objective
+from kerasweep.search.pruner_rule import PrunerRule, Shadow
 from kerasweep.search.repeats import Repeats
 from kerasweep.search.sampler import OptunaSampler
 from kerasweep.search.state import Rules
-from kerasweep.search.stop import AnyOf, NeverStop, StopRule
+from kerasweep.search.stop import AnyOf, Ending, NeverStop, Standing, StopRule
 from kerasweep.search.window import settled
 from kerasweep.spaces.constraints import Constraints
 from kerasweep.spaces.known import Known
@@ -35,6 +36,7 @@ from kerasweep.trackers.events import (
     SweepEnded,
     SweepResumed,
     TrialAsked,
+    TrialEnded,
 )
 
 from .lab import EPOCHS, Fingerprint, Lab, Sampler, Trace
@@ -119,6 +121,25 @@ def test_what_the_values_of_others_end_does_not_hang_on_who_is_faster(
     lab = Lab(rules(window=3, trials=60, **ENDS[why]), fingerprint, seed, slots=slots, faults=faults)
     assert (lab.run(), lab.why) == to_its_end(why)
     assert lab.why.startswith(why)
+
+
+@pytest.mark.parametrize("name", ["MedianPruner", "SuccessiveHalvingPruner"])
+def test_a_pruner_judges_alike_and_is_told_each_thing_a_few_times(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    """Each trial is judged by what it knows of; no account is told from its beginning at each report."""
+    told, tell = list[int](), Shadow.tell
+
+    def counted(shadow: Shadow, said: Standing | Ending) -> bool:
+        told.append(said.number)
+        return tell(shadow, said)
+
+    monkeypatch.setattr(Shadow, "tell", counted)
+    stop = PrunerRule(name=f"optuna.pruners:{name}", objective=ACC)
+    given = rules(stop=stop, window=3, trials=60)
+    first, other = (Lab(given, fingerprint, seed, slots=3) for seed in (1, 2))
+    assert first.run() == other.run()
+    assert any(one.outcome and one.outcome[3].startswith(name) for one in first.traces().values())
+    said = [one for one in first.entries if isinstance(one.event, Reported | TrialEnded)]
+    assert len(told) < 2 * 3 * len(said)
 
 
 @given(seed=st.integers(0, 10**6), faults=st.sampled_from([0.0, 0.05]))
