@@ -175,5 +175,5 @@ def test_a_plan_says_when_nobody_knows_the_end() -> None:
     assert "for 300 trials on 1 slot" in text
     grid: dict[str, Any] = {"budget": Budget(), "search": Search(sampler="grid"), "parallel": 1}
     assert "for 57 trials on 1 slot" in shown_time(seen(asks, **grid), **grid)
-    few = {**grid, "budget": Budget(trials=9)}
+    few: dict[str, Any] = {**grid, "budget": Budget(trials=9)}
     assert "for 9 trials on 1 slot" in shown_time(seen(asks, **few), **few)
