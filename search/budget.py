@@ -6,12 +6,10 @@ other limits running trials stop at their next epoch, so that they keep what the
 
 from __future__ import annotations
 
-import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, fields, replace
 from typing import TYPE_CHECKING, final
 
-from ..spaces.pareto import covers
 from ..trackers.events import (
     AttemptEnded,
     AttemptStarted,
@@ -24,7 +22,7 @@ from ..trackers.events import (
 from .objective import At, Direction, Objective
 
 if TYPE_CHECKING:
-    from .state import Live, State
+    from .state import Live, Ranked, State
 
 HOUR_S = 3600.0
 WORDS: Mapping[str, str] = {
@@ -235,26 +233,11 @@ def booked(state: State, event: Event) -> Account:
             before = max(trial.epoch, 0 if trial.donor is None else trial.donor.epoch)
             return replace(account, epochs=account.epochs + report.epoch - before)
         case TrialEnded(trial=number):
-            return replace(account.released(number, at), row=_row(state, event))
+            return account.released(number, at)
         case TrialRetried(trial=number):
             return replace(account, row=tuple(one for one in account.row if one != number))
         case _:
             return account
-
-
-def _row(state: State, event: TrialEnded) -> tuple[int, ...]:
-    outcome, row = event.outcome, state.account.row
-    if not outcome.counts:
-        return row
-    rank, best = state.rules.rank, next(iter(state.best), None)
-    if outcome.value is None or outcome.epoch is None or not math.isfinite(outcome.value):
-        return (*row, event.trial)
-    goals = state.rules.goals
-    if goals.plain:
-        better = best is None or rank(outcome.value, outcome.epoch, 0) < rank(best.value, best.epoch, 0)
-    else:
-        better = not any(covers(one.point, goals.point(outcome)) for one in state.best)
-    return () if better else (*row, event.trial)
 
 
 # What the core asks -------------------------------------------------------------------------------------------------------
@@ -263,28 +246,38 @@ def _row(state: State, event: TrialEnded) -> tuple[int, ...]:
 @final
 @dataclass(frozen=True, slots=True)
 class Enough:
-    """Why a sweep ends; `done`: the trials on slots that are to end at this moment with what they have."""
+    """Why a sweep ends (empty: it goes on); `done`: the trials on slots that are to end with what they have, and why."""
 
     why: str
-    done: tuple[int, ...] = ()
+    done: Mapping[int, str] = field(default_factory=dict[int, str])
 
 
 def enough(state: State, at: float) -> Enough | None:
-    """Return why nothing more is to be begun at the time `at`; None while there is room.
+    """Return why nothing more is to be begun at the time `at`, or who has done enough; None while there is room.
 
-    Trials alone are no reason: those that there is room for are asked for, and none is ended.
+    Trials alone are no reason: those that there is room for are asked for, and none is ended. In a window the values of
+    trials are none either, until their turn has come (`over`).
     """
-    reached = _that_reached(state)
-    if reached:
-        number, value = reached[0]
-        goal, metric = state.rules.budget.goal, state.rules.objective.metric
-        why = f"the goal of {goal:g} is reached: {metric} {value:.6g} in trial {number}"
-        return Enough(why, tuple(one for one, _ in reached if _is_under_way(state, one)))
-    spent = [one for one in limits_used(state, at) if one.name != "trials" and one.share >= 1]
-    if not spent:
-        return None
-    no_more = any(one.name == "epochs" for one in spent)
-    return Enough(spent[0].why, tuple(live.number for live in state.placed if live.confirms is None) if no_more else ())
+    in_window = state.rules.window is not None
+    running = [live for live in state.placed if live.confirms is None]
+    reached = _good_enough(
+        state, [(live.number, value) for live in running if (value := _value(state, live)) is not None]
+    )
+    done = {number: why for number, why in reached.items() if _is_under_way(state, number)}
+    why = "" if in_window else next(iter(reached.values()), "") or _goal_of(state, state.best)
+    if not why:
+        others = ("trials", "no_improvement") if in_window else ("trials",)
+        spent = [one for one in limits_used(state, at) if one.name not in others and one.share >= 1]
+        why = spent[0].why if spent else ""
+        if any(one.name == "epochs" for one in spent):
+            done |= {live.number: why for live in running}
+    return Enough(why, done) if why or done else None
+
+
+def over(state: State) -> str:
+    """Return why, in a window, the values of the trials whose turn has come end the search; empty where they do not."""
+    spent = [one.why for one in limits_used(state, state.last_at) if one.name == "no_improvement" and one.share >= 1]
+    return _goal_of(state, state.found) or "".join(spent)
 
 
 def limits_used(state: State, at: float) -> tuple[Used, ...]:
@@ -300,16 +293,23 @@ def limits_used(state: State, at: float) -> tuple[Used, ...]:
     )
 
 
-def _that_reached(state: State) -> list[tuple[int, float]]:
-    """Return the trials whose value is as good as the goal, with it: one that runs, else the best."""
-    goal, score = state.rules.budget.goal, state.rules.objective.score
-    if goal is None:
-        return []
-    running = [live for live in state.placed if live.confirms is None]
-    values = [(live.number, value) for live in running if (value := _value(state, live)) is not None]
+def _goal_of(state: State, best: tuple[Ranked, ...]) -> str:
+    """Return why the goal is reached, where one of the best trials has; over folds, once it has been through all of them."""
     whole = state.rules.max_epochs if state.rules.folds else 0
-    values += [(one.number, one.value) for one in state.best if one.epoch >= whole and not one.point.violation]
-    return [(number, value) for number, value in values if score(value) >= score(goal)]
+    values = [(one.number, one.value) for one in best if one.epoch >= whole and not one.point.violation]
+    return next(iter(_good_enough(state, values).values()), "")
+
+
+def _good_enough(state: State, values: Iterable[tuple[int, float]]) -> dict[int, str]:
+    """Return the trials whose value is as good as the goal, in words."""
+    goal, objective = state.rules.budget.goal, state.rules.objective
+    if goal is None:
+        return {}
+    return {
+        number: f"the goal of {goal:g} is reached: {objective.metric} {value:.6g} in trial {number}"
+        for number, value in values
+        if objective.score(value) >= objective.score(goal)
+    }
 
 
 def _value(state: State, live: Live) -> float | None:

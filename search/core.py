@@ -6,7 +6,6 @@ and leave the state as it is, so that replaying the journal gives the state that
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable
 from dataclasses import replace
 
@@ -33,14 +32,14 @@ from ..trackers.events import (
 )
 from .budget import booked, enough
 from .decisions import Close, Command, End, Pack, SlotFree, Step, Tick
-from .goals import standing_order
 from .judging import reported
 from .next_trial import next_for_slot
 from .outcomes import cut
 from .packing import Packing, measured, ran_out
 from .population import Turn
+from .ranking import ranked, without_better
 from .repeats import leading
-from .state import Course, Live, Prospects, Ranked, Retryable, Rules, State
+from .state import Course, Live, Prospects, Retryable, Rules, State
 from .stop import Ending, ended
 from .window import settled
 
@@ -111,8 +110,8 @@ def _due(state: State, now: float) -> tuple[Command, ...]:
     reason = None if cancelled or state.finished else enough(state, now)
     if reason is None:
         return ()
-    ends = (End(one, cut(state.live[one], state.rules, reason.why)) for one in reason.done)
-    return (*((Close(SweepClosing(why=reason.why)),) if state.closing is None else ()), *ends)
+    ends = (End(one, cut(state.live[one], state.rules, why)) for one, why in reason.done.items())
+    return (*((Close(SweepClosing(why=reason.why)),) if reason.why and state.closing is None else ()), *ends)
 
 
 def _within_budget(result: Step) -> Step:
@@ -147,7 +146,7 @@ def _on_ask(state: State, event: TrialAsked) -> State:
     state = settled(state)
     live = Live(number=number, seed=event.seed, params=event.params, confirms=event.confirms, donor=event.donor)
     if state.rules.window is not None:
-        live = replace(live, rungs=state.rungs, objective_seen=state.objective_seen)
+        live = replace(live, rungs=state.rungs, leader=state.leader, objective_seen=state.objective_seen)
     state = replace(state, asked=number + 1, live={**state.live, number: live}, queue=(*state.queue, number))
     if event.confirms is not None:
         return replace(state, confirming=state.confirming.ask(number, event.confirms))
@@ -215,11 +214,19 @@ def _on_trial_end(state: State, event: TrialEnded) -> Step:
     if live.confirms is not None:
         return replace(state, confirming=state.confirming.end(outcome, live.number, state.rules.objective.better)), ()
     ending = _ending(live, outcome, state.rules)
+    repeats = live.repeats if outcome.kind is OutcomeKind.COMPLETED else ()
     if state.rules.window is None:
-        state = replace(state, rungs=ended(state.rules.stop, state.rungs, ending))
+        row = without_better(state.account.row, state.best, state.rules, live.number, outcome)
+        state = replace(
+            state,
+            rungs=ended(state.rules.stop, state.rungs, ending),
+            leader=leading(state.leader, live.number, repeats, state.rules.repeats),
+            account=replace(state.account, row=row),
+        )
     else:
-        state = _kept(state, live, outcome, ending)
-    state = replace(_learnt(state, live, outcome), counted=state.counted + outcome.counts, best=_ranked(state, event))
+        state = _kept(state, live, Course(outcome=outcome, ending=ending, repeats=repeats))
+    best = ranked(state.best, state.rules, live.number, outcome)
+    state = replace(_learnt(state, live, outcome), counted=state.counted + outcome.counts, best=best)
     if outcome.retryable and state.rules.population is None:
         again = Retryable(live=live, outcome=outcome)
         state = replace(state, retryable={**state.retryable, event.trial: again})
@@ -241,13 +248,12 @@ def _learnt(state: State, live: Live, outcome: Outcome) -> State:
     return replace(
         state,
         confirming=state.confirming.enter(outcome, live.number, live.params, rules.confirm.top, rules.rank),
-        leader=leading(state.leader, live.number, live.repeats if whole else (), rules.repeats),
         population=state.population.end(live.number, turn, failed=failed),
     )
 
 
-def _kept(state: State, live: Live, outcome: Outcome, ending: Ending) -> State:
-    course = Course(outcome=outcome, ending=ending, standings=live.standings, objective_seen=live.objective_seen)
+def _kept(state: State, live: Live, course: Course) -> State:
+    course = replace(course, standings=live.standings, objective_seen=live.objective_seen)
     return replace(state, ahead={**state.ahead, live.number: course})
 
 
@@ -276,16 +282,3 @@ def _ending(live: Live, outcome: Outcome, rules: Rules) -> Ending:
         last=None if live.last is None else rules.objective.score(live.last),
     )
     return ending if rules.goals.plain else replace(ending, each=rules.goals.endings(live.seen, outcome, ending))
-
-
-def _ranked(state: State, event: TrialEnded) -> tuple[Ranked, ...]:
-    """Return the best trials with one more; a trial that falls out is gone, as its weights are."""
-    outcome, rules = event.outcome, state.rules
-    if outcome.value is None or outcome.epoch is None or not math.isfinite(outcome.value):
-        return state.best
-    point = rules.goals.point(outcome)
-    ranked = [*state.best, Ranked(value=outcome.value, number=event.trial, epoch=outcome.epoch, point=point)]
-    if not rules.goals.plain:
-        order = standing_order([(one.point, one.epoch) for one in ranked], folds=rules.folds)
-        return tuple(ranked[place] for place in order[: rules.keep])
-    return tuple(sorted(ranked, key=lambda one: rules.rank(one.value, one.epoch, one.number))[: rules.keep])

@@ -15,6 +15,7 @@ from ..spaces.bounds import Bounds
 from ..spaces.trial import Json, Outcome, OutcomeKind, Report
 from ..trackers.events import AttemptStarted, Event, Reported, TrialAsked, TrialEnded
 from ..trackers.history import History, TrialRecord
+from .budget import Used, limits_used, used
 from .core import step
 from .decisions import Ask, Close, End, SlotFree, Tick
 from .outcomes import completed
@@ -37,7 +38,10 @@ UNSEEN = 1 / 3
 @final
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Forecast:
-    """What a sweep is expected to come to: `rungs` has how many trials come to an epoch."""
+    """What a sweep is expected to come to: `rungs` has how many trials come to an epoch.
+
+    `open`: nobody can say how many trials there will be, and it is what so many come to.
+    """
 
     seconds: float
     trials: int
@@ -46,6 +50,7 @@ class Forecast:
     slots: int
     epoch_s: float
     trial_s: float
+    open: bool = False
 
     def to_json(self) -> dict[str, Json]:
         """Return the plain form."""
@@ -57,6 +62,7 @@ class Forecast:
             "slots": self.slots,
             "epoch_s": self.epoch_s,
             "trial_s": self.trial_s,
+            "open": self.open,
         }
 
 
@@ -80,11 +86,8 @@ def forecast(spec: SweepSpec, *, slots: int, epoch_s: float, trial_s: float) -> 
     marks = sorted({*range(by, spec.max_epochs + 1, by), *_rungs(spec, most), spec.max_epochs})
     run = _Run(spec.rules(), marks, slots=slots, epoch_s=epoch_s, trial_s=trial_s, most=most)
     run.go()
-    times = (whole or run.trials) / max(1, run.trials) if whole is not None and whole > MOST_TRIALS else 1.0
-    limit_s = math.inf if spec.budget.hours is None else spec.budget.hours * 3600
-    if whole is None and run.seconds < limit_s:
-        times = limit_s / max(run.seconds, 1e-9)
-    times = min(times, max(1.0, limit_s / max(run.seconds, 1e-9)))
+    share = max((one.share for one in run.limits), default=0.0)
+    times = max(1.0, 1 / share) if run.cut and share else 1.0
     rungs = [epoch for epoch in _rungs(spec, most) if epoch < spec.max_epochs]
     return Forecast(
         seconds=run.seconds * times + _confirming_s(spec, round(run.trials * times), slots, epoch_s, trial_s),
@@ -97,6 +100,7 @@ def forecast(spec: SweepSpec, *, slots: int, epoch_s: float, trial_s: float) -> 
         slots=slots,
         epoch_s=epoch_s,
         trial_s=trial_s,
+        open=run.cut and not share,
     )
 
 
@@ -111,10 +115,13 @@ def _of_population(spec: SweepSpec, pbt: Pbt, *, slots: int, epoch_s: float, tri
     turns = turns_of(spec)
     trials = turns if spec.budget.trials is None else min(spec.budget.trials, turns)
     epochs = math.ceil(spec.max_epochs * pbt.population * trials / turns)
-    seconds = (trials * trial_s + epochs * epoch_s) / min(slots, pbt.population)
-    if spec.budget.hours is not None and seconds > spec.budget.hours * 3600:
-        share = spec.budget.hours * 3600 / seconds
-        seconds, trials, epochs = seconds * share, round(trials * share), round(epochs * share)
+    work_s = trials * trial_s + epochs * epoch_s
+    seconds, gpus = work_s / min(slots, pbt.population), spec.resources.gpus
+    limits = used(
+        spec.budget, trials=trials, seconds=seconds, slot_seconds=work_s, gpus=gpus, epochs=epochs, without_better=0
+    )
+    times = 1 / max([1.0, *(one.share for one in limits)])
+    seconds, trials, epochs = seconds * times, round(trials * times), round(epochs * times)
     ended = pbt.population if trials >= turns else max(0, trials - (turns - pbt.population))
     return Forecast(
         seconds=seconds,
@@ -150,11 +157,18 @@ class _Run:
         self._state = State(rules=replace(rules, budget=budget, bounds=Bounds()))
         self.seconds = 0.0
         self.last: dict[int, int] = {}
+        self.cut = False
+        """Whether the budget had room for more trials than were simulated."""
 
     @property
     def trials(self) -> int:
         """How many trials ended."""
         return self._state.counted
+
+    @property
+    def limits(self) -> tuple[Used, ...]:
+        """What was used of each limit."""
+        return limits_used(self._state, self.seconds)
 
     def go(self) -> None:
         """Run to the end of the budget, or of so many trials."""
@@ -177,7 +191,8 @@ class _Run:
                 continue
             epoch = self._marks[place]
             random, score = scores[number]
-            self._report(number, epoch, score + random.gauss(0.0, NOISE))
+            if number in self._state.live:
+                self._report(number, epoch, score + random.gauss(0.0, NOISE))
             if number in self._state.live:
                 later = (self._marks[place + 1] - epoch) * self._epoch_s
                 heapq.heappush(free, (self.seconds + later, number, place + 1))
@@ -189,7 +204,10 @@ class _Run:
     def _begin(self) -> int:
         """Return the trial that a free slot starts with; -1 where there is none any more."""
         _, (command, *_) = step(self._state, SlotFree())
-        if not isinstance(command, Ask) or command.number >= self._most:
+        if not isinstance(command, Ask) or command.confirms is not None:
+            return -1
+        if command.number >= self._most:
+            self.cut = True
             return -1
         number = command.number
         self._record(

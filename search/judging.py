@@ -67,9 +67,10 @@ def _judge(state: State, number: int, *, since: int, loss: float | None) -> Step
         if rules.window is None:
             rungs, why = rules.stop.decide(state.rungs, standing)
             state = replace(state, rungs=rungs)
-            why = why or hopeless(live.repeats, state.leader, rules.repeats, rules.objective)
         else:
             state, why = judged(state, standing)
+        leader = state.leader if rules.window is None else live.leader
+        why = why or hopeless(live.repeats, leader, rules.repeats, rules.objective)
     if not why:
         return state, ()
     return state, (End(number, stopped(state.live[number], state.rules, why)),)

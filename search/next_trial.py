@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ..trackers.events import SweepClosing
-from .budget import limits_used
+from .budget import limits_used, over
 from .decisions import Ask, Close, Command, End, Finish, Start, Wait
 from .outcomes import cut
 from .state import State
@@ -47,13 +47,16 @@ def _after_search(state: State, why: str, exit_code: int = 0) -> Command:
 
 
 def _next_in_window(state: State) -> Command:
-    """Ask once all have ended that the next trial is proposed from; where these leave no hope, once all others have."""
+    """Ask once all have ended that the next trial is proposed from; where these end the search, once all others have."""
     if not due(state):
         return Wait()
-    why = settled(state).prospects.hopeless
-    if not why:
+    known = settled(state)
+    hopeless, why = known.prospects.hopeless, over(known)
+    if not hopeless and not why:
         return Ask(state.asked)
-    return Wait(last=True) if state.live else Close(SweepClosing(why=why, cancel=True, exit_code=1))
+    if state.live:
+        return Wait(last=bool(hopeless) or not state.rules.confirm.top)
+    return Close(SweepClosing(why=hopeless, cancel=True, exit_code=1) if hopeless else SweepClosing(why=why))
 
 
 def _while_closing(state: State, closing: SweepClosing) -> Command:

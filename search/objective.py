@@ -103,7 +103,7 @@ class Objective:
         direction, _, metric = text.strip().partition(" ")
         valid = [str(one) for one in Direction]
         if direction not in valid or not metric.strip():
-            hint = did_you_mean(direction, valid)
+            hint = "" if direction in valid else did_you_mean(direction, valid)
             raise BadInput(f"objective {text!r} was not understood{hint}; write `max val_accuracy` or `min val_loss`")
         return cls(metric=metric.strip(), direction=Direction(direction))
 

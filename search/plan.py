@@ -91,6 +91,10 @@ def expected(spec: SweepSpec, seen: Survey) -> Forecast | None:
     """Return what the sweep is expected to come to on this machine; None where no epoch was measured."""
     if seen.epoch_s is None:
         return None
+    every = combinations(seen.parameters) if spec.search.sampler == "grid" else None
+    if every is not None:
+        trials = every if spec.budget.trials is None else min(every, spec.budget.trials)
+        spec = replace(spec, budget=replace(spec.budget, trials=trials))
     return forecast(spec, slots=_slots(spec), epoch_s=seen.epoch_s, trial_s=seen.trial_s)
 
 

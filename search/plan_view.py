@@ -190,7 +190,7 @@ def _time(expected: Forecast | None) -> list[tuple[str, str]]:
     if expected is None:
         return []
     slots = _several(expected.slots, "slot")
-    first = (
+    first = ("the budget does not say how many trials: " if expected.open else "") + (
         f"about {duration(expected.seconds)} for {_several(expected.trials, 'trial')} on {slots}, "
         f"if an epoch takes {expected.epoch_s:.2g} s as at the defaults"
     )

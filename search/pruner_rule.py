@@ -2,14 +2,16 @@
 
 A pruner judges by a study, and may keep things in it and in itself. All of that follows from what the study was told,
 in order: the values of trials, epoch by epoch, and how they ended. So what the rule keeps in `Rungs` is that account,
-and a study with a pruner is only its shadow: where the shadow is not at the account's end, a new one is told all of it,
-and comes to the same answers.
+and a study with a pruner is only its shadow: where none is at the account's end, a new one is told all of it, and comes
+to the same answers. Several are kept, since in a deterministic search each trial is judged by an account of its own.
 """
 
 from __future__ import annotations
 
+import copy
 import warnings
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, cast, final
 
@@ -21,6 +23,9 @@ from .stop import Account, Ending, Rungs, Standing
 if TYPE_CHECKING:
     import optuna
 
+KEPT = 64
+"""So many shadows at most: about two for each trial that runs."""
+
 
 @final
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,7 +35,7 @@ class PrunerRule:
     name: str
     arguments: Mapping[str, Json] = field(default_factory=dict[str, Json])
     objective: Objective
-    _shadow: list[Shadow] = field(default_factory=list["Shadow"], compare=False, repr=False)
+    _shadows: list[Shadow] = field(default_factory=list["Shadow"], compare=False, repr=False)
 
     def rungs(self, max_epochs: int, number: int) -> tuple[int, ...]:
         """Return none: a pruner does not say at which epochs it judges, so that all are told, once a second."""
@@ -50,26 +55,40 @@ class PrunerRule:
 
     def _tell(self, rungs: Rungs, said: Standing | Ending) -> tuple[Rungs, bool]:
         before = rungs.accounts.get(self.name, ())
-        shadow = self._shadow[0] if self._shadow else None
-        if shadow is None or shadow.account is not before:
-            shadow = Shadow(self)
-            for one in before:
-                shadow.tell(one)
+        shadow = self._told(before)
+        if said.number in shadow.ended:  # it was taken up again, and a study's trial cannot be: it has not ended
+            shadow = self._told(tuple(one for one in before if isinstance(one, Standing) or one.number != said.number))
         answer = shadow.tell(said)
-        shadow.account = (*before, said)
-        self._shadow[:] = [shadow]
+        shadow.account = (*shadow.account, said)
+        self._shadows[:] = [*self._shadows[-KEPT:], shadow]
         return rungs.with_account(self.name, shadow.account), answer
+
+    def _told(self, account: Account) -> Shadow:
+        """Return a shadow at the account's end, which is the caller's; one at a trial's end stays for others that go on there."""
+        kept = next((one for one in self._shadows if one.account is account), None)
+        if kept is not None and isinstance(account[-1], Ending):
+            with suppress(Exception):  # a pruner that cannot be copied is told anew
+                return kept.forked()
+        elif kept is not None:
+            self._shadows.remove(kept)
+            return kept
+        shadow = Shadow(self)
+        for one in account:
+            shadow.tell(one)
+        shadow.account = account
+        return shadow
 
 
 @final
 class Shadow:
-    """A study and its pruner that have been told an account."""
+    """A study and its pruner that have been told an account; `ended` are its trials that are over."""
 
     def __init__(self, rule: PrunerRule) -> None:
         import optuna
 
         optuna.logging.set_verbosity(optuna.logging.ERROR)
         self.account: Account = ()
+        self.ended = set[int]()
         self._score = rule.objective.score
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
@@ -77,6 +96,14 @@ class Shadow:
         direction = "maximize" if rule.objective.direction is Direction.MAX else "minimize"
         sampler = optuna.samplers.RandomSampler(seed=0)
         self._study = optuna.create_study(study_name="sweep", direction=direction, pruner=pruner, sampler=sampler)
+
+    def forked(self) -> Shadow:
+        """Return another one that was told the same; trials that are over never change, and are shared."""
+        other = copy.copy(self)
+        other.ended = set(self.ended)
+        trials = self._study.get_trials(deepcopy=False)
+        other._study = copy.deepcopy(self._study, {id(one): one for one in trials if one.state.is_finished()})
+        return other
 
     def tell(self, said: Standing | Ending) -> bool:
         """Take in an entry of the account; say whether its trial is pruned."""
@@ -99,6 +126,7 @@ class Shadow:
     def _end(self, said: Ending) -> None:
         from optuna.trial import TrialState
 
+        self.ended.add(said.number)
         if said.kind is OutcomeKind.COMPLETED and said.score is not None:
             self._study.tell(said.number, self._score(said.score))
         else:

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from statistics import fmean
 from typing import final
 
 from ..spaces.trial import Report
-from ..trackers.student import below
+from ..trackers.student import below, mean
 from .objective import Objective
 
 LEAST = 2
@@ -42,7 +41,7 @@ def score_of(report: Report, objective: Objective) -> float | None:
 def leading(leader: Leader | None, number: int, scores: Sequence[float], plan: Repeats) -> Leader | None:
     """Return the leader once a trial has ended."""
     whole = plan.seeds > 1 and len(scores) == plan.seeds
-    if not whole or (leader is not None and fmean(scores) <= fmean(leader.scores)):
+    if not whole or (leader is not None and mean(scores) <= mean(leader.scores)):
         return leader
     return Leader(number=number, scores=tuple(scores))
 
@@ -58,7 +57,7 @@ def hopeless(scores: Sequence[float], leader: Leader | None, plan: Repeats, obje
     p = below(scores, leader.scores)
     if p >= plan.level:
         return ""
-    own, best = (objective.score(fmean(one)) for one in (scores, leader.scores))
+    own, best = (objective.score(mean(one)) for one in (scores, leader.scores))
     return (
         f"repeats: after {len(scores)} of {plan.seeds} seeds its mean {own:.5g} is worse than the {best:.5g} "
         f"of trial {leader.number} (Welch's one-sided t test, p {p:.2g} < {plan.level:g})"

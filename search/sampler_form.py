@@ -13,6 +13,7 @@ from ..spaces.prior import members
 from ..spaces.trial import Json
 from .grid import MANY_MEMBERS, cannot_enumerate
 from .named_class import check_arguments, is_installed, needs
+from .rehearsal import rehearse_sampler
 from .sampler_choice import CLASSES, NAMES
 
 PATH = ("search", "sampler")
@@ -88,6 +89,12 @@ def chosen(
         )
     if name == "grid":
         _check_grid(declared, duplicates=duplicates)
+    reference = CLASSES.get(name, name)
+    if arguments and reference != CLASSES["gp"]:  # which takes seconds to be imported
+        try:
+            rehearse_sampler(reference, arguments, declared, objectives=objectives)
+        except BadInput as error:
+            raise BadForm(f"{_subject(PATH)}: {error}", PATH) from None
     return fields
 
 

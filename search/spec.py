@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any, Literal, final
 
@@ -14,9 +14,9 @@ from ..spaces.errors import BadInput, one_line
 from ..spaces.known import Declared
 from ..spaces.trace import Undeclared
 from ..spaces.trial import Cause, Json
-from . import tracking_uri
 from .budget import Budget
 from .confirm import Confirm
+from .notes import notes_on
 from .objective import At, Direction, Objective
 from .population import Pbt, Plan
 from .repeats import Repeats
@@ -223,42 +223,7 @@ class SweepSpec:
     @property
     def notes(self) -> tuple[str, ...]:
         """What the user should know of the specification, though nothing is wrong with it."""
-        late = [one for one in self.search.stop if int(str(one.get("min_epochs", 0))) >= self.max_epochs]
-        never = (
-            f"stop: {one['rule']} never judges: its first rung is epoch {one['min_epochs']}, "
-            f"a trial has {self.max_epochs}"
-            for one in late
-        )
-        alone = "budget: only its goal ends this sweep; where that is out of reach it goes on until it is stopped"
-        goal = (alone,) if self.budget.only_goal else ()
-        search = self.search
-        taken = (f"sampler: auto takes {search.taken}: {search.reason}",) if search.taken else ()
-        by_chance = self._by_chance()
-        return (*tracking_uri.notes(self.track.uri), *never, *taken, *goal, *self._population_notes(), *by_chance)
-
-    def _by_chance(self) -> tuple[str, ...]:
-        """Return what of a deterministic search is none all the same."""
-        if self.search.window is None:
-            return ()
-        hours = "budget.hours ends the search by the clock: how many trials there are by then differs from run to run"
-        keras = "keras.deterministic is false: metrics may differ from run to run, and with them the trials"
-        limit = "limits.trial_s ends trials by the clock: which ones may differ from run to run"
-        found = (
-            hours if self.budget.hours is not None else "",
-            "" if self.keras.deterministic else keras,
-            limit if self.limits.trial_s is not None else "",
-        )
-        return tuple(f"search.deterministic: {one}" for one in found if one)
-
-    def _population_notes(self) -> Iterator[str]:
-        """Yield what a population may not be meant to be."""
-        if self.pbt is None:
-            return
-        turns = self.pbt.population * -(-self.max_epochs // self.pbt.interval)
-        if self.budget.trials is not None and self.budget.trials < turns:
-            yield f"pbt: the population needs {turns} trials for its {self.max_epochs} epochs, the budget has {self.budget.trials}"
-        if self.parallel is not None and self.parallel > self.pbt.population:
-            yield f"pbt: a population of {self.pbt.population} leaves some of {self.parallel} slots without a trial"
+        return tuple(notes_on(self))
 
     def rules(self) -> Rules:
         """Return what the core goes by."""

@@ -8,6 +8,7 @@ sweep's own trials have at that rank.
 from __future__ import annotations
 
 import math
+import sys
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -274,8 +275,9 @@ def at_quantile(scores: Sequence[float], worse: float) -> float:
     below = min(max(math.floor(place), 0), len(scores) - 1)
     above = min(below + 1, len(scores) - 1)
     part = min(max(place - below, 0.0), 1.0)
-    spread = (scores[-1] - scores[0]) or abs(scores[0]) or 1.0
-    return scores[below] * (1 - part) + scores[above] * part + (worse - 0.5) * spread * 1e-4
+    spread = min(scores[-1] - scores[0], sys.float_info.max) or abs(scores[0]) or 1.0
+    found = scores[below] * (1 - part) + scores[above] * part + (worse - 0.5) * spread * 1e-4
+    return min(max(found, -sys.float_info.max), sys.float_info.max)
 
 
 def expected(parameter: Parameter) -> str:

@@ -93,7 +93,8 @@ class Live:
     """A trial that has not ended; `placed`: on a slot, else waiting for one.
 
     `confirms` and `donor` as in `TrialAsked`; `repeats` has the score of each repeat that is done.
-    In a window, `rungs` and `objective_seen` are those that it is judged by, and `standings` how it stood when it was.
+    In a window, `rungs`, `leader` and `objective_seen` are those that it is judged by, and `standings` how it stood when
+    it was.
     """
 
     number: int
@@ -118,6 +119,7 @@ class Live:
     donor: Donor | None = None
     repeats: tuple[float, ...] = ()
     rungs: Rungs = field(default_factory=Rungs)
+    leader: Leader | None = None
     standings: tuple[Standing, ...] = ()
     objective_seen: bool = False
 
@@ -154,6 +156,7 @@ class Course:
 
     outcome: Outcome
     ending: Ending
+    repeats: tuple[float, ...] = ()
     standings: tuple[Standing, ...] = ()
     objective_seen: bool = False
 
@@ -209,8 +212,8 @@ class Prospects:
 class State:
     """Where the search stands.
 
-    In a window, `rungs`, `objective_seen` and `prospects` are of trials 0 … `horizon`; `ahead` has those that have ended
-    since.
+    In a window, `rungs`, `leader`, `objective_seen`, `prospects` and the row of the account are of trials 0 … `horizon`,
+    of which `found` are the best; `ahead` has those that have ended since.
     """
 
     rules: Rules
@@ -229,6 +232,7 @@ class State:
     objective_seen: bool = False
     prospects: Prospects = field(default_factory=Prospects)
     horizon: int = -1
+    found: tuple[Ranked, ...] = ()
     ahead: Mapping[int, Course] = field(default_factory=dict[int, Course])
     losses: Mapping[str, int] = field(default_factory=dict[str, int])
     packing: Packing = field(default_factory=Packing)

@@ -11,6 +11,7 @@ from ..spaces.errors import BadInput, did_you_mean
 from ..spaces.yaml_form import BadForm, Path, shown
 from .halving import automatic
 from .named_class import check_arguments
+from .rehearsal import rehearse_pruner
 from .stop_rules import NAMES
 from .sweepform import MANY, Form, OneOrMore, read_form
 
@@ -143,6 +144,8 @@ def _pruner(name: str, form: Mapping[Any, Any], path: Path, max_epochs: int) -> 
     arguments = {key: max_epochs if one is MAX_EPOCHS else one for key, one in arguments.items()}
     try:
         check_arguments(name, "optuna.pruners:BasePruner", arguments)
+        if len(form) > 1:
+            rehearse_pruner(name, arguments, max_epochs)
     except BadInput as error:
         first = next((key for key in form if str(error).startswith(repr(key))), None)
         at = path if first is None else (*path, first)

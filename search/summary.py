@@ -10,7 +10,7 @@ from typing import Any, final
 
 from ..spaces.errors import one_line
 from ..spaces.pareto import Point, covers, front
-from ..spaces.trial import Scalar
+from ..spaces.trial import Outcome, Scalar
 from ..trackers.confirmed import Confirmed, confirmed, runs_of
 from ..trackers.history import History, TrialRecord
 from .budget import Used, used
@@ -170,25 +170,31 @@ class Summary:
         rules, best, row = self.spec.rules(), None, 0
         if not rules.goals.plain:
             return self._without_better_trade_off(rules.goals)
-        for one in sorted(self.history.trials.values(), key=lambda one: one.ended_at or math.inf):
-            if one.outcome is None or not one.outcome.counts or one.confirms is not None:
-                continue
+        for one, outcome in self._in_turn():
             value = value_of(one)
-            mine = None if value is None else rules.rank(value, one.outcome.epoch or 0, 0)
+            mine = None if value is None else rules.rank(value, outcome.epoch or 0, 0)
             better = mine is not None and (best is None or mine < best)
             best, row = (mine, 0) if better else (best, row + 1)
         return row
 
     def _without_better_trade_off(self, goals: Goals) -> int:
         points, row = list[Point](), 0
-        for one in sorted(self.history.trials.values(), key=lambda one: one.ended_at or math.inf):
-            if one.outcome is None or not one.outcome.counts:
-                continue
-            point = None if value_of(one) is None else goals.point(one.outcome)
+        for one, outcome in self._in_turn():
+            point = None if value_of(one) is None else goals.point(outcome)
             better = point is not None and not any(covers(before, point) for before in points)
             row = 0 if better else row + 1
             points.extend([] if point is None else [point])
         return row
+
+    def _in_turn(self) -> list[tuple[TrialRecord, Outcome]]:
+        """Return the trials of the search that counted, as they ended; where the search goes by number, by number."""
+        counted = [
+            (one, one.outcome)
+            for one in self.history.trials.values()
+            if one.outcome is not None and one.outcome.counts and one.confirms is None
+        ]
+        by_number = self.spec.search.window is not None
+        return sorted(counted, key=lambda pair: pair[0].number if by_number else pair[0].ended_at or math.inf)
 
     def seconds_left(self, now: float) -> float | None:
         """Return an estimate of the time to the end of the budget, and of what is confirmed then; None before anything was

@@ -9,7 +9,10 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from .state import State
+from .budget import over
+from .ranking import ranked, without_better
+from .repeats import leading
+from .state import Course, State
 from .stop import Standing, ended
 
 
@@ -20,20 +23,37 @@ def due(state: State) -> bool:
 
 
 def settled(state: State) -> State:
-    """Return the state with all taken in, by number, that the next trial is to know of; as it is without a window."""
-    ahead, until = dict(state.ahead), _until(state)
-    horizon, rungs, prospects, seen = state.horizon, state.rungs, state.prospects, state.objective_seen
-    while horizon < until and (horizon + 1 in ahead or horizon + 1 in state.confirming.asked):
-        horizon += 1
-        if horizon not in ahead:  # it confirms another, and nobody learns from it
-            continue
-        course = ahead.pop(horizon)
-        for standing in course.standings:
-            rungs, _ = state.rules.stop.decide(rungs, standing)
-        rungs = ended(state.rules.stop, rungs, course.ending)
-        prospects = prospects.after(course.outcome)
-        seen = seen or course.objective_seen
-    return replace(state, horizon=horizon, rungs=rungs, prospects=prospects, objective_seen=seen, ahead=ahead)
+    """Return the state with all taken in, by number, that the next trial is to know of; as it is without a window.
+
+    Where that ends the search, what comes after is not taken in: there is no next trial, unless the budget is changed.
+    """
+    until = _until(state)
+    while state.horizon < until and not over(state):
+        number = state.horizon + 1
+        if number in state.ahead:
+            state = _taken_in(state, number, state.ahead[number])
+        elif number in state.confirming.asked:  # it confirms another, and nobody learns from it
+            state = replace(state, horizon=number)
+        else:
+            break
+    return state
+
+
+def _taken_in(state: State, number: int, course: Course) -> State:
+    rules, rungs, outcome = state.rules, state.rungs, course.outcome
+    for standing in course.standings:
+        rungs, _ = rules.stop.decide(rungs, standing)
+    return replace(
+        state,
+        horizon=number,
+        rungs=ended(rules.stop, rungs, course.ending),
+        leader=leading(state.leader, number, course.repeats, rules.repeats),
+        prospects=state.prospects.after(outcome),
+        objective_seen=state.objective_seen or course.objective_seen,
+        account=replace(state.account, row=without_better(state.account.row, state.found, rules, number, outcome)),
+        found=ranked(state.found, rules, number, outcome),
+        ahead={one: there for one, there in state.ahead.items() if one != number},
+    )
 
 
 def judged(state: State, standing: Standing) -> tuple[State, str]:

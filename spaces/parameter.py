@@ -20,6 +20,9 @@ from typing import Any, cast, final
 from .errors import BadInput
 from .trial import Json, Scalar
 
+LARGEST = 2**53
+"""Up to here each whole number is a float of its own, which is what samplers count in."""
+
 
 class Sampling(StrEnum):
     """How a number is drawn from its range."""
@@ -97,7 +100,7 @@ class Number(_Named):
         """Check the range; give its numbers the type of the parameter, so that 1 and 1.0 are one bound.
 
         Raises:
-            BadInput: the range is empty, a logarithm or a step does not fit it.
+            BadInput: the range is empty or too large, a logarithm or a step does not fit it.
         """
         for name in ("min", "max", "step", "default"):
             object.__setattr__(self, name, _as_kind(getattr(self, name), integer=self.integer))
@@ -105,6 +108,16 @@ class Number(_Named):
             raise BadInput(f"{self.name!r} needs finite ends, got min {_said(self.min)} and max {_said(self.max)}")
         if self.min > self.max:
             raise BadInput(f"{self.name!r} has min {_said(self.min)} > max {_said(self.max)}; swap the two")
+        if self.integer and max(abs(self.min), abs(self.max)) > LARGEST:
+            raise BadInput(
+                f"{self.name!r} goes from {_said(self.min)} to {_said(self.max)}, which is too large; expected whole numbers "
+                f"of at most {LARGEST} on either side of 0, up to which samplers are exact"
+            )
+        if not math.isfinite(self.max - self.min):
+            raise BadInput(
+                f"{self.name!r} goes from {_said(self.min)} to {_said(self.max)}, which is too wide; "
+                "expected a finite difference, as from -1e307 to 1e307"
+            )
         if self.sampling is not Sampling.LINEAR and self.min <= 0:
             raise BadInput(f"{self.name!r} samples {self.sampling}, so min must be above 0, got {_said(self.min)}")
         if self.step is not None and not (0 if self.sampling is Sampling.LINEAR else 1) < self.step < math.inf:

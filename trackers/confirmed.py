@@ -5,11 +5,10 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from statistics import fmean
 from typing import final
 
 from .history import History, TrialRecord
-from .student import interval
+from .student import interval, mean
 
 
 @final
@@ -31,7 +30,7 @@ class Confirmed:
     @property
     def mean(self) -> float:
         """The mean over the runs that have a value."""
-        return fmean(self.values)
+        return mean(self.values)
 
     @property
     def interval(self) -> tuple[float, float] | None:
@@ -89,7 +88,7 @@ def _confirmed(record: TrialRecord, runs: Sequence[TrialRecord], *, maximize: bo
     values = tuple(_value(one) for one in valued)
     better = max if maximize else min
     best = better(valued, key=_value)
-    difference = _value(record) - fmean(values)
+    difference = _value(record) - mean(values)
     return Confirmed(
         number=record.number,
         searched=_value(record),

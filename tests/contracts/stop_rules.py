@@ -11,8 +11,9 @@ from typing import ClassVar
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kerasweep.search.stop import Respect, Rungs, Standing, StopRule
+from kerasweep.search.stop import Ending, Respect, Rungs, Standing, StopRule, ended
 from kerasweep.spaces.pareto import Point, covers
+from kerasweep.spaces.trial import OutcomeKind
 
 scores = st.floats(allow_nan=False)
 curves = st.lists(st.floats(-1e6, 1e6), min_size=1, max_size=12)
@@ -85,6 +86,28 @@ class StopRuleContract(ABC):
                 rungs, why = self.rule().decide(rungs, standing(number, rising[:epoch]))
                 assert why == ""
             top = rising[-1]
+
+    @given(st.lists(curves, max_size=4), st.sampled_from([OutcomeKind.FAILED, OutcomeKind.LOST]), st.integers(1, 3))
+    def test_a_trial_that_is_taken_up_again_goes_on_where_it_was(
+        self, several: list[list[float]], kind: OutcomeKind, at: int
+    ) -> None:
+        """Once it was retried, its first end changes no answer: neither to itself nor to those after it."""
+        rule, once, twice = self.rule(), Rungs(), Rungs()
+        for number, curve in enumerate(several):
+            for epoch in range(1, len(curve) + 1):
+                trial = standing(number, curve[:epoch])
+                once, why = rule.decide(once, trial)
+                twice, again = rule.decide(twice, trial)
+                assert why == again
+                if why:
+                    break
+                if epoch == at:
+                    failed = Ending(number=number, kind=kind, epoch=epoch, last=curve[epoch - 1])
+                    twice = ended(rule, twice, failed)
+            whole = Ending(
+                number=number, kind=OutcomeKind.COMPLETED, score=max(curve), epoch=len(curve), last=curve[-1]
+            )
+            once, twice = ended(rule, once, whole), ended(rule, twice, whole)
 
 
 class HalvingContract(StopRuleContract):

@@ -73,7 +73,9 @@ def test_the_best_are_confirmed_and_the_champion_is_exported(rig: Make) -> None:
 def test_a_trial_is_the_mean_over_its_seeds(rig: Make) -> None:
     """Each seed is a fit of its own; the mean and the spread are recorded, and a hopeless trial is not trained on all."""
     space = "space: {learning_rate: {choice: [0.000001, 0.01], ordered: false}}\n"
-    sweep = rig(sweep=SWEEP.replace("trials: 6", "trials: 5") + "repeats: {seeds: 3, level: 0.1}\n" + space)
+    rates = ", ".join(f"{{learning_rate: {rate}}}" for rate in (0.01, 0.01, 0.000001, 0.000001, 0.000001))
+    start = f"start: {{try: [{rates}]}}\n"  # on two slots one of the good ones is through before a bad one begins
+    sweep = rig(sweep=SWEEP.replace("trials: 6", "trials: 5") + "repeats: {seeds: 3, level: 0.1}\n" + space + start)
     code, text = sweep.run()
     assert code == 0, text
     history = check_journal(sweep.folder, trials=5)
@@ -86,6 +88,7 @@ def test_a_trial_is_the_mean_over_its_seeds(rig: Make) -> None:
         assert one.metrics[3]["val_accuracy_std"] == pytest.approx(stdev(own))
         assert len(set(own)) > 1, "the seeds made no difference"
     stopped = [one for one in history.trials.values() if one.state == "stopped"]
+    assert [one.number for one in stopped] == [2, 3, 4]
     for one in stopped:
         assert one.outcome is not None
         assert one.outcome.reason.startswith("repeats: after 2 of 3 seeds its mean ")

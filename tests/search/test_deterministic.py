@@ -41,12 +41,20 @@ def test_the_window_is_as_many_trials_as_run_at_a_time(tmp_path: Path) -> None:
 def test_what_goes_by_the_clock_is_noted(tmp_path: Path) -> None:
     """It is allowed, but then the promise does not hold."""
     more = "keras: {deterministic: false}\nlimits: {trial_s: 60}\n"
-    text = LEAST.replace("trials: 5", "trials: 5, hours: 1") + "search: {deterministic: true}\nparallel: 3\n" + more
+    more += "constraints: [latency_ms <= 5]\nresources: {gpu: 1}\n"
+    limits = "trials: 5, hours: 1, slot_hours: 1, gpu_hours: 1, epochs: 9"
+    text = LEAST.replace("trials: 5", limits).replace("min val_loss", "[min val_loss, min seconds_per_epoch]")
+    text += "search: {deterministic: true}\nparallel: 3\n" + more
     notes = loaded(tmp_path, text).notes
     assert [note.partition(":")[2].split()[0] for note in notes] == [
         "budget.hours",
+        "budget.slot_hours",
+        "budget.gpu_hours",
+        "budget.epochs",
         "keras.deterministic",
         "limits.trial_s",
+        "latency_ms",
+        "seconds_per_epoch",
     ]
 
 

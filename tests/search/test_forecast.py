@@ -12,7 +12,7 @@ from kerasweep.search.confirm import Confirm
 from kerasweep.search.forecast import forecast, seconds_left, survival
 from kerasweep.search.objective import Direction, Objective
 from kerasweep.search.population import Pbt
-from kerasweep.search.spec import Search, SweepSpec
+from kerasweep.search.spec import Resources, Search, SweepSpec
 from kerasweep.search.summary import Summary
 from kerasweep.spaces.trial import OutcomeKind
 from kerasweep.trackers.events import Entry, Event, Reported, SweepStarted
@@ -102,6 +102,50 @@ def test_a_large_sweep_is_taken_to_be_as_its_beginning() -> None:
     assert found.seconds == pytest.approx(1000 * 1_000_000 / 2, rel=0.01)
     assert found.trials == 1_000_000
     assert found.rungs == {1000: 1_000_000}
+
+
+@pytest.mark.parametrize("trials", [None, 1000])
+@pytest.mark.parametrize(
+    ("name", "few", "many"),
+    [("epochs", 60, 9000), ("hours", 0.01, 2.0), ("slot_hours", 0.01, 4.0), ("gpu_hours", 0.01, 2.0)],
+)
+def test_whatever_limit_comes_first_is_forecast(name: str, few: float, many: float, trials: int | None) -> None:
+    """Few are reached while trials are simulated, many after those; both alone, and beside a number of trials."""
+    for limit in (few, many):
+        limits: dict[str, Any] = {"trials": trials, name: limit}
+        plan = sweep(budget=Budget(**limits), resources=Resources(gpu=0.5))
+        found = forecast(plan, slots=2, epoch_s=1.0, trial_s=1.0)
+        held_s = found.trials * found.trial_s + found.epochs
+        used = {"epochs": found.epochs, "hours": found.seconds / 3600, "slot_hours": held_s / 3600}
+        used["gpu_hours"] = used["slot_hours"] / 2
+        assert not found.open
+        assert max(found.rungs.values()) <= found.trials
+        assert used[name] <= limit * 1.02 + 2 / 900  # each slot goes on to the next epoch
+        assert found.trials == trials or used[name] >= 0.97 * limit - 2 / 900
+
+
+@pytest.mark.parametrize("limits", [Budget(goal=0.9), Budget(no_improvement=5)])
+@pytest.mark.parametrize("pbt", [None, Pbt(population=4, interval=10, mutate=("x",))])
+def test_where_values_alone_end_it_the_forecast_is_open(limits: Budget, pbt: Pbt | None) -> None:
+    """It says what so many trials come to, and that nobody knows how many; a population has its end."""
+    found = forecast(sweep(search=Search(), budget=limits, pbt=pbt), slots=2, epoch_s=1.0, trial_s=1.0)
+    assert (found.open, found.trials) == ((True, 300) if pbt is None else (False, 12))
+    assert found.to_json()["open"] is found.open
+
+
+@pytest.mark.parametrize("limits", [Budget(epochs=54), Budget(slot_hours=60 / 3600), Budget(gpu_hours=60 / 3600)])
+def test_a_population_ends_at_any_limit(limits: Budget) -> None:
+    """At about half of its 4 members of 27 epochs of a second and 12 turns of one more."""
+    plan = sweep(budget=limits, pbt=Pbt(population=4, interval=10, mutate=("x",)), resources=Resources(gpu=1))
+    found = forecast(plan, slots=2, epoch_s=1.0, trial_s=1.0)
+    assert (found.trials, found.epochs, found.seconds) == (6, 54, pytest.approx(30))
+
+
+def test_the_confirmation_of_a_search_that_a_limit_ends_is_counted_once() -> None:
+    """Its runs are no trials of the search, however many of those there was room for."""
+    limits, confirm = Budget(trials=100, epochs=54), Confirm(top=2, seeds=3)
+    found = forecast(sweep(search=Search(), budget=limits, confirm=confirm), slots=2, epoch_s=1.0, trial_s=0.0)
+    assert (found.trials, found.epochs, found.seconds) == (2, 54, pytest.approx(27 + 3 * 27, abs=1))
 
 
 def stopped_at(number: int, *values: float) -> list[Event]:

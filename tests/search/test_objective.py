@@ -31,6 +31,14 @@ def test_an_objective_may_be_given_in_several_ways(given: Any, metric: str, dire
     assert Objective.of(given) == Objective(metric=metric, direction=Direction(direction))
 
 
+def test_a_direction_without_a_metric_is_no_slip_of_the_pen() -> None:
+    """`max` is not told to be `max`; `mxa` is."""
+    with pytest.raises(BadInput, match=r"^objective 'max' was not understood; write"):
+        Objective.parse("max")
+    with pytest.raises(BadInput, match=r"\(did you mean 'max'\?\)"):
+        Objective.parse("mxa loss")
+
+
 @pytest.mark.parametrize("given", ["val_f1_score", "speed", "upward val_loss", "max", "", "r2_score"])
 def test_a_direction_is_not_guessed(given: str) -> None:
     """A metric that could go either way needs its direction said."""

@@ -211,6 +211,11 @@ def test_a_pruner_stands_beside_other_rules() -> None:
         ({"rule": MEDIAN, "n_startup_trials": "3"}, ("n_startup_trials",), "is '3'; expected a whole number"),
         ({"rule": MEDIAN, "n_startup_trials": 2.5}, ("n_startup_trials",), "is 2.5; expected a whole number"),
         ({"rule": MEDIAN, "n_startup_trials": True}, ("n_startup_trials",), "is true; expected a whole number"),
+        (
+            {"rule": "optuna.pruners:HyperbandPruner", "reduction_factor": 1},
+            (),
+            "HyperbandPruner cannot work with its arguments: float division by zero",
+        ),
         ({"rule": MEDIAN, "n_startup_trials": -1}, (), "MedianPruner refuses its arguments: Number of startup trials"),
         (
             {"rule": "optuna.pruners:PatientPruner", "patience": 2, "wrapped_pruner": "median"},

@@ -29,7 +29,7 @@ def run(values: list[list[float]]) -> tuple[Bench, list[Outcome]]:
     while not isinstance(bench.fill(0), Finish):
         number, attempt = bench.slots[0]
         for epoch, loss in enumerate(values[number], 1):
-            mean = sum(values[number][:epoch]) / epoch
+            mean = sum(value / epoch for value in values[number][:epoch])
             metrics = {"m": mean, f"repeat_{epoch}/m": loss}
             bench.record(Reported(trial=number, attempt=attempt, report=Report(epoch=epoch, metrics=metrics)))
             if 0 not in bench.slots:
@@ -50,6 +50,12 @@ def test_a_hopeless_trial_is_stopped_between_two_repeats() -> None:
         "repeats: after 2 of 4 seeds its mean 0.905 is worse than the 0.505 of trial 0 (Welch's one-sided t test, p "
     )
     assert ended[1].reason.endswith("< 0.05)")
+
+
+def test_the_largest_losses_end_no_sweep() -> None:
+    """A trial that explodes just below infinity, and one on either side of 0, are hopeless or not, as any other."""
+    _, ended = run([[1.7e308] * 4, [1.7e308, -1.7e308, 0.0, 0.0], [0.5, 0.5, 0.5, 0.5], [1.7e308, 1.6e308, 0.0, 0.0]])
+    assert [one.kind for one in ended] == [OutcomeKind.COMPLETED] * 3 + [OutcomeKind.STOPPED]
 
 
 def test_a_lucky_start_ranks_behind_those_that_finished() -> None:

@@ -119,6 +119,49 @@ def test_a_library_that_is_not_there_is_named_with_the_command(
     assert words in str(caught.value)
 
 
+CMAES: Mapping[str, Any] = {"name": "cmaes"}
+
+
+@pytest.mark.parametrize(
+    ("value", "words"),
+    [
+        ({**CMAES, "popsize": -3}, "CmaEsSampler cannot work with its arguments: popsize must be"),
+        ({**CMAES, "popsize": 0}, "CmaEsSampler cannot work with its arguments: popsize must be"),
+        ({**CMAES, "popsize": 1}, "CmaEsSampler cannot work with its arguments: invalid learning rate"),
+        ({**CMAES, "x0": {"z": 1}}, "CmaEsSampler cannot work with its arguments: Parameter configuration must"),
+        ({"name": TPE, "n_ei_candidates": 0}, "TPESampler cannot work with its arguments: The size of `samples`"),
+        ({"name": TPE, "n_ei_candidates": 0, "n_startup_trials": 99}, "TPESampler cannot work with its arguments: The"),
+    ],
+)
+def test_arguments_that_would_end_the_sweep_after_some_trials_are_refused_at_once(value: Any, words: str) -> None:
+    """One line: the class takes them, but cannot propose."""
+    pytest.importorskip("cmaes")
+    with pytest.raises(BadForm) as caught:
+        chosen(value, [X, Y, B], trials=99, stops=False, duplicates=False)
+    assert str(caught.value).startswith(f"'search.sampler': {words}")
+    assert len(str(caught.value).splitlines()) == 1
+    assert caught.value.path == ("search", "sampler")
+
+
+@pytest.mark.parametrize(
+    ("value", "declared", "objectives"),
+    [
+        ({**CMAES, "popsize": 4}, [X, Y, B], 1),
+        ({**CMAES, "popsize": 4}, [B], 1),
+        ({**CMAES, "x0": {"x": 0.5, "n": 3}}, [X, N], 1),
+        ({**CMAES, "x0": {"x": 0.5}}, [], 1),
+        ({"name": TPE, "n_startup_trials": 99}, [UNDER, B], 2),
+        ({"name": "nsga2", "population_size": 4}, [N], 2),
+        ({"name": "optuna.samplers:RandomSampler"}, [], 2),
+    ],
+)
+def test_arguments_that_fit_are_taken(value: Any, declared: Sequence[Declared], objectives: int) -> None:
+    """Whatever is declared: with nothing, `x0` may name what only the model says."""
+    pytest.importorskip("cmaes")
+    found = chosen(value, declared, trials=9, stops=False, duplicates=False, objectives=objectives)
+    assert found["sampler"] == value["name"]
+
+
 def test_a_grid_needs_no_budget_and_nothing_continuous() -> None:
     """Steps, lists and whole numbers can be enumerated; it has no configuration twice."""
     assert chosen("grid", [N, B, UNDER], trials=None, stops=False, duplicates=False)["sampler"] == "grid"

@@ -262,6 +262,13 @@ def test_the_middle_rank_is_the_median() -> None:
     assert at_quantile([0.5], 0.9) > at_quantile([0.5], 0.1)
 
 
+@given(st.lists(st.floats(allow_nan=False, allow_infinity=False), max_size=5), st.floats(0, 1))
+def test_the_largest_scores_have_finite_scores_between(scores: list[float], rank: float) -> None:
+    """Their difference may be none."""
+    assert math.isfinite(at_quantile(sorted(scores), rank))
+    assert math.isfinite(at_quantile([-1.7e308, 1.7e308], rank))
+
+
 # The sampler ----------------------------------------------------------------------------------------------------------
 
 

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from kerasweep.search.budget import Budget
 from kerasweep.search.forecast import seconds_left
 from kerasweep.search.objective import Direction, Objective
+from kerasweep.search.spec import Search
 from kerasweep.search.summary import (
     Summary,
     duration,
@@ -25,7 +26,7 @@ from kerasweep.search.summary import (
     value_of,
 )
 from kerasweep.spaces.trial import OutcomeKind
-from kerasweep.trackers.events import Timed
+from kerasweep.trackers.events import AttemptStarted, Timed, TrialAsked
 
 from .specs import START_AT, begun, completed, ended, history, reported
 
@@ -161,3 +162,16 @@ def test_failures_are_counted_by_reason() -> None:
     ]
     stopped = [*begun(3), ended(3, OutcomeKind.INFEASIBLE, why="c")]
     assert failures(history(*events, *stopped).trials.values()) == [("b", 2), ("a", 1)]
+
+
+def test_a_row_without_better_values_is_counted_in_the_order_that_decides() -> None:
+    """As trials ended; in a deterministic search by number, whoever was faster. A confirmation is no trial of it."""
+    run = TrialAsked(trial=3, seed=3, params={}, history_seq=0, confirms=0)
+    again = [run, AttemptStarted(trial=3, attempt=1), ended(3, OutcomeKind.COMPLETED, 0.3, 1)]
+    events = [*completed(1, 0.3), *completed(2, 0.4), *completed(0, 0.5), *again]
+    for bounds in ((), ("acc >= 0",)):
+        in_order, by_number = (
+            Summary.of(history(*events, budget=Budget(no_improvement=9), bounds=bounds, search=search)).used(0.0)
+            for search in (Search(), Search(window=2))
+        )
+        assert (in_order[0].used, by_number[0].used) == (0, 2)

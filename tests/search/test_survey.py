@@ -156,3 +156,24 @@ def test_an_epoch_that_was_measured_makes_a_forecast() -> None:
     assert "for 9 trials on 2 slots, if an epoch takes 2 s as at the defaults" in capture.get()
     assert "9 at epoch 1, " in capture.get()
     assert as_data(_spec(), seen(Fake()))["forecast"] is None
+
+
+def shown_time(result: Survey, **what: Any) -> str:
+    """Return what a plan prints of the time, blanks left out."""
+    console = Console(width=300)
+    with console.capture() as capture:
+        show(_spec(**what), result, console, Path("sweep.yaml"), expected=expected(_spec(**what), result))
+    return next(" ".join(line.split()) for line in capture.get().splitlines() if line.startswith("time"))
+
+
+def test_a_plan_says_when_nobody_knows_the_end() -> None:
+    """Only values end the sweep: the time is that of so many trials. A grid has as many as there are of the space."""
+    asks = Fake(lambda _: {"epoch_s": 2.0, "build_s": 0.5, "batch_s": 1.5})
+    values: dict[str, Any] = {"budget": Budget(no_improvement=3), "parallel": 1}
+    text = shown_time(seen(asks, **values), **values)
+    assert text.startswith("time the budget does not say how many trials: about ")
+    assert "for 300 trials on 1 slot" in text
+    grid: dict[str, Any] = {"budget": Budget(), "search": Search(sampler="grid"), "parallel": 1}
+    assert "for 57 trials on 1 slot" in shown_time(seen(asks, **grid), **grid)
+    few: dict[str, Any] = {**grid, "budget": Budget(trials=9)}
+    assert "for 9 trials on 1 slot" in shown_time(seen(asks, **few), **few)

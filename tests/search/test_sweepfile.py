@@ -269,9 +269,25 @@ def test_a_name_that_the_code_mentions_may_stand_in_where(folder: Path) -> None:
 def test_a_stop_rule_without_rungs_is_noted(folder: Path, least: int, epochs: int, noted: bool) -> None:
     """It is no mistake, as a sweep may be tried with fewer epochs, but it says that nothing will be judged."""
     spec = loaded(LEAST + f"search: {{stop: {{rule: asha, min_epochs: {least}}}}}\n", f"fit.epochs={epochs}")
-    words = f"stop: asha never judges: its first rung is epoch {least}, a trial has {epochs}"
+    words = f"stop: asha never judges: it would at epoch {least} at the earliest, a trial has {epochs}"
     assert spec.notes == ((words,) if noted else ())
     assert loaded(LEAST).notes == ()
+
+
+@pytest.mark.parametrize(
+    ("rule", "first"),
+    [
+        ("{rule: threshold, epoch: 8, value: 0.5}", 8),
+        ("{rule: patience, epochs: 7}", 8),
+        ("{rule: median, min_epochs: 8}", 8),
+        ("{rule: hyperband, min_epochs: 8}", 8),
+    ],
+)
+def test_any_rule_that_comes_too_late_is_noted(folder: Path, rule: str, first: int) -> None:
+    """Of a trial of eight epochs the last is judged by none; of nine the last but one is."""
+    (note,) = loaded(LEAST + f"search: {{stop: {rule}}}\n", "fit.epochs=8").notes
+    assert note.endswith(f"never judges: it would at epoch {first} at the earliest, a trial has 8")
+    assert loaded(LEAST + f"search: {{stop: {rule}}}\n", "fit.epochs=9").notes == ()
 
 
 @pytest.mark.parametrize("form", ["{min: 5, max: 30}", "[5, 30, 10]"])

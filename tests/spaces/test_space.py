@@ -250,6 +250,14 @@ MISTAKES: list[tuple[Callable[[], object], str]] = [
     (lambda: integer("x", 0, 1.5), "max_value of 'x' is 1.5; expected a whole number, or use `real`"),  # pyright: ignore[reportArgumentType]
     (lambda: integer("x", True, 3), "min_value of 'x' is True"),
     (lambda: integer("x", 1, 10**17), "too large"),
+    (
+        lambda: integer("x", 1, 2**53 + 1),
+        "'x' goes from 1 to 9007199254740993, which is too large; expected whole numbers",
+    ),
+    (
+        lambda: real("x", -1e308, 1e308),
+        "'x' goes from -1e+308 to 1e+308, which is too wide; expected a finite difference",
+    ),
     (lambda: real("x", 0, 1, sampling="log"), "min must be above 0"),
     (lambda: real("x", 0, 1, sampling="lgo"), "did you mean 'log'"),  # pyright: ignore[reportArgumentType]
     (lambda: real("x", 0, float("inf")), "expected a number"),

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kerasweep.trackers.student import below, interval
+from kerasweep.trackers.student import below, interval, mean
 
 SAMPLES = st.lists(st.floats(-10, 10).map(lambda value: round(value, 3)), min_size=2, max_size=6)
 
@@ -40,3 +40,13 @@ def test_without_any_spread_the_means_decide() -> None:
     assert below([0.5, 0.5], [0.6, 0.6]) == 0.0
     assert below([0.6, 0.6], [0.5, 0.5]) == below([0.5, 0.5], [0.5, 0.5]) == 1.0
     assert below([0.1], [0.5, 0.6]) == 1.0
+
+
+@given(one=SAMPLES, other=SAMPLES)
+def test_the_largest_floats_are_no_exception(one: list[float], other: list[float]) -> None:
+    """Sums and squares of those are no floats; where there is a result, it is that of the same in another unit."""
+    huge, large = ([value * 1.7e307 for value in values] for values in (one, other))
+    assert below(huge, large) == pytest.approx(below(one, other), abs=1e-9)
+    assert mean(huge) == pytest.approx(mean(one) * 1.7e307)
+    assert interval(huge) is not None
+    assert below([1e308, -1e308], [0.5, 0.5, 0.5]) == pytest.approx(0.5)

@@ -1,0 +1,38 @@
+"""The best trials so far, and what one more that ended changes about them."""
+
+from __future__ import annotations
+
+import math
+
+from ..spaces.pareto import covers
+from ..spaces.trial import Outcome
+from .goals import standing_order
+from .state import Ranked, Rules
+
+
+def ranked(best: tuple[Ranked, ...], rules: Rules, number: int, outcome: Outcome) -> tuple[Ranked, ...]:
+    """Return the best trials with one more; a trial that falls out is gone, as its weights are."""
+    if outcome.value is None or outcome.epoch is None or not math.isfinite(outcome.value):
+        return best
+    point = rules.goals.point(outcome)
+    among = [*best, Ranked(value=outcome.value, number=number, epoch=outcome.epoch, point=point)]
+    if not rules.goals.plain:
+        order = standing_order([(one.point, one.epoch) for one in among], folds=rules.folds)
+        return tuple(among[place] for place in order[: rules.keep])
+    return tuple(sorted(among, key=lambda one: rules.rank(one.value, one.epoch, one.number))[: rules.keep])
+
+
+def without_better(
+    row: tuple[int, ...], best: tuple[Ranked, ...], rules: Rules, number: int, outcome: Outcome
+) -> tuple[int, ...]:
+    """Return the trials that counted since the last one that was better than all before it, with one more."""
+    if not outcome.counts:
+        return row
+    if outcome.value is None or outcome.epoch is None or not math.isfinite(outcome.value):
+        return (*row, number)
+    if rules.goals.plain:
+        mine = rules.rank(outcome.value, outcome.epoch, 0)
+        better = not best or mine < rules.rank(best[0].value, best[0].epoch, 0)
+    else:
+        better = not any(covers(one.point, rules.goals.point(outcome)) for one in best)
+    return () if better else (*row, number)
