@@ -93,7 +93,7 @@ class LocalCluster:
 
     @classmethod
     def read(cls, home: Path) -> LocalCluster | None:
-        """Return the cluster that was started with this home folder, if its head lives."""
+        """Return the cluster that was started with this home folder; None where there is none."""
         try:
             data = json.loads((home / FILE).read_text())
         except FileNotFoundError:
