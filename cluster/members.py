@@ -76,7 +76,8 @@ def look(names: tuple[str, ...], file: str) -> dict[str, Any]:
         if "://" in file:
             import fsspec
 
-            system, path = fsspec.core.url_to_fs(file)
+            core: Any = fsspec.core
+            system, path = core.url_to_fs(file)
             system.ls(path)
         elif file:
             with open(file) as content:

@@ -8,7 +8,12 @@ from typing import Any
 import pytest
 
 from kerasweep.cluster.census import Census
-from kerasweep.cluster.members import Check, Members, look
+from kerasweep.cluster.members import (
+    Check,
+    Members,
+    _by_value,  # pyright: ignore[reportPrivateUsage]
+    look,
+)
 from kerasweep.cluster.placement import Node, Shape
 from kerasweep.cluster.versions import versions
 
@@ -69,7 +74,8 @@ def test_a_storage_must_be_reached(storage: str, found: Mapping[str, Any], words
 def test_a_url_is_tried_where_the_node_is(monkeypatch: pytest.MonkeyPatch) -> None:
     """Nothing needs to be there yet; what the file system raises is told by its kind alone, which quotes no secret."""
     fsspec = pytest.importorskip("fsspec")
-    assert look((), "memory://never/written") == {"versions": {}, "text": "", "why": ""}
+    travelled = _by_value(look)
+    assert travelled((), "memory://never/written") == {"versions": {}, "text": "", "why": ""}
     assert look((), "nowhere://x")["why"] == "ValueError"
 
     def refuses(*arguments: object, **named: object) -> None:

@@ -75,12 +75,17 @@ def no_ray(monkeypatch: pytest.MonkeyPatch) -> None:
     """Have a Ray in the place of the real one that does nothing."""
     setup = SimpleNamespace(ensure_token_if_auth_enabled=nothing, maybe_enable_token_auth_if_token_available=nothing)
     node = SimpleNamespace(live_processes=list, gcs_address="127.0.0.1:1", node_id="n")
+
+    def made(*arguments: object, **named: object) -> SimpleNamespace:
+        del arguments, named
+        return node
+
     modules: dict[str, Any] = {
         "ray": SimpleNamespace(is_initialized=bool, init=nothing),
         "ray._private": SimpleNamespace(node=SimpleNamespace(Node=SimpleNamespace()), services=SimpleNamespace()),
         "ray._private.authentication": SimpleNamespace(authentication_token_setup=setup),
         "ray._private.authentication.authentication_token_setup": setup,
-        "ray._private.node": SimpleNamespace(Node=lambda *_, **__: node),
+        "ray._private.node": SimpleNamespace(Node=made),
         "ray._private.parameter": SimpleNamespace(RayParams=dict),
     }
     for name, module in modules.items():
