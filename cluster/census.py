@@ -39,11 +39,23 @@ class Census:
 def take_census(own: str = "") -> Census:
     """Return what the cluster that this process has joined is like now; a few milliseconds."""
     import ray
-    from ray._private.state import available_resources_per_node
 
     nodes = cast(list[dict[str, Any]], ray.nodes())
-    free = cast(dict[str, dict[str, float]], available_resources_per_node())
-    return census_of(nodes, free, cast(Any, ray).util.placement_group_table(), own)
+    return census_of(nodes, _free(), cast(Any, ray).util.placement_group_table(), own)
+
+
+def _free() -> dict[str, dict[str, float]]:
+    """Return what each node says is free of it.
+
+    What the cluster's head goes by (`available_resources_per_node`) keeps what it has set aside on other nodes for the
+    groups of a lost one, also where these refused: as long as no slot ends there, slots of them would look taken.
+    """
+    from ray._private.state import state
+    from ray.core.generated import gcs_pb2
+
+    said = cast(Any, state)._connect_and_get_accessor().get_all_resource_usage()
+    usage = cast(Any, gcs_pb2).ResourceUsageBatchData.FromString(said)
+    return {one.node_id.hex(): dict(one.resources_available) for one in usage.batch}
 
 
 def census_of(

@@ -20,10 +20,13 @@ from typing import Any, final
 import psutil
 
 from ..spaces.errors import BadInput, Infrastructure, one_line
+from .ray_session import DAEMONS
 
 FOLDER = "ksc-"
 """Begins the name of a cluster's temporary folder."""
 FILE = "cluster.json"
+HOME = "home"
+"""Stands in a cluster's folder, and names the folder that its `cluster.json` is in."""
 START_S = 120.0
 END_S = 5.0
 """A node has so long to end of itself, then it is killed."""
@@ -90,7 +93,7 @@ class LocalCluster:
 
     @classmethod
     def read(cls, home: Path) -> LocalCluster | None:
-        """Return the cluster that was started with this home folder; None where none was.
+        """Return the cluster that was started with this home folder; None where there is none.
 
         Raises:
             BadInput: the file is damaged.
@@ -120,7 +123,7 @@ def up(home: Path, *, nodes: int, cpus: int, gpus: int, labels: Mapping[str, str
 
     Raises:
         BadInput: what is started could not be written down in `home`.
-        Infrastructure: one did not start; those before it stay, and are in the file.
+        Infrastructure: one did not start, or they end at once; those before it stay, and are in the file.
 
     Survives: nodes that were started and written down; one that was just starting is found by its folder alone.
     """
@@ -133,15 +136,39 @@ def up(home: Path, *, nodes: int, cpus: int, gpus: int, labels: Mapping[str, str
     if cluster is not None and not (cluster.nodes and cluster.nodes[0].alive):
         down(home)
         cluster = None
+    starts = 0
     while cluster is None or len(cluster.alive) < nodes:
-        folder = tempfile.mkdtemp(prefix=FOLDER) if cluster is None else cluster.folder  # short: sockets are below it
-        order = {"folder": folder, "cpus": cpus, "gpus": gpus, "labels": dict(labels or {})}
-        started = _start({**order, "address": "" if cluster is None else cluster.address})
-        node = LocalNode(id=started["node_id"], cpus=cpus, gpus=gpus, processes=tuple(map(Process.of, started["pids"])))
-        earlier = () if cluster is None else (cluster.nodes[0], *(one for one in cluster.nodes[1:] if one.alive))
-        cluster = LocalCluster(address=started["address"], folder=folder, nodes=(*earlier, node))
-        cluster.write(home)
+        starts += 1
+        if cluster is not None and starts > 2 * nodes:
+            raise Infrastructure(
+                f"{starts - 1} Ray nodes were started and only {len(cluster.alive)} live, {nodes} were to; their logs "
+                f"are in {cluster.folder}; `kerasweep cluster down` ends those that live"
+            )
+        cluster = _grown(home, cluster, {"cpus": cpus, "gpus": gpus, "labels": dict(labels or {})})
     return cluster
+
+
+def _grown(home: Path, cluster: LocalCluster | None, order: Mapping[str, Any]) -> LocalCluster:
+    """Return the cluster with one more node, once that is written down; without one, a new cluster."""
+    if cluster is None:
+        folder, address, earlier = tempfile.mkdtemp(prefix=FOLDER), "", ()  # short: sockets are below it
+        (Path(folder) / HOME).write_text(str(home.absolute()))
+    else:
+        folder, address = cluster.folder, cluster.address
+        earlier = (cluster.nodes[0], *(one for one in cluster.nodes[1:] if one.alive))
+    before = _daemons(folder)
+    try:
+        started = _start({**order, "folder": folder, "address": address})
+        processes = tuple(map(Process.of, started["pids"]))
+        node = LocalNode(id=started["node_id"], cpus=order["cpus"], gpus=order["gpus"], processes=processes)
+        grown = LocalCluster(address=started["address"], folder=folder, nodes=(*earlier, node))
+        grown.write(home)
+    except BaseException as error:  # also Ctrl-C: what was started so far is nobody's child, and not in the file
+        _end_with_all_below([one for one in _daemons(folder) if one not in before])
+        if isinstance(error, psutil.NoSuchProcess):
+            raise Infrastructure(f"a Ray node ended as soon as it had started; its logs are in {folder}") from error
+        raise
+    return grown
 
 
 def down(home: Path) -> list[int]:
@@ -154,10 +181,35 @@ def down(home: Path) -> list[int]:
     if cluster is None:
         raise BadInput(f"no cluster was started in {home}; `kerasweep cluster up` starts one there")
     own = [process for node in reversed(cluster.nodes) for one in node.processes if (process := one.living())]
-    ended = _end([*own, *_below(own)])
+    ended = _end_with_all_below(own)
     (home / FILE).unlink(missing_ok=True)
-    shutil.rmtree(cluster.folder, ignore_errors=True)
+    return [*ended, *remove(cluster.folder)]
+
+
+def remove(folder: str | Path) -> list[int]:
+    """End whatever lives of the cluster with this folder, and remove that; return the processes that were ended."""
+    ended = _end_with_all_below(_daemons(folder))
+    shutil.rmtree(folder, ignore_errors=True)
     return ended
+
+
+def _daemons(folder: str | Path) -> list[psutil.Process]:
+    """Return the nodes' own processes of a cluster, which name its folder on their command line."""
+    found: list[psutil.Process] = []
+    for process in psutil.process_iter():
+        with suppress(psutil.Error):
+            if process.name() in DAEMONS and any(str(folder) in word for word in process.cmdline()):
+                found.append(process)
+    return found
+
+
+def forgotten(folder: Path) -> bool:
+    """Say whether no `cluster.json` names the cluster of a folder, so that `down` does not know of it."""
+    try:
+        cluster = LocalCluster.read(Path((folder / HOME).read_text()))
+    except (OSError, BadInput):
+        return False
+    return cluster is None or cluster.folder != str(folder)
 
 
 def _start(order: Mapping[str, Any]) -> dict[str, Any]:
@@ -174,17 +226,15 @@ def _start(order: Mapping[str, Any]) -> dict[str, Any]:
     return json.loads(done.stdout)
 
 
-def _below(processes: Sequence[psutil.Process]) -> list[psutil.Process]:
-    """Return the descendants of processes: a node's workers and agents."""
-    found: list[psutil.Process] = []
-    for process in processes:
+def _end_with_all_below(own: Sequence[psutil.Process]) -> list[int]:
+    """End nodes' processes and what runs below them, by force those that do not heed; return those ended.
+
+    psutil sees to it that none of them is another by then.
+    """
+    processes = list(own)
+    for process in own:
         with suppress(psutil.NoSuchProcess):
-            found += process.children(recursive=True)
-    return found
-
-
-def _end(processes: Sequence[psutil.Process]) -> list[int]:
-    """End processes, by force those that do not heed; psutil sees to it that none of them is another by then."""
+            processes += process.children(recursive=True)
     for process in processes:
         with suppress(psutil.NoSuchProcess):
             process.terminate()

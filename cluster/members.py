@@ -29,25 +29,36 @@ SHARE = (
     "it does not see the sweep's folder, where checkpoints are kept; put that on a disk that all nodes share (--dir), "
     "or give the sweep a `storage:` that all reach"
 )
+REACH = (
+    "it does not reach `storage: {storage}`, where checkpoints are kept{why}; expected a folder that all nodes share, or a "
+    "URL that each of them can open"
+)
 
 
 @final
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Check:
-    """What every node must have: the versions, and the file that shows that it sees the sweep's folder."""
+    """What every node must have: the versions, and the file that shows that it sees where checkpoints are kept.
+
+    A `file` that is a URL need not be there, but be reached; `storage` is what the sweep has as such.
+    """
 
     versions: Mapping[str, str]
     file: str = ""
     text: str = ""
+    storage: str = ""
 
     def refusal(self, answer: Mapping[str, Any]) -> str:
         """Return what keeps a node that answered so from the sweep, or an empty string."""
         lacks = difference(self.versions, answer["versions"])
-        return f"it has {lacks}; install the same there" if lacks else SHARE if self.blind(answer) else ""
+        if lacks:
+            return f"it has {lacks}; install the same there"
+        why = f" ({one_line(answer['why'], 200)})" if answer.get("why") else ""
+        return (REACH.format(storage=self.storage, why=why) if self.storage else SHARE) if self.blind(answer) else ""
 
     def blind(self, answer: Mapping[str, Any]) -> bool:
-        """Say whether it does not see the sweep's folder."""
-        return bool(self.file) and answer["text"] != self.text
+        """Say whether it does not see where checkpoints are kept."""
+        return bool(self.file) and (bool(answer.get("why")) or answer["text"] != self.text)
 
 
 def look(names: tuple[str, ...], file: str) -> dict[str, Any]:
@@ -60,12 +71,22 @@ def look(names: tuple[str, ...], file: str) -> dict[str, Any]:
             found[name] = version(name)
         except PackageNotFoundError:
             continue
+    text = why = ""
     try:
-        with open(file) as content:
-            text = content.read()
-    except OSError:
-        text = ""
-    return {"versions": found, "text": text}
+        if "://" in file:
+            import fsspec
+
+            core: Any = fsspec.core
+            system, path = core.url_to_fs(file)
+            system.ls(path)
+        elif file:
+            with open(file) as content:
+                text = content.read()
+    except FileNotFoundError:  # of a URL: nobody has written there yet
+        pass
+    except Exception as error:  # a file system has its own
+        why = str(error) if isinstance(error, ImportError) else type(error).__name__  # the rest may quote a secret
+    return {"versions": found, "text": text, "why": why}
 
 
 @final

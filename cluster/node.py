@@ -17,6 +17,7 @@ from typing import Any, final
 
 from .credentials import taken
 from .ray_session import ENVIRONMENT, OBJECT_STORE_BYTES, small_and_on_loopback
+from .ray_token import ensure_token
 
 LOOPBACK = "127.0.0.1"
 
@@ -49,6 +50,7 @@ def start(order: NodeOrder) -> NodeStarted:
     from ray._private.node import Node
     from ray._private.parameter import RayParams
 
+    ensure_token(os.environ, create=not order.address)  # before Ray would make one, which all users could read
     ensure_token_if_auth_enabled(None, create_token_if_missing=not order.address)
     parameters: dict[str, Any] = {
         "node_ip_address": LOOPBACK,

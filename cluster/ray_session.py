@@ -14,7 +14,7 @@ import psutil
 
 from ..spaces.errors import Infrastructure, one_line
 from .placement import Node
-from .ray_token import require_token
+from .ray_token import ensure_token, require_token
 
 DAEMONS = ("raylet", "gcs_server")
 OBJECT_STORE_BYTES = 100_000_000
@@ -125,6 +125,7 @@ class RaySession:
             from ray._private.authentication import authentication_token_setup as tokens
 
             logging.getLogger("ray").setLevel(logging.ERROR)
+            ensure_token(os.environ, create=False)
             tokens.maybe_enable_token_auth_if_token_available(warn_if_disabled=False)  # as Ray does for `auto` only
             with small_and_on_loopback():
                 ray.init(address=self._address, log_to_driver=False, logging_level=logging.ERROR)

@@ -20,19 +20,22 @@ GIVEN = ("RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH")
 logger = logging.getLogger(__name__)
 
 
-def ensure_token(environ: Mapping[str, str]) -> None:
-    """See to it that there is a token which nobody else can read.
+def ensure_token(environ: Mapping[str, str], *, create: bool = True) -> None:
+    """See to it that nobody else can read the token, and that there is one unless `create` is false.
+
+    Who joins a cluster makes none, and leaves one alone that somebody else keeps.
 
     Survives: a kill -9 leaves no token or a whole one.
 
     Raises:
-        Infrastructure: it cannot be written.
+        Infrastructure: it cannot be written or closed.
     """
     path = Path(environ["RAY_AUTH_TOKEN_PATH"]) if "RAY_AUTH_TOKEN_PATH" in environ else _default(environ)
     try:
-        if not any(name in environ for name in GIVEN):
+        if create and not any(name in environ for name in GIVEN):
             _create(path)
-        if path.exists() and path.stat().st_mode & 0o077:
+        about = path.stat() if path.exists() else None
+        if about is not None and about.st_mode & 0o077 and (create or about.st_uid == os.geteuid()):
             path.chmod(0o600)
             logger.warning("others could read Ray's token %s; its mode is 0600 now", path)
     except OSError as error:

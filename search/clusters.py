@@ -9,10 +9,11 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from ..cluster.addresses import AUTO, resolve
+from ..cluster.addresses import AUTO, LOCAL, resolve
 from ..cluster.census import nodes_of
 from ..cluster.local_cluster import LocalCluster, down, up
 from ..cluster.placement import Node
+from ..spaces.errors import BadInput
 from . import sweeps
 
 
@@ -59,7 +60,12 @@ def address_of(home: Path, address: str, *, insecure: bool) -> str:
     """Return the HOST:PORT of a cluster; `auto` is the one that was started in the folder, else this machine's only one.
 
     Raises:
-        BadInput: this machine is no node of it, or there is no token for it.
+        BadInput: this machine is no node of it, its head is gone, or there is no token for it.
     """
     own = LocalCluster.read(home) if address == AUTO else None
+    if own is not None and own.alive and not own.nodes[0].alive:
+        raise BadInput(
+            f"the head of the cluster at {own.address} is gone, and with it the cluster; `kerasweep cluster up` starts a new "
+            f"one, `--address {LOCAL}` is this machine alone"
+        )
     return resolve(own.address if own is not None and own.alive else address, insecure=insecure)

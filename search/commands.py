@@ -8,10 +8,13 @@ import subprocess
 import sys
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from importlib.metadata import entry_points
 from pathlib import Path
 from urllib.parse import urlsplit
+
+import psutil
 
 from ..cluster import replicas
 from ..cluster.backend import missing
@@ -35,7 +38,9 @@ from .spec import SweepSpec
 from .terminal import Terminal
 from .tracking_uri import check_uri, check_version
 
+DRIVER = "kerasweep.search.driver"
 STOP_S = 15.0
+"""A driver that a request to stop has not ended after so long is killed: what it journaled is safe."""
 GPU_DEVICES = ("nvidia[0-9]*", "kfd", "dxg")
 """What the kernel shows below /dev of graphics processors: NVIDIA's, AMD's, those of WSL."""
 SCHEMES = ("http", "https", "sqlite", "postgresql", "mysql", "mssql", "file", "databricks", "databricks-uc", "uc")
@@ -122,21 +127,42 @@ def attach_command(name: str, home: Path | None) -> int:
 
 
 def stop_command(name: str, home: Path | None) -> int:
-    """Ask a sweep's driver to stop, and wait until it has."""
+    """Ask a sweep's driver to stop, and see to it that it has."""
     folder = sweeps.find(sweeps.home_folder(home), name)
     sweeps.check_own(folder)
-    if Lock.holder(folder / "journal.lock") is None:
+    lock, said = folder / "journal.lock", f"{name} is stopped"
+    if Lock.holder(lock) is None:
         raise BadInput(f"{name} is not running; `kerasweep list` shows what is")
-    post(folder, {"type": "stop"})
+    asked = post(folder, {"type": "stop"})
     deadline = time.monotonic() + STOP_S
-    while Lock.holder(folder / "journal.lock") is not None:
-        if time.monotonic() > deadline:
-            raise Infrastructure(
-                f"{name} has not stopped in {STOP_S:g} s; its driver is {Lock.holder(folder / 'journal.lock')}"
-            )
+    while (holder := Lock.holder(lock)) is not None and time.monotonic() < deadline:
         time.sleep(0.1)
-    Terminal().print(f"{name} is stopped; `kerasweep resume {name}` goes on")
+    if holder is not None:
+        driver = _driver(holder)
+        if driver is None:
+            raise Infrastructure(
+                f"{name} has not stopped in {STOP_S:g} s; its driver is {holder}, and is to stop once it goes on; what it "
+                f"journaled is safe: end that process, then `kerasweep resume {name}`"
+            )
+        with suppress(psutil.NoSuchProcess, psutil.TimeoutExpired):
+            driver.kill()
+            driver.wait(5.0)
+        asked.unlink(missing_ok=True)
+        said = f"{name} had not stopped in {STOP_S:g} s and its driver was killed; what it journaled is safe"
+    Terminal().print(f"{said}; `kerasweep resume {name}` goes on", soft_wrap=True)
     return 0
+
+
+def _driver(holder: str) -> psutil.Process | None:
+    """Return the driver that holds a sweep in these words; None where it is another machine's or runs in a program."""
+    match holder.split():
+        case ["pid", pid, "on", host, *_] if host == socket.gethostname() and pid.isdecimal():
+            with suppress(psutil.Error):
+                process = psutil.Process(int(pid))
+                return process if DRIVER in process.cmdline() else None
+        case _:
+            pass
+    return None
 
 
 def sync_command(name: str, home: Path | None) -> int:

@@ -288,9 +288,7 @@ class Driver:
     def _join(self, ray: RaySession) -> Members:
         """Ask the nodes of the cluster what they have; they answer while TensorFlow is imported here."""
         ray.wait()
-        mark = sweeps.folder_mark(self._folder.parent)
-        shared = "" if self._spec.storage else str(mark)
-        check = Check(versions=versions(), file=shared, text=mark.read_text())
+        check = node_check(self._folder, self._spec.storage)
         members = Members(self._spec.resources.shape, check, f"{self._spec.name}-{secrets.token_hex(4)}")
         members.look()
         return members
@@ -420,6 +418,24 @@ class Tracker:
             self._started_at = time.monotonic()
             self._process = start_tracker(self._folder, self._credentials)
             threading.Thread(target=self._process.wait, name="tracker", daemon=True).start()  # no zombie, no warning
+
+
+def node_check(folder: Path, storage: str) -> Check:
+    """Return what each node of a cluster must have, and see of where a sweep's checkpoints are kept.
+
+    Raises:
+        BadInput: nothing can be written there.
+    """
+    if "://" in storage:
+        return Check(versions=versions(), file=join(storage, folder.name), storage=storage)
+    place = Path(storage) if storage else folder.parent
+    try:
+        mark = sweeps.folder_mark(place)
+        return Check(versions=versions(), file=str(mark), text=mark.read_text(), storage=storage)
+    except OSError as error:
+        raise BadInput(
+            f"{place} cannot be written to ({error.strerror}); expected a folder that all nodes share"
+        ) from error
 
 
 def start_tracker(folder: Path, credentials: Mapping[str, str]) -> subprocess.Popen[bytes]:

@@ -14,7 +14,7 @@ from pathlib import Path
 import psutil
 
 from ..cluster.checkpoint_files import FILES
-from ..cluster.local_cluster import FOLDER
+from ..cluster.local_cluster import FOLDER, START_S, forgotten, remove
 from ..cluster.slot import LOGS
 from ..spaces.errors import KerasweepError, one_line
 from ..trackers.journal import Lock
@@ -81,12 +81,21 @@ def _files(temporary: Path) -> Iterator[Check]:
 
 
 def _clusters(temporary: Path) -> Iterator[Check]:
-    """Find the folders of clusters of this machine of which no process lives."""
+    """Find the folders of clusters of this machine of which no process lives, and clusters that nobody can end."""
     folders = [path for path in temporary.glob(f"{FOLDER}*") if _is_mine(path) and not _is_young(path)]
     words = _words() if folders else ""
     dead = [path for path in folders if str(path) not in words]
     if dead:
         yield _removable(f"{_several(len(dead), 'folder')} of dead clusters in {temporary}", dead)
+    for path in folders:
+        if path not in dead and forgotten(path) and not _is_young(path, 2 * START_S):  # none that is being started
+
+            def end(path: Path = path) -> bool:
+                remove(path)
+                return not path.exists()
+
+            said = f"a Ray cluster that `cluster up` started and did not write down ({path})"
+            yield Check(name="leftovers", state=State.NOTE, said=said, mend="kerasweep doctor --fix", fix=end)
 
 
 def _words() -> str:
@@ -120,9 +129,9 @@ def _is_alive(scratch: Path) -> bool:
     return Lock.holder(scratch / ALIVE) is not None or _is_young(scratch)
 
 
-def _is_young(folder: Path) -> bool:
+def _is_young(folder: Path, young_s: float = YOUNG_S) -> bool:
     try:
-        return time.time() - folder.stat().st_mtime < YOUNG_S
+        return time.time() - folder.stat().st_mtime < young_s
     except FileNotFoundError:  # it has gone: nothing is to be done about it
         return True
 

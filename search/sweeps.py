@@ -86,14 +86,23 @@ def state(folder: Path, history: History) -> str:
 
 
 def folder_mark(folder: Path) -> Path:
-    """Return a file by whose content another machine can tell that it sees the same `sweeps/`, made if need be."""
+    """Return a file by whose content another machine can tell that it sees the same folder, made if need be.
+
+    Raises:
+        OSError: the folder cannot be written to.
+    """
     mark = folder / ".shared"
     if not mark.exists():
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         new = folder / f"{STAGING}{secrets.token_hex(8)}"
         new.write_text(secrets.token_hex(16))
-        with suppress(FileExistsError):
+        try:
             mark.hardlink_to(new)
-        new.unlink()
+        except FileExistsError:
+            pass
+        except OSError:  # a mounted store may have no links
+            new.replace(mark)
+        new.unlink(missing_ok=True)
     return mark
 
 

@@ -172,12 +172,12 @@ def check(
     history = History.of(journaled)
     if trials is not None:
         check_budget(history, trials)
-    if runs is not None:
-        check_runs(history, runs(mirror.sweep_id(history)))
     if code is not None:
         check_exit(folder, history, code, said)
     if processes is not None:
         check_left(folder, processes)
+    if runs is not None:  # the tracker may have had a last word
+        check_runs(history, runs(mirror.sweep_id(history)))
     if like is not None:
         check_like(journaled, entries(like))
     return history

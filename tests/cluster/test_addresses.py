@@ -53,13 +53,14 @@ def machine(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[..., No
 
 
 def test_the_clusters_of_this_machine_are_those_of_its_raylets(machine: Callable[..., None]) -> None:
-    """Two nodes of one cluster are one address, a sweep's own Ray is none, another user's counts."""
+    """Two nodes of one cluster are one address, a sweep's own Ray is none; another user's counts on the network only."""
     machine(
         Process(LOOPBACK),
         Process(LOOPBACK),
         Process("127.0.0.1:1", **{SCRATCH: "/here/ks-1"}),
         Process("127.0.0.1:2", name="gcs_server"),
         Process(LAN, FOREIGN="1"),
+        Process("127.0.0.1:3", FOREIGN="1"),
     )
     assert joined_here() == [LAN, LOOPBACK]
 

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import sys
+from types import SimpleNamespace
 from typing import Any
 
-from kerasweep.cluster.census import Census, census_of, share_of
+import pytest
+
+from kerasweep.cluster.census import Census, census_of, share_of, take_census
 from kerasweep.cluster.placement import Node, Shape
 
 OURS = "kerasweep:ours"
@@ -50,6 +54,26 @@ def test_a_group_that_was_just_made_does_not_count_twice() -> None:
     for free in (2.0, 1.0):
         (node,) = census_of([seen("n", CPU=2.0)], {"n": {"CPU": free}}, groups, OURS).nodes
         assert node.fits(Shape(cpu=1)) == 2
+
+
+def test_a_node_is_believed_about_itself(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The head may go on counting what it had set aside there for the group of a node that died."""
+    node = SimpleNamespace(node_id=b"\x0a", resources_available={"CPU": 2.0, "GPU": 0.8})
+    accessor = SimpleNamespace(get_all_resource_usage=lambda: b"said")
+    batch = SimpleNamespace(FromString={b"said": SimpleNamespace(batch=[node])}.get)
+    state = SimpleNamespace(_connect_and_get_accessor=lambda: accessor)
+    groups = {str(index): group(f"{OURS}:{index}", "0a", CPU=1.0, GPU=0.6) for index in range(2)}
+    head = SimpleNamespace(state=state, available_resources_per_node=lambda: {"0a": {"CPU": 1.0, "GPU": 0.2}})
+    ray = SimpleNamespace(
+        nodes=lambda: [seen("0a", CPU=4.0, GPU=2.0)], util=SimpleNamespace(placement_group_table=lambda: groups)
+    )
+    monkeypatch.setitem(sys.modules, "ray", ray)
+    monkeypatch.setitem(sys.modules, "ray._private.state", head)
+    monkeypatch.setitem(
+        sys.modules, "ray.core.generated", SimpleNamespace(gcs_pb2=SimpleNamespace(ResourceUsageBatchData=batch))
+    )
+    (found,) = take_census(OURS).nodes
+    assert found.fits(Shape(cpu=1, gpu=0.6)) == 2
 
 
 def test_a_part_is_of_what_sweeps_may_have() -> None:

@@ -12,7 +12,7 @@ import psutil
 import pytest
 
 from kerasweep.cluster import local_cluster
-from kerasweep.cluster.local_cluster import FILE, LocalCluster, Process, down, up
+from kerasweep.cluster.local_cluster import FILE, LocalCluster, Process, down, forgotten, remove, up
 from kerasweep.spaces.errors import BadInput, Infrastructure
 
 
@@ -100,6 +100,101 @@ def test_down_ends_what_was_started_and_nothing_else(
     assert stranger.poll() is None
     assert not (tmp_path / FILE).exists()
     assert not Path(cluster.folder).exists()
+
+
+@pytest.fixture
+def raylet(tmp_path: Path, sleepers: Callable[..., subprocess.Popen[bytes]]) -> Callable[[str], psutil.Process]:
+    """Start processes of the name `raylet` that name a folder on their command line."""
+    script = tmp_path / "raylet"
+    script.write_text("#!/bin/sh\nwhile :; do sleep 0.05; done\n")
+    script.chmod(0o755)
+
+    def start(folder: str) -> psutil.Process:
+        process = psutil.Process(sleepers(str(script), f"--temp_dir={folder}/session").pid)
+        while process.name() != "raylet":
+            pass
+        return process
+
+    return start
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt, Infrastructure])
+def test_what_a_start_left_that_did_not_come_about_is_ended(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    orders: list[Mapping[str, Any]],
+    raylet: Callable[[str], psutil.Process],
+    sleepers: Callable[..., subprocess.Popen[bytes]],
+    error: type[BaseException],
+) -> None:
+    """A node that was starting at a Ctrl-C or took too long goes; those before it stay, as do readers of its logs."""
+    cluster = up(tmp_path, nodes=1, cpus=1, gpus=0)
+    assert orders
+    earlier, reader = raylet(cluster.folder), sleepers("sh", "-c", "sleep 600; :", f"{cluster.folder}/logs/raylet.out")
+    begun: list[psutil.Process] = []
+
+    def start(order: Mapping[str, Any]) -> dict[str, Any]:
+        begun.append(raylet(order["folder"]))
+        raise error("no")
+
+    monkeypatch.setattr(local_cluster, "_start", start)
+    with pytest.raises(error):
+        up(tmp_path, nodes=2, cpus=1, gpus=0)
+    assert [one.is_running() for one in (*begun, earlier)] == [False, True]
+    assert LocalCluster.read(tmp_path) == cluster
+    assert earlier.pid in down(tmp_path)
+    assert reader.poll() is None
+
+
+def test_nodes_that_end_at_once_are_not_started_for_ever(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, sleepers: Callable[..., subprocess.Popen[bytes]]
+) -> None:
+    """After twice as many starts as nodes it says so; one that is gone before it is written down is said at once."""
+    starts: list[Mapping[str, Any]] = []
+
+    def start(order: Mapping[str, Any]) -> dict[str, Any]:
+        starts.append(order)
+        pids = [sleepers().pid]
+        if order["address"]:
+            dead = sleepers("true")
+            while psutil.Process(dead.pid).status() != psutil.STATUS_ZOMBIE:
+                pass
+            pids = [dead.pid]
+        return {"address": "127.0.0.1:1", "node_id": f"n{len(starts)}", "pids": pids}
+
+    monkeypatch.setattr(local_cluster, "_start", start)
+    with pytest.raises(Infrastructure, match="4 Ray nodes were started and only 1 live, 2 were to"):
+        up(tmp_path, nodes=2, cpus=1, gpus=0)
+    assert len(starts) == 4
+    monkeypatch.setattr(Process, "of", gone)
+    with pytest.raises(Infrastructure, match="ended as soon as it had started"):
+        up(tmp_path, nodes=2, cpus=1, gpus=0)
+    monkeypatch.undo()
+    down(tmp_path)
+
+
+def gone(pid: int) -> Process:
+    """Find no such process.
+
+    Raises:
+        NoSuchProcess: always.
+    """
+    raise psutil.NoSuchProcess(pid)
+
+
+def test_a_cluster_that_was_not_written_down_is_known_as_such(
+    tmp_path: Path, orders: list[Mapping[str, Any]], raylet: Callable[[str], psutil.Process]
+) -> None:
+    """By its folder, which names the one whose file should have it; it can be ended by it too."""
+    cluster = up(tmp_path, nodes=1, cpus=1, gpus=0)
+    assert orders
+    assert not forgotten(Path(cluster.folder))
+    (tmp_path / FILE).unlink()
+    assert forgotten(Path(cluster.folder))
+    process = raylet(cluster.folder)
+    assert process.pid in remove(cluster.folder)
+    assert not Path(cluster.folder).exists()
+    assert not forgotten(Path(cluster.folder))
 
 
 def test_there_is_nothing_to_end_where_nothing_was_started(tmp_path: Path) -> None:

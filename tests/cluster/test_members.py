@@ -8,7 +8,12 @@ from typing import Any
 import pytest
 
 from kerasweep.cluster.census import Census
-from kerasweep.cluster.members import Check, Members, look
+from kerasweep.cluster.members import (
+    Check,
+    Members,
+    _by_value,  # pyright: ignore[reportPrivateUsage]
+    look,
+)
 from kerasweep.cluster.placement import Node, Shape
 from kerasweep.cluster.versions import versions
 
@@ -43,6 +48,41 @@ def test_what_keeps_a_node_from_a_sweep(found: Mapping[str, Any], words: str, bl
 def test_a_folder_need_not_be_shared_where_none_is_named() -> None:
     """As with a storage that all nodes reach."""
     assert Check(versions=HERE).refusal(answer("")) == ""
+
+
+@pytest.mark.parametrize(
+    ("storage", "found", "words"),
+    [
+        ("/mnt/x", answer(), ""),
+        ("/mnt/x", answer(""), "does not reach `storage: /mnt/x`, where checkpoints are kept; expected a folder"),
+        ("s3://x", {**answer("mark"), "why": ""}, ""),
+        (
+            "s3://x",
+            {**answer("mark"), "why": "NoCredentials"},
+            "does not reach `storage: s3://x`, where checkpoints are",
+        ),
+        ("s3://x", {**answer("mark"), "why": "Install s3fs"}, "kept (Install s3fs); expected"),
+    ],
+)
+def test_a_storage_must_be_reached(storage: str, found: Mapping[str, Any], words: str) -> None:
+    """A folder that the nodes do not share, a URL that one of them cannot open: named, with why."""
+    check = Check(versions=HERE, file="there", text="mark", storage=storage)
+    assert words in check.refusal(found)
+    assert check.blind(found) is bool(words)
+
+
+def test_a_url_is_tried_where_the_node_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing needs to be there yet; what the file system raises is told by its kind alone, which quotes no secret."""
+    fsspec = pytest.importorskip("fsspec")
+    travelled = _by_value(look)
+    assert travelled((), "memory://never/written") == {"versions": {}, "text": "", "why": ""}
+    assert look((), "nowhere://x")["why"] == "ValueError"
+
+    def refuses(*arguments: object, **named: object) -> None:
+        raise PermissionError("secret")
+
+    monkeypatch.setattr(fsspec.get_filesystem_class("memory"), "ls", refuses)
+    assert look((), "memory://x")["why"] == "PermissionError"
 
 
 def test_this_process_passes_its_own_check(tmp_path: Any) -> None:

@@ -14,6 +14,7 @@ from typing import IO, Any
 
 import psutil
 
+from kerasweep.cluster.local_cluster import LocalCluster
 from kerasweep.spaces.errors import BadInput
 from kerasweep.trackers import mirror
 from kerasweep.trackers.history import History
@@ -24,6 +25,8 @@ from ..chaos.invariants import check, check_runs, entries, in_mlflow
 __all__ = ["check_journal", "check_mlflow", "entries"]
 KERASWEEP = str(Path(sys.executable).parent / "kerasweep")
 PATIENCE_S = 240.0
+ROLES = ("driver", "tracker", "forkserver", "trainer", "actor")
+"""What a sweep's own processes are to it; beside them its Ray's, which may be a cluster's."""
 
 MODEL = """
 import keras
@@ -95,6 +98,11 @@ class Rig:
         text, _ = self.launcher.communicate(timeout=timeout_s)
         return self.launcher.returncode, text
 
+    def check(self, code: int, said: str, *, trials: int | None = None, uri: str = "") -> History:
+        """Assert all invariants on the sweep whose command has just ended so, with its own MLflow or the one at `uri`."""
+        runs = in_mlflow(uri or f"sqlite:///{self.home / 'mlflow.db'}")
+        return check(self.folder, trials=trials, runs=runs, code=code, said=said, processes=self.workers)
+
     def run(self, *arguments: str) -> tuple[int, str]:
         """Run `kerasweep` to its end."""
         self.start(*arguments)
@@ -124,6 +132,11 @@ class Rig:
     def all_processes(self) -> list[psutil.Process]:
         """Return every living process whose command line, environment or working folder names this sweep."""
         return processes_of(self.home)
+
+    def workers(self) -> list[psutil.Process]:
+        """Return the sweep's living processes but the nodes of a cluster, which outlive it."""
+        nodes = LocalCluster.read(self.home)
+        return [process for process in self.all_processes() if nodes is None or role_of(process) in ROLES]
 
     def kill(self, role: str) -> int:
         """Kill one process of a role with SIGKILL; return its pid."""

@@ -17,7 +17,7 @@ from typing import Any
 import psutil
 import pytest
 
-from .rig import MODEL, SWEEP, Rig, check_journal, check_mlflow, entries, paths_below
+from .rig import MODEL, SWEEP, Rig, check_journal, entries, paths_below
 
 pytestmark = pytest.mark.real
 Make = Callable[..., Rig]
@@ -167,7 +167,7 @@ def test_a_sweep_lets_nobody_in_and_nothing_out(
     assert watch.modes == {"token"}
     assert watch.shown == set()
     assert watch.kept == set()
-    check_mlflow(sweep.home, check_journal(sweep.folder, trials=6))
+    sweep.check(0, text, trials=6)  # also that nothing is at work on the files any more
     check_files(sweep, canaries, temporary, watch)
     check_pickles(sweep, tmp_path, monkeypatch)
 
@@ -249,6 +249,7 @@ def test_a_secret_that_the_code_quotes_stops_at_the_journal(rig: Make, canaries:
     watch = Watch(sweep, canaries, [temporary, sweep.folder.parent])
     code, text = sweep.run()
     assert code == 0, text
+    sweep.check(code, text, trials=8)  # also that nothing is at work on the files any more
     watch.look()
     assert watch.kept == set()
     for words in (["show", "rig", "--json"], ["show", "rig"], ["logs", "rig", "--all"]):

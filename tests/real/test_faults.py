@@ -16,7 +16,8 @@ from kerasweep.spaces.trial import Cause
 from kerasweep.trackers.events import AttemptEnded
 from kerasweep.trackers.history import History, TrialRecord
 
-from .rig import MODEL, SWEEP, Rig, check_journal, check_mlflow, entries
+from ..chaos.invariants import check
+from .rig import MODEL, SWEEP, Rig, entries
 
 pytestmark = pytest.mark.real
 LONG = SWEEP.replace("epochs: 3", "epochs: 15")  # trials of some seconds, so that there is one to kill
@@ -42,7 +43,7 @@ def test_a_sweep_survives_the_kill_of_the_fork_server(rig: Make) -> None:
     sweep.kill("forkserver")
     code, text = sweep.finish()
     assert code == 0, text
-    check_mlflow(sweep.home, check_journal(sweep.folder, trials=6))
+    sweep.check(code, text, trials=6)
 
 
 IN_BUILD = MODEL.replace(
@@ -67,7 +68,7 @@ def test_a_trainer_killed_while_it_builds_is_replaced(rig: Make) -> None:
     killed = [one.event for one in entries(sweep.folder) if isinstance(one.event, AttemptEnded)]
     assert [(one.cause, one.attempt) for one in killed] == [(Cause.CRASH, 1)]
     assert "SIGKILL" in killed[0].why
-    check_mlflow(sweep.home, check_journal(sweep.folder, trials=6))
+    sweep.check(code, text, trials=6)
 
 
 def test_trainers_killed_at_random_moments_are_replaced(rig: Make) -> None:
@@ -75,16 +76,20 @@ def test_trainers_killed_at_random_moments_are_replaced(rig: Make) -> None:
     draw = random.Random(seed := random.randrange(1_000_000))
     sweep = rig(MODEL, SWEEP.replace("trials: 6", "trials: 16").replace("epochs: 3", "epochs: 8"))
     launcher = sweep.start()
-    sweep.wait(trials_ended(1))
-    for _ in range(5):
-        time.sleep(draw.uniform(0.5, 2.5))
-        trainers = sweep.processes("trainer")
-        if launcher.poll() is None and trainers:
-            with suppress(psutil.NoSuchProcess):
-                draw.choice(trainers).kill()
-    code, text = sweep.finish()
-    assert code == 0, f"seed {seed}: {text}"
-    check_mlflow(sweep.home, check_journal(sweep.folder, trials=16))
+    try:
+        sweep.wait(trials_ended(1))
+        for _ in range(5):
+            time.sleep(draw.uniform(0.5, 2.5))
+            trainers = sweep.processes("trainer")
+            if launcher.poll() is None and trainers:
+                with suppress(psutil.NoSuchProcess):
+                    draw.choice(trainers).kill()
+        code, text = sweep.finish()
+        assert code == 0, text
+        sweep.check(code, text, trials=16)
+    except BaseException as error:
+        error.add_note(f"seed {seed}")
+        raise
 
 
 def test_a_second_ctrl_c_ends_within_two_seconds(rig: Make) -> None:
@@ -93,18 +98,19 @@ def test_a_second_ctrl_c_ends_within_two_seconds(rig: Make) -> None:
     launcher = sweep.start()
     sweep.wait(in_fit)
     launcher.send_signal(signal.SIGINT)
-    time.sleep(0.05)
+    sweep.wait(lambda history: history.closing)  # two signals that nobody has seen yet are one
     launcher.send_signal(signal.SIGINT)
     began = time.monotonic()
     code, text = sweep.finish()
     assert time.monotonic() - began < 2.0
     assert code == 130, text
     while left := sweep.all_processes():
-        assert time.monotonic() - began < 15.0, [process.cmdline() for process in left]
+        assert time.monotonic() - began < 15.0, left
         time.sleep(0.1)
+    check(sweep.folder, code=code, said=text)
     code, text = sweep.run("resume", "rig")
     assert code == 0, text
-    check_mlflow(sweep.home, check_journal(sweep.folder, trials=6))
+    sweep.check(code, text, trials=6)
 
 
 def test_a_killed_driver_leaves_nothing_and_is_resumed(rig: Make) -> None:
@@ -119,15 +125,14 @@ def test_a_killed_driver_leaves_nothing_and_is_resumed(rig: Make) -> None:
     assert code == 3, text
     assert "kerasweep resume rig" in text
     while left := sweep.all_processes():
-        assert time.monotonic() - died < 5.0, [process.cmdline() for process in left]
+        assert time.monotonic() - died < 5.0, left
         time.sleep(0.1)
-    before = sweep.history()
+    before = check(sweep.folder, code=code, said=text)
     ended = {number: one.outcome for number, one in before.trials.items() if one.outcome is not None}
     code, text = sweep.run("resume", "rig")
     assert code == 0, text
-    history = check_journal(sweep.folder, trials=6)
+    history = sweep.check(code, text, trials=6)
     assert {number: history.trials[number].outcome for number in ended} == ended
-    check_mlflow(sweep.home, history)
 
 
 def test_ctrl_c_ends_within_ten_seconds_and_is_resumable(rig: Make) -> None:
@@ -141,10 +146,10 @@ def test_ctrl_c_ends_within_ten_seconds_and_is_resumable(rig: Make) -> None:
     code, text = sweep.finish()
     assert code == 130, text
     assert time.monotonic() - began < 10.0
-    check_mlflow(sweep.home, sweep.history(), status="KILLED")
+    sweep.check(code, text)
     code, text = sweep.run("resume", "rig")
     assert code == 0, text
-    check_mlflow(sweep.home, check_journal(sweep.folder, trials=6))
+    sweep.check(code, text, trials=6)
 
 
 def test_ctrl_c_during_the_start_leaves_nothing(rig: Make) -> None:
@@ -200,7 +205,7 @@ def test_misbehaving_models_fail_with_their_reason_and_the_others_complete(rig: 
     )
     code, text = sweep.run()
     assert code == 0, text
-    history = check_journal(sweep.folder, trials=18)
+    history = sweep.check(code, text, trials=18)
     words = {
         "raise": "this configuration is not for me (model.py:",
         "nan": "NonFiniteObjective",
@@ -226,4 +231,3 @@ def test_misbehaving_models_fail_with_their_reason_and_the_others_complete(rig: 
     assert len(kinds) >= 4
     values = [one.outcome.value for one in history.trials.values() if one.outcome and one.outcome.value is not None]
     assert f"{min(values):.5g}" in text
-    check_mlflow(sweep.home, history)

@@ -15,9 +15,10 @@ from kerasweep.cluster.mlflow_server import ensure_server, stop_server
 from kerasweep.trackers.history import History
 from kerasweep.trackers.status import delivery_status
 
+from ..chaos.invariants import check
 from ..trackers.proxy import Fault, proxy
 from ..trackers.test_mlflow_real import assert_all_there, runs_of
-from .rig import MODEL, SWEEP, Rig, check_journal
+from .rig import MODEL, SWEEP, Rig
 
 pytestmark = [
     pytest.mark.real,
@@ -78,13 +79,14 @@ def test_away_from_before_the_start_until_after_the_end(rig: Make, port: int, ad
     assert len([line for line in lines if "MLflow is behind since" in line and "connection refused" in line]) == 1
     assert "which are safe: `kerasweep sync rig`" in lines[-1]
     assert "connection refused" in lines[-1]
-    history = check_journal(sweep.folder, trials=6)
+    history = check(sweep.folder, trials=6, code=code, said=text)
     code, text = sweep.run("sync", "rig")
     assert code == 3, text
     assert "nothing is lost" in text
     with proxy(port, at=address):
         code, text = sweep.run("sync", "rig")
     assert (code, text.strip()) == (0, "MLflow has all of rig")
+    sweep.check(code, text, trials=6, uri=f"http://127.0.0.1:{port}")
     assert_there(port, "away", sweep.folder, history)
 
 
@@ -101,7 +103,9 @@ def test_silent_in_the_middle(rig: Make, port: int) -> None:
     """Requests hang while trials go on; only the tracker is connected at all; all of it is there in the end."""
     with proxy(port) as between:
         where = urlsplit(between.url).port or 0
-        sweep = rig(MODEL, tracked(where, "silent").replace("epochs: 3", "epochs: 8").replace("trials: 6", "trials: 8"))
+        sweep = rig(
+            MODEL, tracked(where, "silent").replace("epochs: 3", "epochs: 8").replace("trials: 6", "trials: 40")
+        )
         sweep.start()
         sweep.wait(lambda _: between.seen["runs/log-batch"])
         connected: set[str] = set()
@@ -116,4 +120,5 @@ def test_silent_in_the_middle(rig: Make, port: int) -> None:
         between.closed.set()
         code, text = sweep.finish()
         assert code == 0, text
-        assert_there(port, "silent", sweep.folder, check_journal(sweep.folder, trials=8))
+        history = sweep.check(code, text, trials=40, uri=f"http://127.0.0.1:{port}")
+        assert_there(port, "silent", sweep.folder, history)

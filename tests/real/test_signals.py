@@ -54,10 +54,9 @@ def test_a_sweep_left_alone_is_shown_again_and_held_against_second_drivers(home:
     sweep.launcher = None
     sweep.wait(busy)
 
-    sweep.start("attach", "rig")
-    time.sleep(1.5)
-    assert sweep.launcher is not None
-    sweep.launcher.send_signal(signal.SIGINT)
+    attached = psutil.Process(sweep.start("attach", "rig").pid)
+    sweep.wait(lambda _: str(sweep.folder / "journal.db") in {one.path for one in attached.open_files()})
+    attached.send_signal(signal.SIGINT)
     code, text = sweep.finish(10.0)
     assert (code, "rig runs on" in text) == (0, True), text
 

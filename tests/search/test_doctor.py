@@ -20,6 +20,7 @@ import psutil
 import pytest
 
 from kerasweep.cluster.checkpoint_files import FILES
+from kerasweep.cluster.local_cluster import HOME, LocalCluster
 from kerasweep.cluster.slot import LOGS
 from kerasweep.search import doctor
 from kerasweep.search.checks import TESTED, Check, State
@@ -315,6 +316,33 @@ def test_drafts_logs_and_clusters_of_the_dead_are_swept_up_and_those_of_the_livi
     assert said == ["2 folders with drafts or logs of dead processes", "1 folder of dead clusters"]
     left = sorted(path.name for path in temporary.iterdir())
     assert left == sorted([*names[1::2], "ksc-living", "ksc-young"])
+
+
+def test_a_cluster_that_was_not_written_down_is_ended(home: Path, tmp_path: Path) -> None:
+    """One that lives and that no `cluster.json` names, so that `cluster down` does not know of it; not a known one."""
+    folders = [tmp_path / "tmp" / name for name in ("ksc-known", "ksc-lost")]
+    raylet = tmp_path / "raylet"
+    raylet.write_text("#!/bin/sh\nread line\n")
+    raylet.chmod(0o755)
+    began: list[subprocess.Popen[bytes]] = []
+    for folder in folders:
+        folder.mkdir()
+        (folder / HOME).write_text(str(home))
+        os.utime(folder, (1, 1))
+        command = [str(raylet), f"--temp_dir={folder}"]
+        began.append(subprocess.Popen(command, stdin=subprocess.PIPE, env={**os.environ, SCRATCH: str(tmp_path)}))
+    LocalCluster(address="127.0.0.1:1", folder=str(folders[0])).write(home)
+    try:
+        (found,) = examined("--fix")[1]["leftovers"]
+        assert found["said"] == (
+            f"a Ray cluster that `cluster up` started and did not write down ({folders[1]}): mended"
+        )
+        assert [one.poll() is None for one in began] == [True, False]
+        assert [one.exists() for one in folders] == [True, False]
+    finally:
+        for one in began:
+            one.kill()
+            one.communicate()
 
 
 def test_folders_that_were_never_begun_are_swept_up(home: Path) -> None:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import os
 import stat
+import sys
 import threading
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import h5py
@@ -14,6 +16,8 @@ import numpy as np
 import pytest
 
 from kerasweep.cluster.hdf5_guard import check_hdf5
+from kerasweep.cluster.node import NodeOrder, start
+from kerasweep.cluster.ray_session import RaySession
 from kerasweep.cluster.ray_token import ensure_token
 from kerasweep.search.amend import amended
 from kerasweep.search.sweepfile import load
@@ -64,6 +68,66 @@ def test_a_token_that_others_can_read_is_closed(where: str, tmp_path: Path) -> N
     token.chmod(0o644)
     ensure_token({"HOME": str(tmp_path), **({"RAY_AUTH_TOKEN_PATH": str(token)} if where == "given" else {})})
     assert (mode(token), token.read_text()) == (0o600, "x")
+
+
+@pytest.fixture
+def no_ray(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have a Ray in the place of the real one that does nothing."""
+    setup = SimpleNamespace(ensure_token_if_auth_enabled=nothing, maybe_enable_token_auth_if_token_available=nothing)
+    node = SimpleNamespace(live_processes=list, gcs_address="127.0.0.1:1", node_id="n")
+
+    def made(*arguments: object, **named: object) -> SimpleNamespace:
+        del arguments, named
+        return node
+
+    modules: dict[str, Any] = {
+        "ray": SimpleNamespace(is_initialized=bool, init=nothing),
+        "ray._private": SimpleNamespace(node=SimpleNamespace(Node=SimpleNamespace()), services=SimpleNamespace()),
+        "ray._private.authentication": SimpleNamespace(authentication_token_setup=setup),
+        "ray._private.authentication.authentication_token_setup": setup,
+        "ray._private.node": SimpleNamespace(Node=made),
+        "ray._private.parameter": SimpleNamespace(RayParams=dict),
+    }
+    for name, module in modules.items():
+        monkeypatch.setitem(sys.modules, name, module)
+
+
+def nothing(*arguments: object, **named: object) -> None:
+    """Do nothing."""
+    del arguments, named
+
+
+@pytest.mark.usefixtures("no_ray")
+@pytest.mark.parametrize("what", ["a session that joins", "a head", "a node that joins"])
+def test_a_cluster_is_started_and_joined_with_a_token_that_is_closed(
+    what: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also where Ray itself has made it; who joins makes none, and leaves one alone that is another user's."""
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.delenv("RAY_AUTH_TOKEN_PATH", raising=False)
+    monkeypatch.delenv("RAY_AUTH_TOKEN", raising=False)
+
+    def begin() -> None:
+        if what == "a session that joins":
+            session = RaySession(tmp_path / "ray", slots=1, address="127.0.0.1:1")
+            assert session._up.wait(10.0)  # pyright: ignore[reportPrivateUsage]
+            assert session._error is None  # pyright: ignore[reportPrivateUsage]
+            session.close()
+        else:
+            start(NodeOrder(folder=str(tmp_path), cpus=1, gpus=0, address="" if what == "a head" else "127.0.0.1:1"))
+
+    token = tmp_path / ".ray" / "auth_token"
+    begin()
+    assert token.exists() is (what == "a head")
+    token.parent.mkdir(exist_ok=True)
+    token.write_text("x")
+    token.chmod(0o644)
+    begin()
+    assert (mode(token), token.read_text()) == (0o600, "x")
+    token.chmod(0o644)
+    monkeypatch.setattr(os, "geteuid", lambda: -1)
+    begin()
+    assert mode(token) == (0o600 if what == "a head" else 0o644)
 
 
 def test_a_token_in_the_environment_is_enough(tmp_path: Path) -> None:
