@@ -18,6 +18,7 @@ import json
 import math
 import os
 import random
+import signal
 import statistics
 import sys
 import tempfile
@@ -193,6 +194,7 @@ def main() -> int:
         return kill_every(options.every, options.trials or 150)
     if options.restarts:
         return restarts(options.restarts, options.trials or 20)
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)  # under `nohup` the sweeps would ignore it, too
     began, rows = time.monotonic(), rows_of(options.out)
     server = Server(Path(tempfile.mkdtemp(prefix="chaos-server-")))
     if len(rows) < options.rounds:
