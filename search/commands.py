@@ -19,7 +19,7 @@ import psutil
 from ..cluster import replicas
 from ..cluster.backend import missing
 from ..cluster.program import Program, read_source, snapshot
-from ..spaces.errors import BadInput, Infrastructure, SweepHeld, did_you_mean
+from ..spaces.errors import BadInput, Infrastructure, did_you_mean
 from ..trackers.journal import Lock
 from ..trackers.status import delivery_status
 from . import sweeps
@@ -89,11 +89,8 @@ def resume_command(name: str, settings: Sequence[str], home: Path | None, *, det
     else:
         folder = sweeps.find(place, name)
         sweeps.check_own(folder)
-    holder = Lock.holder(folder / "journal.lock")
-    if holder is not None:
-        raise SweepHeld(
-            f"{name} is running: {holder}; `kerasweep show {name}` shows it, `kerasweep stop {name}` stops it"
-        )
+    if Lock.holder(folder / "journal.lock") is not None:
+        raise sweeps.taken(folder)
     history = sweeps.read(folder)
     spec = amended(relocated(SweepSpec.from_json(history.spec), folder, place), settings)
     if not (spec.model or spec.train):

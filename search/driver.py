@@ -258,10 +258,7 @@ class Driver:
         with Journal(staging) as journal:
             origin = dict(self._job.origin or {})
             begin(journal, self._spec, versions=installed_versions(), origin=origin, secrets=self._secrets)
-        try:
-            sweeps.settle(staging, self._folder)
-        except OSError as error:
-            raise BadInput(f"the sweep name {self._spec.name!r} is already used: {self._folder} exists") from error
+        sweeps.settle(staging, self._folder)
         return Journal(self._folder)
 
     def _ledger(self, journal: Journal) -> Ledger:

@@ -10,7 +10,7 @@ import time
 from contextlib import suppress
 from pathlib import Path
 
-from ..spaces.errors import BadInput, Infrastructure, did_you_mean
+from ..spaces.errors import BadInput, Infrastructure, KerasweepError, SweepHeld, did_you_mean
 from ..trackers.history import History
 from ..trackers.journal import Lock, Reader
 
@@ -110,14 +110,12 @@ def stage(home: Path, name: str) -> tuple[Path, Path]:
     """Return a new folder to prepare a sweep in, and the one that it becomes.
 
     Raises:
+        SweepHeld: the sweep of that name runs.
         BadInput: the name is used, or the folder cannot be written.
     """
     folder = home / "sweeps" / name
     if folder.exists():
-        raise BadInput(
-            f"the sweep name {name!r} is already used in {folder.parent}; choose another with --set name=…, "
-            f"or go on with `kerasweep resume {name}`"
-        )
+        raise taken(folder)
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
         remove_stale(folder.parent)
@@ -130,12 +128,26 @@ def stage(home: Path, name: str) -> tuple[Path, Path]:
     return staging, folder
 
 
+def taken(folder: Path) -> KerasweepError:
+    """Return what is to be raised for a new sweep, or a driver, that comes second."""
+    name, holder = folder.name, Lock.holder(folder / "journal.lock")
+    if holder is not None:
+        return SweepHeld(
+            f"{name} is running: {holder}; `kerasweep show {name}` shows it, `kerasweep stop {name}` stops it"
+        )
+    return BadInput(
+        f"the sweep name {name!r} is already used in {folder.parent}; choose another with --set name=…, "
+        f"or go on with `kerasweep resume {name}`"
+    )
+
+
 def settle(staging: Path, folder: Path) -> None:
     """Give a prepared sweep its name.
 
     Survives: a kill -9 or a power cut leaves the whole sweep or none of it.
 
     Raises:
+        SweepHeld: another driver has given it to a sweep meanwhile, which runs.
         BadInput: the name is used.
         Infrastructure: the disk is full or broken.
     """
@@ -146,7 +158,7 @@ def settle(staging: Path, folder: Path) -> None:
         _sync(folder.parent)
     except OSError as error:
         if folder.exists():
-            raise BadInput(f"the sweep name {folder.name!r} is already used: {folder} exists") from error
+            raise taken(folder) from error
         raise Infrastructure(f"cannot write {folder}: {error.strerror}; nothing was left behind") from error
 
 

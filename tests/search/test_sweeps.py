@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 
 from kerasweep.search import sweeps
-from kerasweep.spaces.errors import BadInput, Infrastructure
+from kerasweep.spaces.errors import BadInput, Infrastructure, SweepHeld
 from kerasweep.trackers.events import Event, SweepEnded, SweepStarted
-from kerasweep.trackers.journal import Journal
+from kerasweep.trackers.journal import Journal, Lock
 
 from .specs import spec
 
@@ -141,6 +141,19 @@ def test_a_name_is_used_once(tmp_path: Path) -> None:
     make(tmp_path, "digits")
     with pytest.raises(BadInput, match=r"already used .* `kerasweep resume digits`"):
         sweeps.stage(tmp_path, "digits")
+
+
+def test_a_sweep_that_runs_is_named_to_who_comes_second(tmp_path: Path) -> None:
+    """Before anything is prepared, and where two have prepared it at the same time."""
+    late, folder = sweeps.stage(tmp_path, "digits")
+    make(tmp_path, "digits")
+    lock = Lock(folder / "journal.lock")
+    lock.acquire()
+    with pytest.raises(SweepHeld, match=r"digits is running: pid \d+ .* `kerasweep stop digits` stops it"):
+        sweeps.stage(tmp_path, "digits")
+    with pytest.raises(SweepHeld, match="digits is running: pid"):
+        sweeps.settle(late, folder)
+    lock.release()
 
 
 def test_a_folder_that_cannot_be_written_is_refused(tmp_path: Path) -> None:
