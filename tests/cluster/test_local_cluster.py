@@ -111,8 +111,8 @@ def raylet(tmp_path: Path, sleepers: Callable[..., subprocess.Popen[bytes]]) -> 
 
     def start(folder: str) -> psutil.Process:
         process = psutil.Process(sleepers(str(script), f"--temp_dir={folder}/session").pid)
-        while process.name() != "raylet":
-            pass
+        while process.name() != "raylet" or not any(folder in word for word in process.cmdline()):
+            pass  # it has its new name a moment before its new arguments
         return process
 
     return start
