@@ -67,6 +67,9 @@ def check() -> None:
 def test() -> None:
     """Run the checks and every test; further arguments go to pytest (`-m 'not real'` is the fast layer).
 
+    With KERASWEEP_CHAOS=1 in the environment `tests/chaos` tries every crash point and thousands of random sweeps, for
+    the night; else a share of them.
+
     The fast tests take three processes. The real ones come alone after them: they start processes of their own.
     """
     pytest, fast = (PYTHON, "-m", "pytest"), ("-n", "3", "--dist", "worksteal")

@@ -3,7 +3,8 @@
     python benchmarks/ask.py                     # CPU time of an ask after 100 to 10,000 trials, beside Optuna's: 2 minutes
     python benchmarks/ask.py --regret            # regret after 2,000 trials, bounded and not: an hour
 
-One ask is a proposal of all ten parameters of a mixed space (4 floats, 3 integers, 3 choices). Leave the machine alone.
+One ask is a proposal of all ten parameters of a mixed space (4 floats, 3 integers, 3 choices): by our tpe and gp, and by
+Optuna's default, its univariate TPE and its random sampler. Leave the machine alone.
 """
 
 from __future__ import annotations
@@ -18,11 +19,16 @@ from typing import Any
 
 import numpy as np
 import optuna
-from conditional import mean_and_interval, sampler
+from conditional import declared, mean_and_interval, sampler
 from conditional_spaces import FLAT_HELD_OUT, HELD_OUT
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
 
+from kerasweep.search.gp import Gp
+from kerasweep.search.objective import Direction, Objective
+from kerasweep.search.sampler import Ask
+from kerasweep.search.study import Study
 from kerasweep.search.tree_tpe import KERNELS, tree_tpe
+from kerasweep.spaces.known import Known
 
 MIXED: dict[str, BaseDistribution] = {
     **{f"float_{i}": FloatDistribution(1e-5, 1.0, log=i % 2 == 0) for i in range(4)},
@@ -69,13 +75,35 @@ def median_ask_ms(make: Callable[[int], optuna.samplers.BaseSampler], count: int
     return statistics.median(times[3:])  # the first takes in the whole history, once
 
 
+def median_gp_ms(count: int, asks: int = 25) -> float:
+    """Return the same of our `gp`, which is asked with our form of the space."""
+    study = Study(
+        Objective(metric="loss", direction=Direction.MIN),
+        Known.of(declared(name, form) for name, form in MIXED.items()),
+    )
+    study.told.add_trials(finished(count, seed=count))
+    sampler = Gp()
+    times: list[float] = []
+    for number in range(asks + 3):
+        start = time.process_time()
+        proposal = sampler.propose(Ask(number=number, round=0, seed=0, pinned={}, refusal=lambda _: ""), study)
+        times.append((time.process_time() - start) * 1000)
+        run = study.as_running(proposal.params)
+        study.told.add_trial(
+            optuna.trial.create_trial(params=run.params, distributions=run.distributions, value=number / asks)
+        )
+    return statistics.median(times[3:])
+
+
 def costs() -> None:
     """Print the cost of an ask by the number of finished trials."""
-    kinds = ("kerasweep", "default", "univariate", "random")
+    kinds = ("tpe", "default", "univariate", "random")
+    heads = ("gp", *kinds)
     print("CPU time of an ask, ms, median of 25\n")
-    print(f"| finished trials | {' | '.join(kinds)} |\n| --- |{' --- |' * len(kinds)}")
+    print(f"| finished trials | {' | '.join(heads)} |\n| --- |{' --- |' * len(heads)}")
     for count in SIZES:
-        cells = [median_ask_ms(lambda seed, kind=kind: sampler(kind, seed), count) for kind in kinds]
+        cells = [median_gp_ms(count)]
+        cells += [median_ask_ms(lambda seed, kind=kind: sampler(kind, seed), count) for kind in kinds]
         print(f"| {count:,} | {' | '.join(f'{one:.1f}' for one in cells)} |", flush=True)
 
 

@@ -1,4 +1,4 @@
-"""Compare Kerasweep's TPE with Optuna's on conditional spaces at equal numbers of trials.
+"""Compare Kerasweep's `tpe` and `gp` with Optuna's TPE on conditional spaces at equal numbers of trials.
 
     python benchmarks/conditional.py                           # held-out spaces, 20 seeds, 100 trials: 15 minutes
     python benchmarks/conditional.py --spaces flat --seeds 5   # spaces without conditions, a quick look
@@ -15,15 +15,25 @@ import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import final
+from random import Random
+from typing import Any, final
 
 import numpy as np
 import optuna
 from conditional_spaces import DEVELOPMENT, FLAT_DEVELOPMENT, FLAT_HELD_OUT, HELD_OUT, Space
 from numpy.typing import NDArray
+from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
 from optuna.samplers import BaseSampler, RandomSampler, TPESampler
+from optuna.trial import FrozenTrial, TrialState
 
+from kerasweep.search.gp import Gp
+from kerasweep.search.objective import Direction, Objective
+from kerasweep.search.sampler import Ask, derived_seed
+from kerasweep.search.study import Study
 from kerasweep.search.tree_tpe import tree_tpe
+from kerasweep.spaces.known import Declared, Known
+from kerasweep.spaces.parameter import Choice, Number, Sampling
+from kerasweep.spaces.prior import draw
 
 SPACES: Mapping[str, Sequence[Space]] = {
     "held-out": HELD_OUT,
@@ -31,7 +41,8 @@ SPACES: Mapping[str, Sequence[Space]] = {
     "development": DEVELOPMENT,
     "flat-development": FLAT_DEVELOPMENT,
 }
-SAMPLERS = ("kerasweep", "default", "multivariate", "group", "univariate", "random")
+OURS = ("tpe", "gp")
+SAMPLERS = (*OURS, "default", "multivariate", "group", "univariate", "random")
 CHECKPOINTS = (50, 100, 200)
 SMALLEST = 1e-6
 """A regret below this counts as this, so that its logarithm means something."""
@@ -40,8 +51,10 @@ SMALLEST = 1e-6
 def sampler(kind: str, seed: int) -> BaseSampler:
     """Return a fresh sampler; Optuna 5's default is `multivariate=True` where there is one objective."""
     match kind:
-        case "kerasweep":
+        case "tpe":
             return tree_tpe(seed)
+        case "gp":
+            return AsOptuna(seed)
         case "default":
             return TPESampler(seed=seed)
         case "multivariate":
@@ -54,6 +67,58 @@ def sampler(kind: str, seed: int) -> BaseSampler:
             return RandomSampler(seed=seed)
         case other:
             raise ValueError(f"unknown sampler {other!r}; expected one of {', '.join(SAMPLERS)}")
+
+
+class AsOptuna(BaseSampler):
+    """Our `gp`, for Optuna; as in a sweep, a parameter is known once a trial has asked for it, and its conditions are not."""
+
+    def __init__(self, seed: int) -> None:
+        self._gp, self._seed = Gp(), seed
+        self._study = Study(Objective(metric="loss", direction=Direction.MIN), Known())
+        self._proposed: dict[str, Any] = {}
+
+    def before_trial(self, study: optuna.Study, trial: FrozenTrial) -> None:
+        """Propose all that is known."""
+        ask = Ask(number=trial.number, round=0, seed=self._seed, pinned={}, refusal=lambda _: "")
+        params = self._gp.propose(ask, self._study).params
+        self._proposed = {self._study.name_of(key): value for key, value in params.items()}
+
+    def infer_relative_search_space(self, study: optuna.Study, trial: FrozenTrial) -> dict[str, BaseDistribution]:
+        """Return nothing: all is proposed one by one."""
+        return {}
+
+    def sample_relative(self, study: optuna.Study, trial: FrozenTrial, search_space: Any) -> dict[str, Any]:
+        """Return nothing."""
+        return {}
+
+    def sample_independent(
+        self, study: optuna.Study, trial: FrozenTrial, param_name: str, param_distribution: BaseDistribution
+    ) -> Any:
+        """Return what was proposed; what is asked for the first time is drawn at random, and known from now on."""
+        if param_name not in self._proposed:
+            parameter = declared(param_name, param_distribution).parameter
+            self._study.learn([parameter])
+            self._proposed[param_name] = draw(parameter, Random(derived_seed(self._seed, trial.number, param_name)))
+        return self._proposed[param_name]
+
+    def after_trial(self, study: optuna.Study, trial: FrozenTrial, state: TrialState, values: Any) -> None:
+        """Tell what was used."""
+        self._study.withdraw(trial.number)
+        known = {self._study.name_of(key): key for key in self._study.space.parameters}
+        run = self._study.as_running({known[name]: value for name, value in trial.params.items()})
+        self._study.told.add_trial(
+            optuna.trial.create_trial(params=run.params, distributions=run.distributions, values=values)
+        )
+
+
+def declared(name: str, form: BaseDistribution) -> Declared:
+    """Return a parameter of Optuna's in our form."""
+    if isinstance(form, CategoricalDistribution):
+        return Declared(parameter=Choice(name=name, values=tuple(one for one in form.choices if one is not None)))
+    if not isinstance(form, FloatDistribution | IntDistribution):
+        raise TypeError(str(form))
+    whole, sampling = isinstance(form, IntDistribution), Sampling.LOG if form.log else Sampling.LINEAR
+    return Declared(parameter=Number(name=name, min=form.low, max=form.high, integer=whole, sampling=sampling))
 
 
 def regrets(space: Space, kind: str, seed: int, trials: int) -> list[float]:
@@ -134,8 +199,11 @@ def report(spaces: Sequence[Space], found: Mapping[str, Regrets], checkpoints: S
         for row, space in enumerate(spaces):
             cells = [mean_and_interval(found[kind][row, :, place]) for kind in kinds]
             lines.append(f"| {space.name} | " + " | ".join(f"{mean:.4f} ± {half:.4f}" for mean, half in cells) + " |")
-    for rival in [one for one in kinds if one != "kerasweep" and "kerasweep" in kinds]:
-        lines += [f"\nHow many times smaller Kerasweep's regret is than that of `{rival}` (95 %); share of runs won\n"]
+    pairs = [(ours, rival) for ours in OURS if ours in kinds for rival in kinds if rival not in OURS]
+    for ours, rival in pairs:
+        lines += [
+            f"\nHow many times smaller the regret of `{ours}` is than that of `{rival}` (95 %); share of runs won\n"
+        ]
         lines += [f"| space | {' | '.join(f'{at} trials' for at in checkpoints)} |"]
         lines += ["| --- |" + " --- |" * len(checkpoints)]
         names = [*(one.name for one in spaces), "all"]
@@ -143,9 +211,9 @@ def report(spaces: Sequence[Space], found: Mapping[str, Regrets], checkpoints: S
         for name, chosen in zip(names, rows, strict=True):
             cells = list[str]()
             for place in range(len(checkpoints)):
-                ours, theirs = (found[kind][chosen, :, place] for kind in ("kerasweep", rival))
-                middle, low, high = factor(ours, theirs)
-                cells.append(f"{middle:.2f} ({low:.2f} to {high:.2f}); {wins(ours, theirs):.0%}")
+                mine, theirs = (found[kind][chosen, :, place] for kind in (ours, rival))
+                middle, low, high = factor(mine, theirs)
+                cells.append(f"{middle:.2f} ({low:.2f} to {high:.2f}); {wins(mine, theirs):.0%}")
             lines.append(f"| {name} | {' | '.join(cells)} |")
     return "\n".join(lines)
 
@@ -154,7 +222,7 @@ def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--spaces", choices=[*SPACES], default="held-out")
-    parser.add_argument("--samplers", nargs="+", choices=SAMPLERS, default=["kerasweep", "default", "group", "random"])
+    parser.add_argument("--samplers", nargs="+", choices=SAMPLERS, default=[*OURS, "default", "group", "random"])
     parser.add_argument("--seeds", type=int, default=20)
     parser.add_argument("--trials", type=int, default=100)
     parser.add_argument("--cache", type=Path, default=Path("conditional.jsonl"))

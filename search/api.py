@@ -91,7 +91,7 @@ def sweep(
     hyperparameters: keras_tuner.HyperParameters | None = None,
     undeclared: str | None = None,
     keras: Mapping[str, Any] | None = None,
-    sampler: str | Mapping[str, Any] = "tpe",
+    sampler: str | Mapping[str, Any] = "auto",
     duplicates: bool = False,
     stop: str | Mapping[str, Any] | Sequence[str | Mapping[str, Any]] = "none",
     seed: int | None = None,
@@ -148,7 +148,7 @@ def sweep(
             `tune_new_entries=False`) or `refuse` (its `allow_new_entries=False`); `search` if None.
         keras: `{"backend": "jax", "dtype_policy": "mixed_float16", "jit_compile": True, "steps_per_execution": 8,
             "deterministic": True}`, for every trial alike.
-        sampler: `tpe`, `random`, `grid`, `qmc`, `gp`, `cmaes`, `nsga2`, `auto`, a sampler for Optuna as `module:Class`, or
+        sampler: `auto`, `gp`, `tpe`, `random`, `grid`, `qmc`, `cmaes`, `nsga2`, a sampler for Optuna as `module:Class`, or
             a mapping with its arguments: `{"name": "optuna.samplers:TPESampler", "n_startup_trials": 20}`.
         duplicates: Try a configuration again that has been tried; else a sweep ends that has tried them all.
         stop: When trials end early: `none`, `auto`, `asha`, `hyperband`, `median`, `patience`, `threshold`,

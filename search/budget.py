@@ -277,7 +277,7 @@ def enough(state: State, at: float) -> Enough | None:
 def over(state: State) -> str:
     """Return why, in a window, the values of the trials whose turn has come end the search; empty where they do not."""
     spent = [one.why for one in limits_used(state, state.last_at) if one.name == "no_improvement" and one.share >= 1]
-    return _goal_of(state, state.found) or "".join(spent)
+    return _goal_of(state, state.found) or next(iter(spent), "")
 
 
 def limits_used(state: State, at: float) -> tuple[Used, ...]:

@@ -20,7 +20,8 @@ class SuccessiveHalving:
 
     Stopping variant of asynchronous successive halving (ASHA), as in Ray Tune and Syne Tune (Li et al., MLSys 2020,
     describe the promoting one): a trial is judged against what has arrived so far, so the first at a rung always goes
-    on, and the second only if it beats the first. With several objectives the best are those of the first fronts.
+    on, and the second only if it is no worse. A tie goes to whoever came first, but all that equal the best go on,
+    however many they are. With several objectives the best are those of the first fronts.
     """
 
     min_epochs: int = 1
@@ -89,10 +90,10 @@ def automatic(max_epochs: int, trials: int | None) -> SuccessiveHalving | None:
     """Return the halving that suits a budget; None where trials are too short, or too few, to compare.
 
     Each rung keeps a third, so more than log3(trials) of them would end with one trial; the first is no earlier than a
-    27th of the epochs, since what is known before is little.
+    ninth of the epochs, since what is known before is little, of good trials among which a sampler chooses even less.
     """
     factor = 3
-    most = 3 if trials is None else min(3, int(math.log(max(trials, 1), factor) + 1e-9))
+    most = 2 if trials is None else min(2, int(math.log(max(trials, 1), factor) + 1e-9))
     if max_epochs < factor or most < 1:
         return None
     return SuccessiveHalving(min_epochs=max(1, max_epochs // factor**most), factor=factor)

@@ -18,8 +18,6 @@ def notes_on(spec: SweepSpec) -> Iterator[str]:
     """Yield them, one line each."""
     yield from tracking_uri.notes(spec.track.uri)
     yield from _never_judging(spec)
-    if spec.search.taken:
-        yield f"sampler: auto takes {spec.search.taken}: {spec.search.reason}"
     if spec.budget.only_goal:
         yield "budget: only its goal ends this sweep; where that is out of reach it goes on until it is stopped"
     yield from _on_population(spec)

@@ -98,6 +98,8 @@ def _budget(spec: SweepSpec) -> str:
 
 
 def _sampler(spec: SweepSpec) -> str:
+    if spec.search.taken:
+        return f"{spec.search.taken} (auto: {spec.search.reason})"
     arguments = " ".join(f"{name} {shown(value)}" for name, value in spec.search.arguments.items())
     return f"{spec.search.sampler} ({arguments})" if arguments else spec.search.sampler
 

@@ -201,11 +201,15 @@ def perturbed(
 
 
 def _moved(parameter: Parameter, value: Scalar, random: Random) -> Scalar:
-    """Return a value nearby: a number times a factor, within its range; its neighbour where values are in an order."""
+    """Return a value nearby: a number times a factor, within its range; its neighbour where values are in an order.
+
+    From 0, where no factor leads anywhere, a float moves by the same share of its range.
+    """
     domain = parameter.domain
     if isinstance(domain, Interval) and not isinstance(value, str):
         factor = random.choice(FACTORS)
-        moved = min(max(value * factor, domain.low), domain.high)
+        moved = value * factor if value or domain.integer else (factor - 1) * (domain.high - domain.low)
+        moved = min(max(moved, domain.low), domain.high)
         if not domain.integer:
             return float(moved)
         whole = round(moved)

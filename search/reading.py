@@ -315,6 +315,7 @@ def ui_command(name: str | None, home: Path | None) -> None:
     if name is None and not known:
         raise BadInput(f"no sweeps in {place / 'sweeps'} to show; `kerasweep init` writes one to start from")
     folder = sweeps.find(place, name or known[-1])
+    sweeps.check_own(folder)
     spec = SweepSpec.from_json(sweeps.read(folder).spec)
     status = delivery_status(folder)
     if status.experiment_id is None or status.view_id is None:

@@ -96,7 +96,7 @@ class OptunaSampler:
 
     A proposal that breaks a constraint, or repeats a trial, is drawn again: first by the sampler; then only in what the
     broken clauses mention; at last at random, or from those that are left. Random search is drawn at random alone, so
-    that it stays uniform over what is allowed.
+    that it stays uniform over what is allowed; unless that is so little that it has to be approached step by step.
     """
 
     def __init__(
@@ -226,6 +226,7 @@ class OptunaSampler:
         if listed is None:
             found = self._mended(ask, refused.params, random) or self._drawn(ask, random)
             listed = None if found else self._listed(ask, MANY_CONFIGURATIONS)
+            found = found or (self._approached(ask, random) if listed is None else None)
         if listed is not None and listed.left:
             found = random.choice(listed.left)
         if found is not None:
@@ -248,6 +249,15 @@ class OptunaSampler:
             if not ask.refusal(params):
                 return params
         return None
+
+    def _approached(self, ask: Ask, random: Random) -> dict[str, Scalar] | None:
+        """Return parameters that are not refused, found step by step where random ones all are."""
+        found = (
+            self._constraints.approach(self.space, ask.pinned, random, RANDOM_TRIES)
+            if self._constraints.clauses
+            else None
+        )
+        return None if found is None or ask.refusal(found) else found
 
     def _is_exhausted(self, ask: Ask) -> bool:
         listed = self._listed(ask, FEW_CONFIGURATIONS)

@@ -9,7 +9,6 @@ from .sampler import Sampler
 
 NAMES = ("tpe", "random", "grid", "qmc", "gp", "cmaes", "nsga2", "auto")
 CLASSES: Mapping[str, str] = {
-    "gp": "optuna.samplers:GPSampler",
     "cmaes": "optuna.samplers:CmaEsSampler",
     "nsga2": "optuna.samplers:NSGAIISampler",
 }
@@ -29,6 +28,10 @@ def sampler_of(name: str, arguments: Mapping[str, Json]) -> Sampler:
     match name:
         case "tpe":
             return Tpe()
+        case "gp":
+            from .gp import Gp  # with SciPy's optimizers, which no other sampler waits for
+
+            return Gp()
         case "random":
             return Random()
         case "grid":

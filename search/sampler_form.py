@@ -18,8 +18,11 @@ from .sampler_choice import CLASSES, NAMES
 
 PATH = ("search", "sampler")
 BASE = "optuna.samplers:BaseSampler"
-LIBRARIES: Mapping[str, Sequence[str]] = {"gp": ("torch",), "cmaes": ("cmaes",)}
-"""What a sampler needs besides Optuna; the extra of its name installs it."""
+LIBRARIES: Mapping[str, Sequence[str]] = {
+    "optuna.samplers:GPSampler": ("torch",),
+    "optuna.samplers:CmaEsSampler": ("cmaes",),
+}
+"""What a sampler needs besides Optuna; the extra of that name installs it."""
 KEEP_A_PLACE: Mapping[str, str] = {
     "optuna.samplers:GridSampler": "grid",
     "optuna.samplers:BruteForceSampler": "grid",
@@ -29,7 +32,7 @@ KEEP_A_PLACE: Mapping[str, str] = {
 OPTUNA = tuple(f"optuna.samplers:{name}Sampler" for name in ("TPE", "GP", "CmaEs", "NSGAII", "NSGAIII", "Random"))
 """Optuna's own, for who has left out the module."""
 Installed = Callable[[str], bool]
-GP_TRIALS, CMAES_TRIALS, NSGA2_TRIALS = 200, 1_000, 1_000
+GP_TRIALS, CMAES_TRIALS, NSGA2_TRIALS = 500, 1_000, 1_000
 
 
 def sampler_form(value: object, path: Path = PATH) -> tuple[str, dict[str, Json]]:
@@ -90,7 +93,7 @@ def chosen(
     if name == "grid":
         _check_grid(declared, duplicates=duplicates)
     reference = CLASSES.get(name, name)
-    if arguments and reference != CLASSES["gp"]:  # which takes seconds to be imported
+    if arguments and reference != "optuna.samplers:GPSampler":  # which takes seconds to be imported
         try:
             rehearse_sampler(reference, arguments, declared, objectives=objectives)
         except BadInput as error:
@@ -125,29 +128,25 @@ def automatic(
 ) -> tuple[str, str]:
     """Return the sampler that suits a sweep, and why, in words.
 
-    Several objectives: nsga2 from 1000 trials on, else tpe. One: on a space of numbers alone, all of them always active,
-    gp where no trial is stopped early and there are at most 200, cmaes from 1000 on, each if its library is there. Else
-    tpe, the only one that models choices and branches, and stopped trials as such.
+    Where trials are stopped early, tpe, which models stopped trials as such. Else gp, up to 500 trials or where their
+    number is open, and tpe beyond; but from 1000 trials on nsga2 for several objectives, and cmaes for one on a space
+    of numbers alone, all of them always active, if its library is there.
     """
+    many = trials is not None and trials > GP_TRIALS
+    count = "an open number of trials" if trials is None else f"{trials} trials"
     if objectives > 1:
-        many = trials is not None and trials >= NSGA2_TRIALS
-        return ("nsga2", f"several objectives and {trials} trials") if many else ("tpe", "several objectives")
+        if trials is not None and trials >= NSGA2_TRIALS:
+            return "nsga2", f"{count} for several objectives"
+        if stops:
+            return "tpe", "trials are stopped early"
+        return ("tpe" if many else "gp"), f"{count} for several objectives"
     parameters = [one.parameter for one in declared]
-    if not parameters:
-        return "tpe", "the space is known only to the model"
-    if not all(map(_is_plain_number, parameters)):
-        return "tpe", "the space has choices or conditions"
-    if trials is None:
-        return "tpe", "the number of trials is open"
-    if trials <= GP_TRIALS and not stops and _are_installed("gp", installed):
-        return "gp", f"{trials} trials over numbers alone, none stopped early"
-    if trials >= CMAES_TRIALS and len(parameters) > 1 and _are_installed("cmaes", installed):
-        return "cmaes", f"{trials} trials over numbers alone"
-    return "tpe", f"{trials} trials over numbers alone"
-
-
-def _are_installed(name: str, installed: Installed) -> bool:
-    return all(installed(one) for one in LIBRARIES[name])
+    numbers = len(parameters) > 1 and all(map(_is_plain_number, parameters))
+    if trials is not None and trials >= CMAES_TRIALS and numbers and all(map(installed, LIBRARIES[CLASSES["cmaes"]])):
+        return "cmaes", f"{count} over numbers alone"
+    if stops:
+        return "tpe", "trials are stopped early"
+    return ("tpe" if many else "gp"), f"{count}, none stopped early"
 
 
 def _is_plain_number(parameter: Parameter) -> bool:
@@ -155,17 +154,16 @@ def _is_plain_number(parameter: Parameter) -> bool:
 
 
 def _check_libraries(name: str, at: Path) -> None:
-    ours = next((one for one, reference in CLASSES.items() if name == reference), name)
-    missing = [one for one in LIBRARIES.get(ours, ()) if not is_installed(one)]
+    missing = [one for one in LIBRARIES.get(CLASSES.get(name, name), ()) if not is_installed(one)]
     if missing:
-        raise BadForm(f'{_subject(at)}: {needs(name, missing)} (or `pip install "kerasweep[{ours}]"`)', at)
+        raise BadForm(f'{_subject(at)}: {needs(name, missing)} (or `pip install "kerasweep[{missing[0]}]"`)', at)
 
 
 def _check(name: str, arguments: Mapping[str, Json], path: Path, at: Path) -> None:
     if name in NAMES and name not in CLASSES:
         if arguments:
             first = next(iter(arguments))
-            other = "; 'optuna.samplers:TPESampler' does" if name == "tpe" else ""
+            other = f"; 'optuna.samplers:{name.upper()}Sampler' does" if name in ("tpe", "gp") else ""
             raise BadForm(
                 f"{first!r} cannot stand in {_subject(path)}: {name} takes no arguments{other}",
                 (*path, first),
@@ -186,6 +184,18 @@ def _check(name: str, arguments: Mapping[str, Json], path: Path, at: Path) -> No
         raise BadForm(
             f"{_subject(at)}: {error}", at if first is None else (*path, first), at_key=first is not None
         ) from None
+    if reference == CLASSES["cmaes"]:
+        _check_cma_es(arguments, path)
+
+
+def _check_cma_es(arguments: Mapping[str, Json], path: Path) -> None:
+    """Refuse what Optuna takes with a warning or in silence, and then has no use for."""
+    step = arguments.get("sigma0")
+    if isinstance(step, int | float) and not step > 0:
+        raise BadForm(f"{_subject((*path, 'sigma0'))} is {shown(step)}; expected a number above 0", (*path, "sigma0"))
+    if arguments.get("restart_strategy") is not None:
+        at = (*path, "restart_strategy")
+        raise BadForm(f"{_subject(at)} has no effect: Optuna's CMA-ES does not restart; leave it out", at, at_key=True)
 
 
 def _subject(path: Path) -> str:

@@ -178,7 +178,7 @@ def _account(
     sign = 1.0 if spec.objective.direction is Direction.MAX else -1.0
     steps = best_over_time(history, spec.objective.metric, sign)
     return Account(
-        search=f"{spec.search.sampler}, {in_words(spec.search.stop)}",
+        search=f"{spec.search.taken or spec.search.sampler}, {in_words(spec.search.stop)}",
         trials=summary.counted(),
         counts=summary.counts(),
         best=None if best is None or best.outcome is None else best.outcome.value,

@@ -47,9 +47,9 @@ class Rungs:
         return replace(self, accounts={**self.accounts, name: account})
 
     def rank(self, rung: Rung, score: float) -> int:
-        """Return how many scores at the rung are strictly better; a tie goes to whoever came first."""
+        """Return how many are before a score that came last: the better ones, and equals, but that none is before the best."""
         there = self.at(rung)
-        return len(there) - bisect_left(there, score) - 1
+        return 0 if score == there[-1] else len(there) - bisect_left(there, score) - 1
 
     def enter_point(self, rung: Rung, point: Point) -> tuple[Rungs, int, int]:
         """Return the rungs with one more point, how many are before it there, and its level (0: no other covers it).

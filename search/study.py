@@ -182,6 +182,10 @@ class Study:
             warnings.simplefilter("ignore")
             return optuna.samplers.PartialFixedSampler(fixed, sampler)
 
+    def name_of(self, key: str) -> str:
+        """Return what Optuna calls a parameter of this identity."""
+        return self._key(key, self.space.parameters[key])
+
     def withdraw(self, number: int) -> None:
         """Take a trial that runs out of the study."""
         import optuna

@@ -70,7 +70,7 @@ class Form(BaseModel):
 class SearchForm(Form):
     """How it is searched."""
 
-    sampler: Any = Field(default="tpe", description="the name of a sampler")
+    sampler: Any = Field(default="auto", description="the name of a sampler")
     duplicates: bool = Field(default=False, description="true or false")
     stop: Any = Field(default="none", description="the name of a stop rule, or a list of several")
     seed: Annotated[int, Field(ge=0, lt=2**32)] | None = Field(

@@ -61,6 +61,10 @@ class History:
         """Return a parameter's internal values in these rows."""
         return self._values[rows, self._columns[name]] if name in self._columns else np.full(len(rows), np.nan)
 
+    def losses(self, rows: Rows) -> Array:
+        """Return (rows, objectives): the values of completed trials that keep all constraints, less being better; else NaN."""
+        return self._losses[rows]
+
     def by_number(self, rows: Rows) -> Rows:
         """Return the rows, the oldest trial first."""
         return rows[np.argsort(self._numbers[rows])]

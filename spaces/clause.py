@@ -93,6 +93,18 @@ class Clause:
         """The clause as Python reads it."""
         return self._tree
 
+    @property
+    def parts(self) -> tuple[Clause, ...]:
+        """What stands between its `and`, and the single comparisons of a chain; where all of them hold, it does."""
+        match self._tree:
+            case ast.BoolOp(op=ast.And(), values=values):
+                return tuple(part for one in values for part in Clause(ast.unparse(one)).parts)
+            case ast.Compare(left=left, ops=ops, comparators=others) if len(ops) > 1:
+                links = zip(ops, [left, *others], others, strict=False)
+                return tuple(Clause(ast.unparse(ast.Compare(one, [op], [other]))) for op, one, other in links)
+            case _:
+                return (self,)
+
     def holds(self, values: Mapping[str, Scalar]) -> bool:
         """Say whether it holds; it does where it mentions what `values`, by name, do not have.
 

@@ -17,6 +17,7 @@ from .trial import Scalar
 MANY_CONFIGURATIONS = 20_000
 DRAWS = 10_000
 """So many random configurations are tried before a space counts as one that has none."""
+BEGINNINGS = 4
 MANY_MEANINGS = 64
 
 
@@ -43,16 +44,18 @@ class Constraints:
         Args:
             values: what a trial has, by name; a clause has to hold under each of several values.
         """
-        for clause in self.clauses:
-            meanings = product(*(values.get(name, self._constant(name)) for name in clause.names))
-            for one in islice(meanings, MANY_MEANINGS):
-                try:
-                    holds = clause.holds(dict(zip(clause.names, one, strict=True)))
-                except BadClause:
-                    holds = False
-                if not holds:
-                    return clause
-        return None
+        return next((one for one in self.clauses if self._is_broken(one, values)), None)
+
+    def _is_broken(self, clause: Clause, values: Mapping[str, Sequence[Scalar]]) -> bool:
+        meanings = product(*(values.get(name, self._constant(name)) for name in clause.names))
+        for one in islice(meanings, MANY_MEANINGS):
+            try:
+                holds = clause.holds(dict(zip(clause.names, one, strict=True)))
+            except BadClause:
+                holds = False
+            if not holds:
+                return True
+        return False
 
     def refusal(self, values: Mapping[str, Sequence[Scalar]]) -> str:
         """Return why a trial with these values, by name, must not run; empty if it may."""
@@ -74,7 +77,7 @@ class Constraints:
             params = configuration(known, random, dict(pinned))
             if self.broken(known.named(params)) is None:
                 return params
-        return None
+        return self.approach(known, pinned, random, tries)
 
     def mend(
         self, known: Known, params: Mapping[str, Scalar], pinned: Mapping[str, Scalar], random: Random, tries: int
@@ -87,6 +90,30 @@ class Constraints:
                 return mended
             kept = {key: value for key, value in mended.items() if known.parameters[key].name not in clause.names}
             mended = configuration(known, random, {**kept, **pinned})
+        return None
+
+    def approach(
+        self, known: Known, pinned: Mapping[str, Scalar], random: Random, tries: int = DRAWS
+    ) -> dict[str, Scalar] | None:
+        """Return a configuration that keeps to all clauses where hardly any does; None if none is found.
+
+        From a random one on, a parameter that a broken part of a clause mentions is drawn anew, one at a time, and stays
+        as it was where that would break more parts; since this may lead to a dead end, it begins several times.
+        """
+        parts = [part for clause in self.clauses for part in clause.parts]
+        params, broken = dict[str, Scalar](), parts
+        for index in range(tries):
+            begins = index % (tries // BEGINNINGS or 1) == 0
+            names = random.choice(broken or parts).names
+            redrawn = random.choice([key for key in params if known.parameters[key].name in names] or [""])
+            kept = {} if begins else {key: value for key, value in params.items() if key != redrawn}
+            drawn = configuration(known, random, {**kept, **pinned})
+            values = known.named(drawn)
+            if self.broken(values) is None:
+                return drawn
+            left = [part for part in parts if self._is_broken(part, values)]
+            if begins or len(left) <= len(broken):
+                params, broken = drawn, left
         return None
 
     def _constant(self, name: str) -> tuple[Scalar, ...]:
@@ -155,4 +182,4 @@ def _is_kept(constraints: Constraints, known: Known, every: Sequence[Mapping[str
         values = {**constraints.constants, **{name: one[-1] for name, one in known.named(params).items()}}
         if all(clause.holds(values) for clause in constraints.clauses):
             return True
-    return not constraints.clauses
+    return every is None and constraints.approach(known, {}, random, _draws(known)) is not None

@@ -9,6 +9,7 @@ from typing import final
 
 from kerasweep.search.budget import Budget
 from kerasweep.search.objective import Direction, Objective
+from kerasweep.search.sampler_form import automatic
 from kerasweep.search.simulator import Curve, simulated
 from kerasweep.search.spec import Search, SweepSpec
 from kerasweep.search.stop_form import stop_forms
@@ -17,9 +18,9 @@ from kerasweep.spaces.trial import Scalar
 from .clock import Trace
 from .task import Seen, Task
 
-SAMPLER = "tpe"
+SAMPLER = "auto"
 STOP = "auto"
-"""The default sampler; where there are epochs, the rungs that `stop: auto` makes of the budget."""
+"""The default sampler, of what it knows; where there are epochs, the rungs that `stop: auto` makes of the budget."""
 
 
 @final
@@ -38,6 +39,9 @@ class _Curves:
 def sweep(task: Task, *, workers: int, limit_s: float, seed: int, sampler: str = SAMPLER) -> Trace:
     """Run Kerasweep on a task for so many simulated seconds."""
     objective, *further = (Objective(metric=metric, direction=Direction.MIN) for metric in task.metrics)
+    stop = stop_forms(STOP, max_epochs=task.epochs, trials=None)
+    if sampler == "auto":
+        sampler, _ = automatic(task.space.declared, trials=None, stops=bool(stop), objectives=len(task.metrics))
     spec = SweepSpec(
         name="quality",
         folder="/",
@@ -48,7 +52,7 @@ def sweep(task: Task, *, workers: int, limit_s: float, seed: int, sampler: str =
         budget=Budget(hours=limit_s / 3600),
         fit={"epochs": task.epochs},
         declared=task.space.declared,
-        search=Search(sampler=sampler, stop=stop_forms(STOP, max_epochs=task.epochs, trials=None), seed=seed),
+        search=Search(sampler=sampler, stop=stop, seed=seed),
         parallel=workers,
     )
     began = time.process_time()

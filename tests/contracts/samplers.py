@@ -334,6 +334,16 @@ class SamplerContract(ABC):
                 check_values(live.sampler.space, params)
         assert answers[0] == answers[1]
 
+    def test_one_configuration_in_a_million_is_no_reason_to_refuse(self) -> None:
+        """Where neither draws nor the listing meet what is allowed, it is approached step by step."""
+        declared = [Number(name=name, min=1, max=100, integer=True) for name in "abcdef"]
+        sampler = self.constrained("a == b and c == d and e == f", parameters=declared)
+        for number in range(2):
+            proposal = sampler.propose(number)
+            assert (proposal.refusal, proposal.end) == ("", "")
+            a, b, c, d, e, f = proposal.params.values()
+            assert (a, c, e) == (b, d, f)
+
     # Duplicates ---------------------------------------------------------------------------------------------------------
 
     @pytest.mark.parametrize("where", [(), ("a == 'y' or n < 3",)], ids=["all", "where"])

@@ -79,6 +79,21 @@ def test_a_longer_fit_has_the_same_rungs_and_more(max_epochs: int, more: int, fi
     assert all(epoch >= max_epochs for epoch in longer[len(rungs) :])
 
 
+def test_equals_of_the_best_go_on_and_other_ties_go_to_whoever_came_first() -> None:
+    """However many they are; below the best a rung halves as ever, though most of its scores are one."""
+
+    def stopped(arriving: Sequence[float]) -> list[bool]:
+        rule, rungs, answers = SuccessiveHalving(), Rungs(), list[bool]()
+        for number, score in enumerate(arriving):
+            rungs, why = rule.decide(rungs, standing(number, [score]))
+            answers.append(bool(why))
+        return answers
+
+    assert stopped([0.9] * 30) == [False] * 30
+    assert stopped([0.9, *[0.1] * 30]) == [False, *[True] * 30]
+    assert stopped([0.9, 0.1, 0.9, 0.8, 0.9, 0.1]) == [False, True, False, True, False, True]
+
+
 @pytest.mark.parametrize("kind", [SuccessiveHalving, Hyperband])
 @pytest.mark.parametrize(("min_epochs", "factor"), [(0, 3), (-1, 3), (1, 1), (1, 0)])
 def test_rungs_that_never_end_are_refused(kind: type[SuccessiveHalving], min_epochs: int, factor: int) -> None:
@@ -94,13 +109,13 @@ def test_rungs_that_never_end_are_refused(kind: type[SuccessiveHalving], min_epo
         (3, [0.4, 0.3, 0.2, 0.1], [True, False, False, False]),
         (3, [0.5, 0.6, 0.4, 0.55, 0.7, 0.65], [True, True, False, False, True, True]),
         (2, [0.4, 0.1, 0.2, 0.3], [True, False, False, True]),
-        (4, [0.1, 0.1, 0.1, 0.1, 0.1], [True, False, False, False, False]),
-        (2, [0.1, 0.1, 0.1, 0.1, 0.2], [True, False, False, False, True]),
-        (3, [-inf, -inf, inf, inf, 0.0, inf], [True, False, True, False, False, False]),
+        (4, [0.1, 0.1, 0.1, 0.1, 0.1], [True, True, True, True, True]),
+        (2, [0.2, 0.1, 0.1, 0.1, 0.2], [True, False, False, False, True]),
+        (3, [-inf, -inf, inf, inf, 0.0, inf], [True, True, True, True, False, True]),
     ],
 )
 def test_asha_by_hand(factor: int, arriving: list[float], go_on: list[bool]) -> None:
-    """Of `n` that have arrived, the best `n // factor`, at least one, go on; of equals, who came first."""
+    """Of `n` that have arrived, the best `n // factor`, at least one, go on; of equals who came first, but all the best."""
     rule, rungs, answers = SuccessiveHalving(factor=factor), Rungs(), list[bool]()
     for number, score in enumerate(arriving):
         rungs, why = rule.decide(rungs, standing(number, [score]))
@@ -123,12 +138,13 @@ def test_a_rung_without_a_value_is_judged_at_the_next_one() -> None:
 
 @given(st.lists(scores, min_size=1, max_size=30), st.integers(2, 5))
 def test_asha_lets_go_on_exactly_who_ranks_high_enough(arriving: list[float], factor: int) -> None:
-    """Whoever goes on had fewer than `max(n // factor, 1)` others at least as good among the `n` there."""
+    """Who goes on is the best, or had fewer than `max(n // factor, 1)` others at least as good among the `n` there."""
     rule, rungs = SuccessiveHalving(factor=factor), Rungs()
     for place, score in enumerate(arriving):
         rungs, why = rule.decide(rungs, standing(place, [score]))
         as_good = sum(other >= score for other in arriving[:place])
-        assert (why == "") is (as_good < max((place + 1) // factor, 1))
+        is_best = score == max(arriving[: place + 1])
+        assert (why == "") is (is_best or as_good < max((place + 1) // factor, 1))
 
 
 def test_hyperband_by_hand() -> None:
@@ -163,18 +179,18 @@ def test_brackets_do_not_know_of_each_other() -> None:
 @pytest.mark.parametrize(
     ("epochs", "trials", "first"),
     [
-        (27, 200, 1),
-        (81, 200, 3),
+        (27, 200, 3),
+        (81, 200, 9),
         (81, 9, 9),
         (81, 3, 27),
         (81, 2, None),
         (2, 200, None),
         (3, None, 1),
-        (100, None, 3),
+        (100, None, 11),
         (10, 30, 1),
     ],
 )
 def test_rungs_that_suit_a_budget(epochs: int, trials: int | None, first: int | None) -> None:
-    """No more rungs than trials can be divided by three, none before a 27th of the epochs."""
+    """No more rungs than trials can be divided by three, none before a ninth of the epochs."""
     rule = automatic(epochs, trials)
     assert (None if rule is None else rule.min_epochs) == first

@@ -271,6 +271,15 @@ def test_a_number_is_multiplied_and_a_value_moves_to_its_neighbour(seed: int, ra
     assert (moved[identity(KIND)], moved[identity(CONST)]) == ("a", 3)
 
 
+@pytest.mark.parametrize(("low", "high", "moves"), [(0.0, 0.5, {0.0, 0.1}), (-1.0, 1.0, {-0.4, 0.4}), (-1, 9, {-1, 1})])
+def test_a_number_at_zero_moves(low: float, high: float, moves: set[float]) -> None:
+    """By a share of its range, an integer by one; at the end of a range one of the two ways is closed."""
+    number = Number(name="rate", min=low, max=high, integer=isinstance(low, int))
+    key = identity(number)
+    moved = {perturbed({key: 0}, {key: number}, {"rate"}, 0.0, Random(seed))[key] for seed in range(20)}
+    assert {round(float(one), 6) for one in moved} == moves
+
+
 def test_a_share_is_drawn_anew() -> None:
     """With `resample` 1 every value comes from its whole range."""
     start = values(rate=1e-4, kind="a")

@@ -284,7 +284,7 @@ class TestGrid(SamplerContract):
 
 
 @settings(max_examples=10)
-@given(declared_spaces(), st.sampled_from(["tpe", "random", "qmc", "nsga2"]), st.integers(0, 2**32 - 1))
+@given(declared_spaces(), st.sampled_from(["tpe", "random", "qmc", "nsga2", "gp"]), st.integers(0, 2**32 - 1))
 def test_any_declared_space_is_proposed_from_within_its_clauses(declared: Space, kind: str, seed: int) -> None:
     """Groups, branches and conditions to some depth: in bounds, on the grid, what is active, clauses kept."""
     known, constraints = Known.of(declared.declared), Constraints.of(declared.where)
@@ -302,7 +302,7 @@ def test_any_declared_space_is_proposed_from_within_its_clauses(declared: Space,
 def test_each_kind_has_its_contract() -> None:
     """What the sweep file may name is tested here."""
     kinds = {one.kind for one in (TestRandom, TestTpe, TestSobol, TestNsga2, TestGrid)}
-    assert kinds == set(NAMES) - {"auto", "cmaes", "gp"}  # which need libraries, and have modules of their own
+    assert kinds == set(NAMES) - {"auto", "cmaes", "gp"}  # the last two have modules of their own
 
 
 def test_seeds_are_a_function_of_their_parts() -> None:

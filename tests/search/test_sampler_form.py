@@ -95,17 +95,12 @@ def test_a_sampler_that_is_none_is_refused_at_once(value: Any, path: tuple[str, 
 @pytest.mark.parametrize(
     ("name", "lacking", "words"),
     [
-        (
-            "gp",
-            {"torch"},
-            'gp needs torch, which is not installed: `pip install torch` (or `pip install "kerasweep[gp]"`)',
-        ),
         ("cmaes", {"cmaes"}, "cmaes needs cmaes, which is not installed: `pip install cmaes`"),
         (
             "optuna.samplers:GPSampler",
             {"torch"},
             "optuna.samplers:GPSampler needs torch, which is not installed: `pip install torch` "
-            '(or `pip install "kerasweep[gp]"`)',
+            '(or `pip install "kerasweep[torch]"`)',
         ),
     ],
 )
@@ -120,6 +115,25 @@ def test_a_library_that_is_not_there_is_named_with_the_command(
 
 
 CMAES: Mapping[str, Any] = {"name": "cmaes"}
+
+
+@pytest.mark.parametrize("name", ["cmaes", "optuna.samplers:CmaEsSampler"])
+@pytest.mark.parametrize(
+    ("argument", "value", "words"),
+    [
+        ("sigma0", -1, "'search.sampler.sigma0' is -1; expected a number above 0"),
+        ("sigma0", float("nan"), "expected a number above 0"),
+        ("restart_strategy", "x", "'search.sampler.restart_strategy' has no effect: Optuna's CMA-ES does not restart"),
+    ],
+)
+def test_what_cma_es_has_no_use_for_is_refused(name: str, argument: str, value: Any, words: str) -> None:
+    """Optuna would draw one point for ever, or go on as if nothing had been said."""
+    pytest.importorskip("cmaes")
+    with pytest.raises(BadForm) as caught:
+        sampler_form({"name": name, argument: value})
+    assert words in str(caught.value)
+    assert caught.value.path == ("search", "sampler", argument)
+    assert sampler_form({"name": name, "sigma0": 0.2, "restart_strategy": None})[0] == name
 
 
 @pytest.mark.parametrize(
@@ -175,19 +189,22 @@ def test_a_grid_needs_no_budget_and_nothing_continuous() -> None:
 
 
 AUTOMATIC: Sequence[tuple[Sequence[Declared], int | None, Mapping[str, Any], str]] = [
-    ([], 100, {}, "tpe"),
-    ([X, B], 100, {}, "tpe"),
-    ([B, UNDER], 100, {}, "tpe"),
-    ([X, N], 100, {}, "gp"),
-    ([X, N], 200, {}, "gp"),
-    ([X, N], 201, {}, "tpe"),
+    ([], 100, {}, "gp"),
+    ([B, UNDER], 500, {}, "gp"),
+    ([B, UNDER], 501, {}, "tpe"),
+    ([X, N], None, {}, "gp"),
     ([X, N], 100, {"stops": True}, "tpe"),
-    ([X, N], 100, {"installed": _all_but("torch")}, "tpe"),
-    ([X, N], None, {}, "tpe"),
+    ([X, N], None, {"stops": True}, "tpe"),
+    ([X, Y], 999, {}, "tpe"),
     ([X, Y], 1000, {"stops": True}, "cmaes"),
+    ([X, Y], 1000, {"installed": _all_but("cmaes")}, "tpe"),
     ([X], 1000, {}, "tpe"),
+    ([X, B], 1000, {}, "tpe"),
     ([X, B], 2000, {"objectives": 2}, "nsga2"),
     ([X, Y], 999, {"objectives": 2}, "tpe"),
+    ([X, B], 100, {"objectives": 2}, "gp"),
+    ([X, B], None, {"objectives": 2}, "gp"),
+    ([X, B], 100, {"objectives": 2, "stops": True}, "tpe"),
 ]
 
 

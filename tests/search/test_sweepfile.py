@@ -127,7 +127,8 @@ def test_the_least_file_has_sound_defaults(folder: Path) -> None:
     assert spec.name == folder.name
     assert spec.track.uri == f"sqlite:///{folder}/mlflow.db"
     assert spec.track.experiment == spec.name
-    assert (spec.search.sampler, spec.search.stop, spec.data, spec.parallel) == ("tpe", (), None, None)
+    assert (spec.search.sampler, spec.search.taken, spec.search.stop) == ("auto", "gp", ())
+    assert (spec.data, spec.parallel) == (None, None)
     assert spec.declared == ()
 
 
@@ -215,8 +216,8 @@ def test_the_long_stop_rule(folder: Path) -> None:
         ("{rule: patience, epochs: 4}", [{"rule": "patience", "epochs": 4}]),
         ("{rule: threshold, epoch: 3, value: 0.5}", [{"rule": "threshold", "epoch": 3, "value": 0.5}]),
         ("[divergence, {rule: hyperband, factor: 4}]", ["divergence", "hyperband"]),
-        ("auto", [{"rule": "asha", "min_epochs": 1, "factor": 3}]),
-        ("{rule: auto}", [{"rule": "asha", "min_epochs": 1, "factor": 3}]),
+        ("auto", [{"rule": "asha", "min_epochs": 2, "factor": 3}]),
+        ("{rule: auto}", [{"rule": "asha", "min_epochs": 2, "factor": 3}]),
     ],
 )
 def test_every_stop_rule_can_be_asked_for(folder: Path, form: str, rules: list[Any]) -> None:

@@ -68,7 +68,7 @@ NAMES = st.one_of(
 ACTS = (
     *(["resume", "mine"], ["rm", "mine", "--yes"], ["sync", "mine"], ["stop", "mine"], ["gc", "mine"]),
     *(["set", "mine", "budget.trials=9"], ["retry", "mine", "0"], ["replay", "mine", "0"]),
-    ["best", "mine", "--export", "out"],
+    *(["best", "mine", "--export", "out"], ["ui", "mine"]),
 )
 """The commands that run, write, remove or send what is in a sweep."""
 

@@ -110,3 +110,20 @@ def test_the_path_names_the_clause_at_fault() -> None:
     with pytest.raises(BadForm) as together:
         check_where(Constraints.of(["n > 1", "n < 2"]), known, ("where",))
     assert together.value.path == ("where",)
+
+
+@pytest.mark.parametrize(
+    "where", [["a == b and c == d and e == f"], ["a == b", "c == d", "e == f"], ["a == b == c == d"]]
+)
+def test_one_configuration_in_a_million_is_approached(where: list[str]) -> None:
+    """Part by part of the clauses, a parameter at a time, where random draws find nothing; pinned values stay."""
+    known = known_of(*(integer(name, 1, 100) for name in "abcdef"))
+    constraints = Constraints.of(where)
+    check_where(constraints, known, ("where",))
+    first = next(iter(known.parameters))
+    for seed in range(5):
+        found = constraints.approach(known, {first: 7}, Random(seed))
+        assert found is not None
+        assert found[first] == 7
+        assert constraints.broken(known.named(found)) is None
+    assert Constraints.of([*where, "a != b"]).approach(known, {}, Random(0), 1000) is None
