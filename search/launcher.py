@@ -38,6 +38,8 @@ END_S = 9.0
 """A driver that a signal has not ended after so long is killed: what it journaled is safe."""
 DELIVERY_S = 60.0
 """After the sweep's end the command gives MLflow up when nothing more was delivered for so long."""
+SLOW_S = 2.0
+"""A command that waits for MLflow longer than this says so."""
 INTERRUPTED_S = 8.0
 """After the signal an interrupted command waits no longer for MLflow."""
 
@@ -223,7 +225,7 @@ def conclude(
         _complain(history.ended.why if history.closing else f"no trial of {name} succeeded; `kerasweep show {name}`")
     if history.ended.exit_code in (130, 143):
         _complain(f"{history.ended.why}; nothing is lost: `kerasweep resume {name}`")
-    behind = wait_for_delivery(folder, patience_s, hurried)
+    behind = wait_for_delivery(folder, patience_s, hurried, _complain)
     if behind:
         _complain(behind)
     return history.ended.exit_code or (3 if behind else 0)
@@ -249,24 +251,34 @@ def _complain(text: str) -> None:
     lasting_terminal(stderr=True).print(text, soft_wrap=True)
 
 
-def wait_for_delivery(folder: Path, patience_s: float, hurried: Callable[[], bool] = lambda: False) -> str:
+def wait_for_delivery(
+    folder: Path,
+    patience_s: float,
+    hurried: Callable[[], bool] = lambda: False,
+    say: Callable[[str], None] = lambda _: None,
+) -> str:
     """Wait until MLflow has all of the sweep; return what is left to do, in words, or an empty string.
 
     Args:
         folder: The sweep's folder.
         patience_s: So long nothing more may be delivered before it gives up.
         hurried: Whether to give up at once.
+        say: Is told once what it waits for, where that takes longer than a moment.
     """
-    delivered, deadline = -1, 0.0
+    delivered, deadline, slow = -1, 0.0, time.monotonic() + SLOW_S
     while True:
         status = delivery_status(folder)
         if status.delivered_seq >= status.last_seq:
             return ""
         if status.delivered_seq > delivered:
             delivered, deadline = status.delivered_seq, time.monotonic() + patience_s
+        why = f" ({status.trouble})" if status.trouble else ""
         if time.monotonic() > deadline or hurried():
-            left, why = status.last_seq - status.delivered_seq, f" ({status.trouble})" if status.trouble else ""
+            left = status.last_seq - status.delivered_seq
             return f"MLflow lacks {left} events of {folder.name}{why}, which are safe: `kerasweep sync {folder.name}`"
+        if time.monotonic() > slow:
+            slow = math.inf
+            say(f"waiting for MLflow to have all of {folder.name}{why}; Ctrl-C leaves that to `kerasweep sync`")
         time.sleep(0.1)
 
 

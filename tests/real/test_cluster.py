@@ -175,7 +175,7 @@ def test_a_sweep_loses_a_node_and_uses_one_that_joins(up: Callable[..., Rig]) ->
     A slot takes half a graphics processor, seen alone: a node with one has room for two, whatever its processors.
     """
     model = MODEL.replace("SECONDS = 0.4", "SECONDS = 1.0")
-    rig = up(sweep_file(100, "{cpu: 1, gpu: 0.5}"), nodes=3, model=model, cpus=4, gpus=1)
+    rig = up(sweep_file(160, "{cpu: 1, gpu: 0.5}"), nodes=3, model=model, cpus=4, gpus=1)
     rig.start("run", "sweep.yaml", "--address", "auto")
     *_, last = cluster_of(rig).nodes
     rig.wait(lambda _: last.id[:8] in nodes_used(rig.folder))
@@ -188,11 +188,13 @@ def test_a_sweep_loses_a_node_and_uses_one_that_joins(up: Callable[..., Rig]) ->
     new = cluster_of(rig).nodes[-1]
     up_at = time.time()
     assert new.id != last.id
-    rig.wait(lambda _: new.id[:8] in nodes_used(rig.folder))
+    rig.wait(
+        lambda _: [len(slots) for node, slots in slots_used(rig.folder).items() if node != last.id[:8]] == [2, 2, 2]
+    )
     (rig.home / "hurry").touch()
     code, text = rig.finish(600.0)
     assert code == 0, text
-    rig.check(code, text, trials=100)
+    rig.check(code, text, trials=160)
     lost = [one.event for one in entries(rig.folder) if isinstance(one.event, AttemptEnded)]
     assert lost
     assert {one.cause for one in lost} == {"lost"}

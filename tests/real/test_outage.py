@@ -13,7 +13,7 @@ import pytest
 
 from kerasweep.cluster.mlflow_server import ensure_server, stop_server
 from kerasweep.trackers.history import History
-from kerasweep.trackers.status import delivery_status
+from kerasweep.trackers.status import delivery_status, trouble
 
 from ..chaos.invariants import check
 from ..trackers.proxy import Fault, proxy
@@ -25,6 +25,24 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore:The ..noload.. loader:DeprecationWarning"),  # MLflow's own tables
 ]
 Make = Callable[..., Rig]
+PATIENT = """
+import pathlib
+import time
+
+arrays, GO = load, pathlib.Path(__file__).parent / "go"
+
+
+class UntilGo(keras.callbacks.Callback):
+    def on_epoch_begin(self, epoch, logs=None):
+        while epoch and not GO.exists():
+            time.sleep(0.05)
+
+
+def load():
+    (x, y), held_out = arrays()
+    return {"x": x, "y": y, "validation_data": held_out, "callbacks": [UntilGo()]}
+"""
+"""Trials wait after their first epoch: the tracker starts with a first report."""
 SILENT = Fault(name="half open", forward=False, hangs=True)
 
 
@@ -68,8 +86,10 @@ def reached(sweep: Rig, ports: set[int]) -> set[str]:
 
 def test_away_from_before_the_start_until_after_the_end(rig: Make, port: int, address: int) -> None:
     """It says so once, trains all trials, exits 3 with the command, and that command delivers everything."""
-    sweep = rig(MODEL, tracked(address, "away"))
+    sweep = rig(MODEL + PATIENT, tracked(address, "away"))
     launcher = sweep.start()
+    sweep.wait(lambda _: trouble(sweep.folder))
+    (sweep.home / "go").touch()
     sweep.wait(lambda history: history.ended)
     launcher.send_signal(signal.SIGINT)  # it need not be waited for
     code, text = sweep.finish()
@@ -77,6 +97,7 @@ def test_away_from_before_the_start_until_after_the_end(rig: Make, port: int, ad
     lines = [line for line in text.splitlines() if line]
     assert lines[0].startswith(f"nobody answers at the tracker http://127.0.0.1:{address}")
     assert len([line for line in lines if "MLflow is behind since" in line and "connection refused" in line]) == 1
+    assert len([line for line in lines if line.startswith("waiting for MLflow to have all of rig (since ")]) == 1
     assert "which are safe: `kerasweep sync rig`" in lines[-1]
     assert "connection refused" in lines[-1]
     history = check(sweep.folder, trials=6, code=code, said=text)
