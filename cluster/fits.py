@@ -15,24 +15,24 @@ from .settings import Settings
 @final
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Fits:
-    """So many fits, each with a seed and arguments of its own; `word` is what one is called."""
+    """So many fits, each with a seed and arguments of its own; `word` is what one is called, `metrics` the objectives'."""
 
     count: int
     word: str
-    metric: str
+    metrics: tuple[str, ...]
     seed: Callable[[int], int]
     arguments: Callable[[Mapping[str, Any], int], dict[str, Any]]
 
     def report(self, done: Sequence[Mapping[str, float]]) -> dict[str, float]:
         """Return the mean over finished fits of each metric that all of them have, and the newest one's own.
 
-        Of repeats also the objective's standard deviation, `<name>_std`, from the second on.
+        Of repeats also the objectives' standard deviations, `<name>_std`, from the second on.
         """
         names = [name for name in done[0] if all(name in one for one in done)]
         means = {name: sum(one[name] for one in done) / len(done) for name in names}
         newest = {f"{self.word}_{len(done)}/{name}": one for name, one in done[-1].items() if name != "learning_rate"}
-        if self.word == "repeat" and len(done) > 1 and self.metric in names:
-            means[f"{self.metric}_std"] = stdev(one[self.metric] for one in done)
+        spread = self.metrics if self.word == "repeat" and len(done) > 1 else ()
+        means |= {f"{name}_std": stdev(one[name] for one in done) for name in spread if name in names}
         return {**means, **newest}
 
 
@@ -47,11 +47,12 @@ def fits_of(settings: Settings, seed: int, given: Mapping[str, Any]) -> Fits:
     Raises:
         ValueError: the data cannot be split into folds.
     """
+    metrics = tuple(name for name, _ in settings.goals)
     if not settings.folds:
         return Fits(
             count=settings.repeats,
             word="repeat",
-            metric=settings.metric,
+            metrics=metrics,
             seed=lambda index: repeat_seed(seed, index),
             arguments=lambda arguments, _: dict(arguments),
         )
@@ -60,7 +61,7 @@ def fits_of(settings: Settings, seed: int, given: Mapping[str, Any]) -> Fits:
     return Fits(
         count=folds,
         word="fold",
-        metric=settings.metric,
+        metrics=metrics,
         seed=lambda _: seed,
         arguments=lambda arguments, index: fold_arguments(arguments, of_each, index),
     )

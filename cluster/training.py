@@ -251,7 +251,7 @@ class Training:
             metrics = fold.metrics(self._fit(hp, prepared, fold))
             is_best = self._is_best_fold(metrics, done)
             done.append(metrics)
-            self._report_fold(fits.report(done), fold.weights if is_best else None)
+            self._report_fold(fits.report(done), fold.weights if is_best else None, fold.epochs)
             if self._checkpoints is not None:
                 self._checkpoints.after_fold(done)
             self.check_stop()
@@ -261,11 +261,11 @@ class Training:
         values = [one[metric] for one in done if metric in one]
         return metric in metrics and all(self._settings.better(metrics[metric], one) for one in values)
 
-    def _report_fold(self, metrics: Mapping[str, float], weights: BestWeights | None) -> None:
+    def _report_fold(self, metrics: Mapping[str, float], weights: BestWeights | None, epochs: int) -> None:
         value = metrics.get(self._settings.metric)
         if value is not None:
             self.weights.adopt(self.epoch + 1, value, weights)
-        self.report(metrics)
+        self.report(metrics, (time.monotonic() - self._reported_at) / max(1, epochs))
 
     def _run_loop(self, loop: UserLoop, hp: Any) -> dict[str, Any]:
         """Have the user's loop train; parameters that it reads are found one at a time, since `fit` has begun."""
@@ -456,15 +456,21 @@ class OneOfSeveral:
         self.weights = BestWeights(maximize=settings.maximize, at_last=settings.at_last)
         self._trial = trial
         self._settings = settings
+        self._bounds = Bounds.of(settings.bounds)
         self._epochs: list[Mapping[str, float]] = []
+
+    @property
+    def epochs(self) -> int:
+        """How many epochs it has seen."""
+        return len(self._epochs)
 
     def report(self, metrics: Mapping[str, float], seconds: float | None = None) -> None:
         """Take in the metrics of one more epoch."""
         del seconds
         self._epochs.append(metrics)
-        value = metrics.get(self._settings.metric)
-        if value is not None:
-            self.weights.see(len(self._epochs), value)
+        order = self._order(metrics)
+        if order is not None:
+            self.weights.see(self.epochs, metrics.get(self._settings.metric, 0.0), order)
 
     def on_batch(self) -> None:
         """Count a batch, and raise if the trial was stopped."""
@@ -479,11 +485,14 @@ class OneOfSeveral:
         if result.final:
             return result.final
         epochs = self._epochs or list(result.epochs)
-        metric, best = self._settings.metric, dict[str, float]()
-        for epoch in epochs if not self._settings.at_last else ():
-            if metric in epoch and (metric not in best or self._settings.better(epoch[metric], best[metric])):
-                best = dict(epoch)
-        return best or (epochs[-1] if epochs else {})
+        orders = [(self._order(one), one) for one in epochs] if not self._settings.at_last else []
+        ranked = [(order, one) for order, one in orders if order is not None]
+        if ranked:
+            return max(ranked, key=lambda pair: pair[0])[1]
+        return epochs[-1] if epochs else {}
+
+    def _order(self, metrics: Mapping[str, float]) -> tuple[float, ...] | None:
+        return epoch_order(metrics, self._settings.goals, self._bounds)
 
 
 def clean_up() -> None:

@@ -13,7 +13,7 @@ from ..spaces.bad_form import BadForm
 from ..spaces.errors import BadInput, did_you_mean, one_line
 from ..spaces.known import Declared
 from .budget_form import check_budget
-from .confirm_form import ConfirmForm, check_confirm
+from .confirm_form import ConfirmForm
 from .pbt_form import check_pbt
 from .spec import SweepSpec
 from .sweepform import (
@@ -175,7 +175,6 @@ def amended(spec: SweepSpec, settings: Iterable[str], word: str = "--set") -> Sw
         _check_bounds(key, value, word)
         spec = _with(spec, key, value)
     try:
-        check_confirm(spec)
         check_pbt(spec)
     except BadForm as fault:
         raise BadInput(f"{word}: {fault}") from None

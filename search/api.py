@@ -34,7 +34,7 @@ from .budget import Budget
 from .budget_form import budget_of
 from .commands import check_machine, check_tracker, placed
 from .confirm import Confirm
-from .confirm_form import check_confirm, check_repeats, confirm_of, repeats_of
+from .confirm_form import check_repeats, confirm_of, repeats_of
 from .driver import Driver
 from .job import Job
 from .launcher import wait_for_delivery
@@ -367,7 +367,6 @@ def _check_noise(spec: SweepSpec, *, loop: bool) -> None:
     told = replace(spec, train="train") if loop else spec
     try:
         check_repeats(told)
-        check_confirm(told)
         check_pbt(told)
     except BadForm as fault:
         raise BadInput(str(fault)) from None

@@ -9,14 +9,12 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import final
 
+from ..spaces.pareto import Point, standing_order
 from ..spaces.trial import Outcome, Scalar
-
-Rank = Callable[[float, int, int], tuple[float, ...]]
-"""What sorts trials by value, epoch and number, best first."""
 
 
 @final
@@ -31,10 +29,10 @@ class Confirm:
 @final
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Candidate:
-    """One of the best trials of the search, with the parameters that it had in the end, by identity."""
+    """A trial of the search that may be confirmed: where it stands, and the parameters that it had, by identity."""
 
     number: int
-    value: float
+    point: Point
     epoch: int
     params: Mapping[str, Scalar]
 
@@ -46,13 +44,15 @@ class Run:
 
     number: int
     value: float
+    point: Point
 
 
 @final
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Confirming:
-    """The best trials of the search so far, best first; and what was done to confirm them.
+    """The trials of the search so far that may be confirmed, by number; and what was done to confirm them.
 
+    With one objective the candidates are the best alone; of several, which one trial more may put in another order, all.
     `asked` has the confirmed trial of each run, `best` the best run of each confirmed trial.
     """
 
@@ -60,31 +60,38 @@ class Confirming:
     asked: Mapping[int, int] = field(default_factory=dict[int, int])
     best: Mapping[int, Run] = field(default_factory=dict[int, Run])
 
-    def enter(self, outcome: Outcome, number: int, params: Mapping[str, Scalar], top: int, rank: Rank) -> Confirming:
-        """Return it with a trial of the search that has ended; the best `top` stay, by `rank`."""
-        if not top or outcome.value is None or outcome.epoch is None or not math.isfinite(outcome.value):
-            return self
-        one = Candidate(number=number, value=outcome.value, epoch=outcome.epoch, params=params)
-        ranked = sorted((*self.candidates, one), key=lambda other: rank(other.value, other.epoch, other.number))
-        return replace(self, candidates=tuple(ranked[:top]))
+    def enter(self, one: Candidate, top: int, *, folds: bool) -> Confirming:
+        """Return it with a trial of the search that has ended with a value; `folds` as in `standing_order`."""
+        candidates = tuple(sorted((*self.candidates, one), key=lambda other: other.number))
+        entered = replace(self, candidates=candidates)
+        if len(one.point.scores) > 1:
+            return entered
+        return replace(self, candidates=tuple(sorted(entered.foremost(top, folds=folds), key=lambda one: one.number)))
+
+    def foremost(self, top: int, *, folds: bool) -> tuple[Candidate, ...]:
+        """Return the best `top` candidates, best first."""
+        places = standing_order([(one.point, one.epoch) for one in self.candidates], folds=folds)
+        return tuple(self.candidates[place] for place in places[:top])
 
     def ask(self, number: int, confirms: int) -> Confirming:
         """Return it with a run that was asked for."""
         return replace(self, asked={**self.asked, number: confirms})
 
-    def end(self, outcome: Outcome, number: int, better: Callable[[float, float | None], bool]) -> Confirming:
-        """Return it with a run that has ended."""
+    def end(self, outcome: Outcome, number: int, point: Point) -> Confirming:
+        """Return it with a run that has ended, at `point` where it has a value."""
         confirms = self.asked[number]
         best = self.best.get(confirms)
-        if outcome.value is None or not better(outcome.value, None if best is None else best.value):
+        if outcome.value is None or not math.isfinite(outcome.value):
             return self
-        return replace(self, best={**self.best, confirms: Run(number=number, value=outcome.value)})
+        if best is not None and best.point.order <= point.order:
+            return self
+        return replace(self, best={**self.best, confirms: Run(number=number, value=outcome.value, point=point)})
 
-    def next(self, plan: Confirm) -> int | None:
+    def next(self, plan: Confirm, *, folds: bool) -> int | None:
         """Return the trial that is to be trained again next: all of them once, then all a second time; None: done."""
-        done = Counter(self.asked.values())
+        done, candidates = Counter(self.asked.values()), self.foremost(plan.top, folds=folds)
         for index in range(plan.seeds):
-            for one in self.candidates:
+            for one in candidates:
                 if done[one.number] <= index:
                     return one.number
         return None

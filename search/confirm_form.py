@@ -6,7 +6,6 @@ from typing import Annotated, Any, ClassVar
 
 from pydantic import Field
 
-from ..spaces.bounds import MEASURES
 from ..spaces.yaml_form import BadForm
 from .confirm import Confirm
 from .repeats import Repeats
@@ -74,25 +73,3 @@ def check_repeats(spec: SweepSpec) -> None:
         why = "'fit.folds': a trial over folds is a mean over several fits already; take one of the two"
     if why:
         raise BadForm(f"'repeats' cannot stand beside {why}", ("repeats",), at_key=True)
-
-
-def check_confirm(spec: SweepSpec) -> None:
-    """Refuse a confirmation, or repeats, where it is not one logged metric alone that is searched for.
-
-    Raises:
-        BadForm: it is so.
-    """
-    beside = not_plain(spec)
-    for key, there in (("confirm", spec.confirm.top > 0), ("repeats", spec.repeats.seeds > 1)):
-        if there and beside:
-            mend = "it compares means of one logged metric"
-            raise BadForm(f"{key!r} cannot stand beside {beside}; {mend}", (key,), at_key=True)
-
-
-def not_plain(spec: SweepSpec) -> str:
-    """Return what there is to a sweep's goal besides one logged metric; empty where that is all."""
-    if spec.further:
-        return "several objectives"
-    if spec.bounds:
-        return "'constraints'"
-    return f"the measured objective {spec.objective.metric!r}" if spec.objective.metric in MEASURES else ""

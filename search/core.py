@@ -6,6 +6,7 @@ and leave the state as it is, so that replaying the journal gives the state that
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 from dataclasses import replace
 
@@ -31,6 +32,7 @@ from ..trackers.events import (
     TrialRetried,
 )
 from .budget import booked, enough
+from .confirm import Candidate
 from .decisions import Close, Command, End, Pack, SlotFree, Step, Tick
 from .judging import reported
 from .next_trial import next_for_slot
@@ -212,9 +214,10 @@ def _on_trial_end(state: State, event: TrialEnded) -> Step:
         ended={**state.ended, outcome.kind: state.ended.get(outcome.kind, 0) + 1},
     )
     if live.confirms is not None:
-        return replace(state, confirming=state.confirming.end(outcome, live.number, state.rules.objective.better)), ()
+        point = state.rules.goals.point(outcome)
+        return replace(state, confirming=state.confirming.end(outcome, live.number, point)), ()
     ending = _ending(live, outcome, state.rules)
-    repeats = live.repeats if outcome.kind is OutcomeKind.COMPLETED else ()
+    repeats = live.repeats if outcome.kind is OutcomeKind.COMPLETED and outcome.feasible else ()
     if state.rules.window is None:
         row = without_better(state.account.row, state.best, state.rules, live.number, outcome)
         state = replace(
@@ -245,11 +248,12 @@ def _learnt(state: State, live: Live, outcome: Outcome) -> State:
         score = rules.objective.score(live.last)
         turn = Turn(trial=live.number, epoch=live.epoch, score=score, seed=live.seed, params=live.params)
     failed = outcome.kind is not OutcomeKind.STOPPED
-    return replace(
-        state,
-        confirming=state.confirming.enter(outcome, live.number, live.params, rules.confirm.top, rules.rank),
-        population=state.population.end(live.number, turn, failed=failed),
-    )
+    state = replace(state, population=state.population.end(live.number, turn, failed=failed))
+    if not rules.confirm.top or outcome.value is None or outcome.epoch is None or not math.isfinite(outcome.value):
+        return state
+    point = rules.goals.point(outcome)
+    one = Candidate(number=live.number, point=point, epoch=outcome.epoch, params=live.params)
+    return replace(state, confirming=state.confirming.enter(one, rules.confirm.top, folds=rules.folds))
 
 
 def _kept(state: State, live: Live, course: Course) -> State:

@@ -13,7 +13,7 @@ from typing import Any, final
 
 from ..spaces.bounds import MEASURES, Bounds, epoch_order, measures_of, median_seconds
 from ..spaces.errors import did_you_mean
-from ..spaces.pareto import Point, ordered
+from ..spaces.pareto import Point
 from ..spaces.trial import Outcome, OutcomeKind
 from .objective import Objective
 from .stop import Ending, Respect
@@ -211,19 +211,3 @@ def without_value(goals: Goals, logged: Iterable[str], seen: Seen) -> str:
     hint = did_you_mean(name, [*names, *MEASURES])
     have = f"it logs {', '.join(names)}" if names else "it logged nothing"
     return f"{what} is not among the model's metrics{hint}: {have}"
-
-
-def standing_order(points: list[tuple[Point, int]], *, folds: bool) -> list[int]:
-    """Return the places of trials, best first; over folds, those that did more of them: the others may be harder.
-
-    Args:
-        points: Where each stands, and the epoch that its values are from.
-        folds: Whether an epoch is a fold.
-    """
-    if not folds:
-        return ordered([point for point, _ in points])
-    found: list[int] = []
-    for epoch in sorted({epoch for _, epoch in points}, reverse=True):
-        group = [place for place, (_, at) in enumerate(points) if at == epoch]
-        found.extend(group[one] for one in ordered([points[place][0] for place in group]))
-    return found

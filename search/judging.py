@@ -59,7 +59,7 @@ def _objective_seen(state: State, number: int) -> State:
 def _judge(state: State, number: int, *, since: int, loss: float | None) -> Step:
     """Ask the stop rule about a trial that has a new value, the one before at epoch `since`."""
     why = "" if state.closing is None or state.closing.cancel else state.closing.why
-    rules, live = state.rules, state.live[number]
+    rules, live, goals = state.rules, state.live[number], state.rules.goals
     if live.confirms is not None:
         return state, ()
     if not why and live.epoch < rules.max_epochs:
@@ -70,7 +70,8 @@ def _judge(state: State, number: int, *, since: int, loss: float | None) -> Step
         else:
             state, why = judged(state, standing)
         leader = state.leader if rules.window is None else live.leader
-        why = why or hopeless(live.repeats, leader, rules.repeats, rules.objective)
+        if len(goals.objectives) == 1:  # of several, one may still be better
+            why = why or hopeless(live.repeats, leader, rules.repeats, rules.objective)
     if not why:
         return state, ()
     return state, (End(number, stopped(state.live[number], state.rules, why)),)

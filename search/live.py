@@ -175,7 +175,7 @@ def last_words(history: History) -> RenderableType:
         head.append(values_in_words(best, summary.metrics), style="bold green")
         head.append(f" (trial {best.number}, epoch {best.outcome.epoch})")
         lines.append(head)
-        lines.extend(Text(f"  {one.in_words(summary.objective.metric)}") for one in summary.confirmed()[:1])
+        lines.extend(Text(f"  {one.in_words}") for one in summary.confirmed()[:1])
         width = max((len(name) for name in best.params), default=0)
         lines.extend(Text(f"  {name:<{width}}  {value}") for name, value in best.params.items())
     return Group(*lines)

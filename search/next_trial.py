@@ -38,7 +38,7 @@ def _next_of_search(state: State) -> Command:
 
 def _after_search(state: State, why: str, exit_code: int = 0) -> Command:
     """Confirm the best trials once none of the search is live any more; then end."""
-    confirms = None if state.searched else state.confirming.next(state.rules.confirm)
+    confirms = None if state.searched else state.confirming.next(state.rules.confirm, folds=state.rules.folds)
     if confirms is not None:
         return Ask(state.asked, confirms=confirms)
     if state.live:

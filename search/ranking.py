@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import math
 
-from ..spaces.pareto import covers
+from ..spaces.pareto import covers, standing_order
 from ..spaces.trial import Outcome
-from .goals import standing_order
 from .state import Ranked, Rules
 
 

@@ -131,7 +131,7 @@ def _show_sweep(folder: Path, history: History, *, as_json: bool) -> None:
     why = f"; {history.ended.why}" if history.ended is not None else ""
     console.print(Text(f"budget: {', '.join([*map(str, summary.used(now)), *goal])}{why}"), soft_wrap=True)
     for one in summary.confirmed():
-        console.print(Text(f"trial {one.number}: {one.in_words(summary.objective.metric)}"), soft_wrap=True)
+        console.print(Text(f"trial {one.number}: {one.in_words}"), soft_wrap=True)
     if summary.confirming():
         console.print(summary.confirming())
     inherits = [] if summary.spec.pbt is None else ["from"]
@@ -249,22 +249,28 @@ def _export(folder: Path, target: Path, trial: int | None) -> None:
 
 
 def _show_front(summary: Summary, best: TrialRecord, *, as_json: bool) -> None:
-    """Show the Pareto front, a trial a row."""
-    front = summary.front()
+    """Show the Pareto front, a trial a row; once the best were confirmed, with their means."""
+    front, confirmed = summary.front(), {one.number: one for one in summary.confirmed()}
     if as_json:
-        trials = [trial_json(one, summary.metrics) for one in front]
+        means = {at: {"confirmed": confirmed_json(one)} for at, one in confirmed.items()}
+        trials = [{**trial_json(one, summary.metrics), **means.get(one.number, {})} for one in front]
         echo_json({"objectives": [str(one) for one in summary.spec.objectives], "best": best.number, "front": trials})
         return
     console = Terminal()
     name, trials = summary.spec.name, f"{len(front)} trial{'s' * (len(front) != 1)}"
-    console.print(Text(f"{name}: {summary.goal}: {trials} on the front, best by {summary.metrics[0]} first"))
+    means = ", by means on fresh seeds" if confirmed else ""
+    console.print(Text(f"{name}: {summary.goal}: {trials} on the front, best by {summary.metrics[0]} first{means}"))
     table = Table(box=None, pad_edge=False)
     for column in ("trial", "state", *summary.metrics, "epoch", "parameters"):
         table.add_column(column, justify="right" if column in ("trial", "epoch", *summary.metrics) else "left")
     for one in front:
-        *cells, _, params = _row(one, summary.metrics)
-        table.add_row(*cells, params)
+        trial, state, *values, epoch, _, params = _row(one, summary.metrics)
+        if one.number in confirmed:
+            values = [Text(number(mean)) for mean in confirmed[one.number].means]
+        table.add_row(trial, state, *values, epoch, params)
     console.print(table)
+    for told in confirmed.values():
+        console.print(Text(f"trial {told.number}: {told.in_words}"), soft_wrap=True)
     if best.outcome is not None and not best.outcome.feasible:
         console.print("no trial keeps to all constraints; these break them least", style="yellow")
 
@@ -296,7 +302,7 @@ def as_yaml(summary: Summary, trial: TrialRecord) -> str:
     yaml.dump(params, text)
     epoch = "" if trial.outcome is None else f", epoch {trial.outcome.epoch}"
     value = one_line(values_in_words(trial, summary.metrics))
-    more = [one.in_words(summary.objective.metric) for one in summary.confirmed() if one.number == trial.number]
+    more = [one.in_words for one in summary.confirmed() if one.number == trial.number]
     if trial.donor is not None:
         more.append(in_words(lineage(summary.history, trial.number)))
     head = f"# {summary.spec.name}, trial {trial.number}{epoch}: {value}\n"

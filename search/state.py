@@ -279,7 +279,7 @@ class State:
         """Return the value from which a live trial's weights are worth writing; None: always."""
         if live.confirms is not None:
             run = self.confirming.best.get(live.confirms)
-            return None if run is None else run.value
+            return run.value if run is not None and self.rules.goals.plain else None
         return self.best[-1].value if self.rules.goals.plain and len(self.best) >= self.rules.keep else None
 
     @property

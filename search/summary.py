@@ -9,14 +9,15 @@ from dataclasses import asdict, dataclass
 from typing import Any, final
 
 from ..spaces.errors import one_line
-from ..spaces.pareto import Point, covers, front
+from ..spaces.pareto import Point, covers
 from ..spaces.trial import Outcome, Scalar
-from ..trackers.confirmed import Confirmed, confirmed, runs_of
+from ..trackers.confirmed import Confirmed, confirmation, confirmed_front, runs_of
 from ..trackers.history import History, TrialRecord
+from ..trackers.trade_offs import front_of, ranking
 from .budget import Used, used
 from .forecast import confirming_left, seconds_left
-from .goals import Goals, standing_order
-from .objective import Direction, Objective
+from .goals import Goals
+from .objective import Objective
 from .objectives import in_words
 from .spec import SweepSpec
 
@@ -59,12 +60,7 @@ class Summary:
 
     def confirmed(self) -> list[Confirmed]:
         """Return how the best trials did on fresh seeds, the champion first; none before all of them are through."""
-        plan = self.spec.confirm
-        if not plan.top:
-            return []
-        top = [one.number for one in self.searched()[: plan.top]]
-        maximize = self.objective.direction is Direction.MAX
-        return confirmed(self.history, top, seeds=plan.seeds, maximize=maximize)
+        return confirmation(self.history)
 
     def confirming(self) -> str:
         """Return how far the confirmation is, in words; empty where there is none, or nothing of it has begun."""
@@ -75,48 +71,24 @@ class Summary:
 
     def searched(self) -> list[TrialRecord]:
         """Return the trials of the search that have a value, best first; of several objectives the first front first."""
-        rules, trials = self.spec.rules(), self._valued()
-        if not rules.goals.plain:
-            return [trials[place] for place in standing_order(self._standings(trials), folds=rules.folds)]
-        return sorted(
-            trials,
-            key=lambda one: rules.rank(value_of(one) or 0.0, one.outcome.epoch or 0 if one.outcome else 0, one.number),
-        )
+        return ranking(self.history)
 
     def best(self) -> TrialRecord | None:
         """Return the best trial: the confirmed champion, else of those that keep to the constraints the one that is best
         by the first objective.
         """
-        champion = self.confirmed()[:1]
-        if champion:
-            return self.history.trials[champion[0].number]
-        trials = self._valued()
-        folds = self.spec.rules().folds
-        places = zip(self._standings(trials), trials, strict=True)
-        return min(
-            places,
-            key=lambda pair: (-pair[0][1] if folds else 0, pair[0][0].order, pair[1].number),
-            default=(None, None),
-        )[1]
+        return next(iter(self.ranked()), None)
 
     def front(self) -> list[TrialRecord]:
         """Return the trials that no other is better than or equal to in every respect, best by the first objective first.
 
-        Where none keeps to the constraints, it is those that break them least.
+        Where none keeps to the constraints, it is those that break them least. Once the best were confirmed, it is
+        those of them that are on the front by their means.
         """
-        trials = self._valued()
-        standings = self._standings(trials)
-        if self.spec.rules().folds:
-            most = max((epoch for _, epoch in standings), default=0)
-            trials = [one for one, (_, epoch) in zip(trials, standings, strict=True) if epoch == most]
-        return [trials[place] for place in front([point for point, _ in self._standings(trials)])]
-
-    def _valued(self) -> list[TrialRecord]:
-        return [one for one in self.history.trials.values() if one.confirms is None and value_of(one) is not None]
-
-    def _standings(self, trials: Iterable[TrialRecord]) -> list[tuple[Point, int]]:
-        goals = self.spec.rules().goals
-        return [(goals.point(one.outcome), one.outcome.epoch or 0) for one in trials if one.outcome is not None]
+        champions = confirmed_front(self.confirmed())
+        if champions:
+            return [self.history.trials[one.number] for one in champions]
+        return front_of(self.history)
 
     def running(self) -> list[TrialRecord]:
         """Return the trials on slots."""
@@ -314,8 +286,19 @@ def trial_json(trial: TrialRecord, metrics: Sequence[str] = ()) -> dict[str, Any
 
 def confirmed_json(one: Confirmed) -> dict[str, Any]:
     """Return how a trial was confirmed as `--json` shows it; `interval` is the 95 % t interval of the mean."""
-    about = {"trial": one.number, "searched": one.searched, "mean": one.mean, "interval": one.interval}
-    return {**about, "flattered": one.flattered, "values": one.values, "runs": one.runs, "best_run": one.best_run}
+    told = [
+        {
+            "mean": by.mean,
+            "interval": by.interval,
+            "searched": by.searched,
+            "flattered": by.flattered,
+            "values": by.values,
+        }
+        for by in one.each
+    ]
+    several = {"objectives": {by.goal.metric: of for by, of in zip(one.each, told, strict=True)}} if told[1:] else {}
+    bounded = {"violations": one.violations} if any(one.violations) else {}
+    return {"trial": one.number, **told[0], "runs": one.runs, "best_run": one.best_run, **several, **bounded}
 
 
 def failures(trials: Iterable[TrialRecord]) -> list[tuple[str, int]]:

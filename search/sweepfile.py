@@ -22,7 +22,7 @@ from ..spaces.trial import Json, Scalar
 from ..spaces.yaml_form import BadForm, declare, declare_all
 from ..spaces.yaml_text import read
 from .budget_form import budget_of
-from .confirm_form import check_confirm, check_repeats, confirm_of, repeats_of
+from .confirm_form import check_repeats, confirm_of, repeats_of
 from .mentions import mentions
 from .objectives import read_objectives
 from .override import override
@@ -134,7 +134,6 @@ def _spec(form: SweepForm, keys: set[object], path: Path, home: Path) -> SweepSp
         storage=_storage(form.storage),
     )
     check_repeats(spec)
-    check_confirm(spec)
     check_pbt(spec, code=True)
     if spec.where:
         check_names(spec)

@@ -105,7 +105,25 @@ def spread(points: Sequence[Point]) -> list[int]:
 
 def ordered(points: Sequence[Point]) -> list[int]:
     """Return the places of the points, best first: level by level, each so that its first few stand for all of it."""
+    if points and len(points[0].scores) == 1:  # a level is a point
+        return sorted(range(len(points)), key=lambda one: points[one].order)
     return [level[at] for level in levels_of(points) for at in spread([points[one] for one in level])]
+
+
+def standing_order(points: Sequence[tuple[Point, int]], *, folds: bool) -> list[int]:
+    """Return the places of trials, best first; over folds, those that did more of them: the others may be harder.
+
+    Args:
+        points: Where each stands, and the epoch that its values are from.
+        folds: Whether an epoch is a fold.
+    """
+    if not folds:
+        return ordered([point for point, _ in points])
+    found: list[int] = []
+    for epoch in sorted({epoch for _, epoch in points}, reverse=True):
+        group = [place for place, (_, at) in enumerate(points) if at == epoch]
+        found.extend(group[one] for one in ordered([points[place][0] for place in group]))
+    return found
 
 
 def _ranks(points: Sequence[Point]) -> list[tuple[float, ...]]:

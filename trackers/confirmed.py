@@ -3,29 +3,26 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import final
 
+from ..spaces.pareto import Point, front
+from ..spaces.trial import Outcome
 from .history import History, TrialRecord
+from .mirror import Goal
 from .student import interval, mean
+from .trade_offs import Goals, ranking
 
 
 @final
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Confirmed:
-    """A trial of the search and its runs on fresh seeds; `values` is theirs, by `runs`.
+class Means:
+    """A confirmed trial by one objective: its searched value, and those of its runs on fresh seeds."""
 
-    `flattered`: by how much its searched value was better than the mean of these, negative where it was worse.
-    """
-
-    number: int
+    goal: Goal
     searched: float
-    runs: tuple[int, ...]
     values: tuple[float, ...]
-    asked: int
-    best_run: int
-    flattered: float
 
     @property
     def mean(self) -> float:
@@ -37,31 +34,109 @@ class Confirmed:
         """The 95 % t interval of the mean; None with fewer than two values."""
         return interval(self.values)
 
-    def in_words(self, metric: str) -> str:
-        """Return the mean with its interval, and what that says of the searched value."""
+    @property
+    def flattered(self) -> float:
+        """By how much the searched value was better than the mean, negative where it was worse."""
+        difference = self.searched - self.mean
+        return difference if self.goal.maximize else -difference
+
+    @property
+    def in_words(self) -> tuple[str, str]:
+        """The mean with its interval, and what that says of the searched value."""
         ends = self.interval
         between = "" if ends is None else f" (95 % t interval {ends[0]:.5g} to {ends[1]:.5g})"
-        seeds = f"{len(self.values)}" if len(self.values) == self.asked else f"{len(self.values)} of {self.asked}"
+        if set(self.values) == {self.searched}:  # what is measured of a model is the same at each seed
+            return f"{self.goal.metric} {self.mean:.5g}", "as searched"
         how = "flattered it by" if self.flattered >= 0 else "was worse by"
-        searched = f"the searched value {self.searched:.5g} {how} {abs(self.flattered):.3g}"
-        return f"{metric} {self.mean:.5g}{between} on {seeds} fresh seeds; {searched}"
+        return (
+            f"{self.goal.metric} {self.mean:.5g}{between}",
+            f"the searched value {self.searched:.5g} {how} {abs(self.flattered):.3g}",
+        )
 
 
-def confirmed(history: History, top: Sequence[int], *, seeds: int, maximize: bool) -> list[Confirmed]:
-    """Return the confirmed trials, best first: more values, then the better mean; none before all runs have ended.
+@final
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Confirmed:
+    """A trial of the search and those of its runs on fresh seeds that have a value.
 
-    Args:
-        history: The sweep's.
-        top: The trials that are to be confirmed.
-        seeds: How many runs each is to have.
-        maximize: Whether more is better.
+    `each` has its means by each objective, the first one's first; `violations` by how much each run breaks constraints.
     """
-    runs = runs_of(history)
-    if not top or any(len(_ended(runs.get(number, ()))) < seeds for number in top):
+
+    number: int
+    runs: tuple[int, ...]
+    asked: int
+    best_run: int
+    each: tuple[Means, ...]
+    violations: tuple[float, ...]
+
+    @property
+    def searched(self) -> float:
+        """The trial's value in the search; as all that follow by the first objective."""
+        return self.each[0].searched
+
+    @property
+    def values(self) -> tuple[float, ...]:
+        """The runs' values."""
+        return self.each[0].values
+
+    @property
+    def mean(self) -> float:
+        """The mean over the runs that have a value."""
+        return self.each[0].mean
+
+    @property
+    def interval(self) -> tuple[float, float] | None:
+        """The 95 % t interval of the mean; None with fewer than two values."""
+        return self.each[0].interval
+
+    @property
+    def flattered(self) -> float:
+        """By how much the searched value was better than the mean, negative where it was worse."""
+        return self.each[0].flattered
+
+    @property
+    def means(self) -> tuple[float, ...]:
+        """The means by all objectives."""
+        return tuple(one.mean for one in self.each)
+
+    @property
+    def point(self) -> Point:
+        """Where it stands by its means; constraints are broken as far as by its runs on average."""
+        scores = (one.mean if one.goal.maximize else -one.mean for one in self.each)
+        return Point(tuple(scores), mean(self.violations))
+
+    @property
+    def in_words(self) -> str:
+        """Its means with their intervals, and what these say of the searched values."""
+        seeds = f"{len(self.runs)}" if len(self.runs) == self.asked else f"{len(self.runs)} of {self.asked}"
+        told = [one.in_words for one in self.each]
+        broken = sum(one > 0 for one in self.violations)
+        so = f"; {broken} of {len(self.runs)} break constraints" if broken else ""
+        if len(told) == 1:
+            return f"{told[0][0]} on {seeds} fresh seeds; {told[0][1]}{so}"
+        return f"on {seeds} fresh seeds {'; '.join(', '.join(one) for one in told)}{so}"
+
+
+def confirmation(history: History) -> list[Confirmed]:
+    """Return how the best trials did on fresh seeds, the champion first; none before all of them are through.
+
+    Those with more values go first. Then constraints count, then the first objective's mean, then the next one's.
+    """
+    plan: Mapping[str, int] = history.spec.get("confirm", {})
+    count, seeds, runs = plan.get("top", 0), plan.get("seeds", 0), runs_of(history)
+    top = ranking(history)[:count] if count and runs else []
+    if any(len(_ended(runs.get(one.number, ()))) < seeds for one in top):
         return []
-    found = [_confirmed(history.trials[number], runs[number], maximize=maximize) for number in top]
+    goals = Goals.of(history.spec)
+    found = [_confirmed(one, runs[one.number], goals) for one in top]
     valued = [one for one in found if one is not None]
-    return sorted(valued, key=lambda one: (-len(one.values), -one.mean if maximize else one.mean, one.number))
+    return sorted(valued, key=lambda one: (-len(one.runs), one.point.order, one.number))
+
+
+def confirmed_front(trials: Sequence[Confirmed]) -> list[Confirmed]:
+    """Return those of confirmed trials that no other is as good as by every mean; what failed on a seed stands aside."""
+    whole = [one for one in trials if len(one.runs) == len(trials[0].runs)]
+    return [whole[place] for place in front([one.point for one in whole])]
 
 
 def runs_of(history: History) -> dict[int, list[TrialRecord]]:
@@ -77,24 +152,24 @@ def _ended(runs: Sequence[TrialRecord]) -> list[TrialRecord]:
     return [one for one in runs if one.outcome is not None]
 
 
-def _value(record: TrialRecord) -> float:
-    return math.nan if record.outcome is None or record.outcome.value is None else record.outcome.value
+def _valued(outcome: Outcome | None) -> bool:
+    return outcome is not None and outcome.value is not None and math.isfinite(outcome.value)
 
 
-def _confirmed(record: TrialRecord, runs: Sequence[TrialRecord], *, maximize: bool) -> Confirmed | None:
-    valued = [one for one in runs if math.isfinite(_value(one))]
+def _confirmed(record: TrialRecord, runs: Sequence[TrialRecord], goals: Goals) -> Confirmed | None:
+    valued = [one for one in runs if _valued(one.outcome)]
     if not valued:
         return None
-    values = tuple(_value(one) for one in valued)
-    better = max if maximize else min
-    best = better(valued, key=_value)
-    difference = _value(record) - mean(values)
+    values = zip(*map(goals.values, valued), strict=True)
+    places = {one.number: goals.place(one) for one in valued}
     return Confirmed(
         number=record.number,
-        searched=_value(record),
-        runs=tuple(one.number for one in valued),
-        values=values,
+        runs=tuple(places),
         asked=len(runs),
-        best_run=best.number,
-        flattered=difference if maximize else -difference,
+        best_run=min(places, key=lambda number: places[number].order),
+        each=tuple(
+            Means(goal=goal, searched=searched, values=of_runs)
+            for goal, searched, of_runs in zip(goals.each, goals.values(record), values, strict=True)
+        ),
+        violations=tuple(one.violation for one in places.values()),
     )

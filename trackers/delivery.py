@@ -18,6 +18,7 @@ from .journal import Reader
 from .redaction import redact
 from .run_book import RunBook
 from .runs import SWEEP, Busy, Found, Item, Refused, RunGone, Runs, Status, Tag, Unreachable, Vanished
+from .standing import standing_tags
 from .tracker_db import TrackerDb
 
 NOTE_S = 10.0
@@ -221,7 +222,7 @@ class Delivery:
     def _deliver_sweep(self, mlflow: Runs, parent: str, *, noting: bool) -> None:
         history = self.backlog.history
         view = leaderboard.view_id(mirror.sweep_id(history))
-        tags = {**mirror.sweep_tags(history), **trade_offs.sweep_tags(history)}
+        tags = {**mirror.sweep_tags(history), **standing_tags(history)}
         if noting:
             tags["mlflow.note.content"] = leaderboard.note(history, self._experiment_id, view, self._book.ids)
         self._write(mlflow, SWEEP, [], tags)

@@ -11,8 +11,9 @@ from collections.abc import Sequence
 from typing import Any
 from urllib.parse import quote
 
+from .confirmed import confirmation
 from .history import History, TrialRecord
-from .mirror import cleaned_names, confirmation, counts, milliseconds, run_name
+from .mirror import cleaned_names, counts, milliseconds, run_name
 from .redaction import redact
 from .runs import PARENT
 from .trade_offs import FEASIBLE, Goals, ranking
@@ -140,8 +141,7 @@ def _note(
     champions = confirmation(history)
     if champions:
         lines += ["", "Trained again on fresh seeds, the champion first:", ""]
-        metric = goals.each[0].metric
-        lines += [f"- {run_name(one.number)}: {_escaped(one.in_words(metric))}" for one in champions]
+        lines += [f"- {run_name(one.number)}: {_escaped(one.in_words)}" for one in champions]
     return "\n".join(lines)
 
 

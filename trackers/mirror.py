@@ -11,7 +11,6 @@ from typing import Any, Self, final
 
 from ..spaces.errors import one_line
 from ..spaces.trial import OutcomeKind
-from .confirmed import Confirmed, confirmed, runs_of
 from .history import History, TrialRecord
 from .redaction import MASK, names_secret, redact
 from .runs import PARENT, RESTORED, SWEEP_ID, TRIAL_KEY, UPTO, Found, Param, Point, Status
@@ -195,19 +194,8 @@ def sweep_identity(history: History) -> dict[str, str]:
 
 
 def sweep_tags(history: History) -> dict[str, str]:
-    """Return the tags of the sweep's run, but for its note."""
+    """Return the tags of the sweep's run, but for its note and its best trials."""
     tags = {**_origin(history), **sweep_identity(history), "trials": counts(history)}
-    best = ranking(history)[:1]
-    for record in best:
-        tags["best_trial"] = str(record.number)
-        tags["best_value"] = f"{value_of(record):.6g}"
-    champions = confirmation(history)
-    for one in champions[:1]:
-        tags["best_trial"] = str(one.number)
-        tags["best_value"] = f"{one.searched:.6g}"
-        tags["confirmed"] = one.in_words(Goal.of(history.spec).metric)
-    if not champions and runs_of(history):
-        tags["confirmed"] = "under way"
     if budget := _budget(history.spec):
         tags["budget"] = budget
     if history.ended is not None and history.ended.why:
@@ -249,13 +237,6 @@ def ranking(history: History) -> list[TrialRecord]:
         return (-(epoch or 0) if several else 0, -value_of(one) if maximize else value_of(one), one.number)
 
     return sorted(valued, key=key)
-
-
-def confirmation(history: History) -> list[Confirmed]:
-    """Return how the best trials did on fresh seeds, the champion first; none before all of them are through."""
-    plan = history.spec.get("confirm", {})
-    top = [one.number for one in ranking(history)[: plan.get("top", 0)]]
-    return confirmed(history, top, seeds=plan.get("seeds", 0), maximize=Goal.of(history.spec).maximize)
 
 
 def value_of(record: TrialRecord) -> float:

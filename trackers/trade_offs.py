@@ -1,7 +1,7 @@
 """Several objectives, and constraints on outcomes, as MLflow shall show them: columns, the front, what is feasible.
 
 A trial's run has a metric `objective/NAME` for each objective, whose last point is the trial's value, and one for each
-built-in measure that the sweep names; the sweep's run names the front in a tag.
+built-in measure that the sweep names.
 """
 
 from __future__ import annotations
@@ -13,16 +13,14 @@ from typing import Any, Self, final
 
 from ..spaces.bounds import MEASURES, Bounds, epoch_order
 from ..spaces.pareto import Point as Place
-from ..spaces.pareto import front, ordered
+from ..spaces.pareto import front, standing_order
 from . import mirror
 from .history import History, TrialRecord
-from .mirror import OBJECTIVE, Goal, cleaned_names, cleaned_tags, milliseconds, rounded, run_name
+from .mirror import OBJECTIVE, Goal, cleaned_names, milliseconds, rounded, several_fits
 from .runs import Point
 
 FEASIBLE = "feasible"
 """The tag of a trial that says whether it keeps to the constraints."""
-FRONT = "front"
-"""The tag of the sweep that has the trials of the front with their values."""
 
 
 @final
@@ -111,34 +109,31 @@ def trial_tags(record: TrialRecord, spec: Mapping[str, Any]) -> dict[str, str]:
     return {FEASIBLE: "true" if outcome.feasible else "false"}
 
 
-def sweep_tags(history: History) -> dict[str, str]:
-    """Return the tags that name the best trial and the front, where that takes more than one objective's values."""
-    goals = Goals.of(history.spec)
-    best = ranking(history)[:1]
-    if goals.plain or not best:
-        return {}
-    tags = {"best_trial": str(best[0].number), "best_value": f"{mirror.value_of(best[0]):.6g}"}
-    if len(goals.each) > 1:
-        shown = (f"{run_name(one.number)} {_values(goals, one)}" for one in front_of(history))
-        tags[FRONT] = "; ".join(shown)
-    return cleaned_tags(tags)
-
-
 def ranking(history: History) -> list[TrialRecord]:
-    """Return the trials that have a value, best first; with several objectives the first front, then the next."""
+    """Return the trials of the search that have a value, best first; with several objectives the first front, then the next."""
     goals, valued = Goals.of(history.spec), mirror.ranking(history)
-    return valued if goals.plain else [valued[place] for place in ordered([goals.place(one) for one in valued])]
+    if goals.plain:
+        return valued
+    by_number = sorted(valued, key=lambda one: one.number)
+    places = standing_order([_standing(goals, one) for one in by_number], folds=several_fits(history.spec))
+    return [by_number[place] for place in places]
 
 
 def front_of(history: History) -> list[TrialRecord]:
-    """Return the trials that no other is as good as in every respect, best by the first objective first."""
+    """Return the trials that no other is as good as in every respect, best by the first objective first.
+
+    Where none keeps to the constraints, it is those that break them least; of several fits, those that did most of them.
+    """
     goals, valued = Goals.of(history.spec), mirror.ranking(history)
-    return [valued[place] for place in front([goals.place(one) for one in valued])]
+    if several_fits(history.spec):
+        most = max((_standing(goals, one)[1] for one in valued), default=0)
+        valued = [one for one in valued if _standing(goals, one)[1] == most]
+    by_number = sorted(valued, key=lambda one: one.number)
+    return [by_number[place] for place in front([goals.place(one) for one in by_number])]
 
 
-def _values(goals: Goals, record: TrialRecord) -> str:
-    pairs = zip(goals.each, goals.values(record), strict=False)
-    return ", ".join(f"{goal.metric} {value:.6g}" for goal, value in pairs)
+def _standing(goals: Goals, record: TrialRecord) -> tuple[Place, int]:
+    return goals.place(record), (record.outcome.epoch or 0) if record.outcome is not None else 0
 
 
 def _news(record: TrialRecord, goals: Goals) -> Iterator[int]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from statistics import stdev
 from typing import Any
 
@@ -43,8 +44,12 @@ def test_repeats_have_one_set_of_data_and_other_seeds() -> None:
 
 
 def test_the_spread_of_repeats_is_told_with_the_mean() -> None:
-    """From the second on, of the objective alone."""
+    """From the second on, of the objectives alone."""
     fits = fits_of(REPEATS, 7, GIVEN)
     assert fits.report([{"a": 1.0, "b": 2.0}]) == {"a": 1.0, "b": 2.0, "repeat_1/a": 1.0, "repeat_1/b": 2.0}
     third = fits.report([{"a": 1.0}, {"a": 4.0}, {"a": 4.0}])
     assert third == {"a": 3.0, "a_std": pytest.approx(stdev([1, 4, 4])), "repeat_3/a": 4.0}
+    both = fits_of(replace(REPEATS, further=(("b", False),)), 7, GIVEN).report(
+        [{"a": 1.0, "b": 2.0}, {"a": 1.0, "b": 4.0}]
+    )
+    assert (both["a_std"], both["b_std"]) == (0.0, pytest.approx(stdev([2, 4])))

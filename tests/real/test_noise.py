@@ -55,11 +55,11 @@ def test_the_best_are_confirmed_and_the_champion_is_exported(rig: Make) -> None:
     assert len({one.seed for one in runs}) == 3
     assert champion.mean >= other.mean
     assert champion.mean == fmean(value(one) for one in runs if one.confirms == champion.number)
-    assert champion.in_words("val_accuracy") in text
+    assert champion.in_words in text
     told = tags(sweep)
     assert {told[one.number]["confirms"] for one in runs} == {f"t{one.number:04d}" for one in (champion, other)}
     assert told[None]["best_trial"] == str(champion.number)
-    assert told[None]["confirmed"] == champion.in_words("val_accuracy")
+    assert told[None]["confirmed"] == champion.in_words
     code, text = sweep.run("best", "rig", "--json")
     best = json.loads(text)
     assert (best["number"], best["confirmed"]["flattered"]) == (champion.number, champion.flattered)
@@ -67,7 +67,7 @@ def test_the_best_are_confirmed_and_the_champion_is_exported(rig: Make) -> None:
     assert str(champion.best_run) in kept
     code, text = sweep.run("best", "rig", "--export", "out")
     assert code == 0, text
-    assert champion.in_words("val_accuracy") in (sweep.home / "out" / "params.yaml").read_text()
+    assert champion.in_words in (sweep.home / "out" / "params.yaml").read_text()
 
 
 def test_a_trial_is_the_mean_over_its_seeds(rig: Make) -> None:
@@ -93,6 +93,47 @@ def test_a_trial_is_the_mean_over_its_seeds(rig: Make) -> None:
         assert one.outcome is not None
         assert one.outcome.reason.startswith("repeats: after 2 of 3 seeds its mean ")
     assert Summary.of(history).ranked()[0] in whole
+
+
+def test_a_front_is_confirmed_under_a_constraint(rig: Make) -> None:
+    """Two objectives over two seeds each; the front in the end is that of the means on fresh seeds, and is exported."""
+    goals = SWEEP.replace("max val_accuracy", "[max val_accuracy, min params]").replace("epochs: 3", "epochs: 2")
+    more = "constraints: [val_loss <= 5, params <= 3000]\nrepeats: 2\nconfirm: {top: 3, seeds: 2}\n"
+    sweep = rig(sweep=goals + more)
+    code, text = sweep.run()
+    assert code == 0, text
+    history = check_journal(sweep.folder, trials=6)
+    summary = Summary.of(history)
+    tried = [one for one in history.trials.values() if one.confirms is None and one.state == "completed"]
+    for one in tried:
+        assert one.outcome is not None
+        accuracies = [one.metrics[epoch][f"repeat_{epoch}/val_accuracy"] for epoch in (1, 2)]
+        assert one.outcome.values == (pytest.approx(fmean(accuracies)), one.measured["params"])
+        assert one.outcome.violations[1] == 0.0
+    confirmed = summary.confirmed()
+    assert {one.number for one in confirmed} == {one.number for one in summary.searched()[:3]}
+    front = summary.front()
+    for one in confirmed:
+        runs = [value(history.trials[number]) for number in one.runs]
+        assert one.means == (fmean(runs), history.trials[one.number].measured["params"])
+        beaten = any(
+            all(their >= own for their, own in zip(other.point.scores, one.point.scores, strict=True))
+            for other in confirmed
+            if other is not one
+        )
+        assert beaten == (one.number not in [other.number for other in front])
+    assert confirmed[0].in_words in text
+    told = tags(sweep)[None]
+    assert (told["best_trial"], told["confirmed"]) == (str(front[0].number), confirmed[0].in_words)
+    assert told["front"].count("val_accuracy") == len(front)
+    code, text = sweep.run("best", "rig")
+    assert code == 0, text
+    assert "by means on fresh seeds" in text
+    assert all(one.in_words in text for one in confirmed)
+    code, text = sweep.run("best", "rig", "--export", "out")
+    assert code == 0, text
+    assert {path.name for path in (sweep.home / "out").iterdir()} == {f"t{one.number:04d}" for one in front}
+    assert all((sweep.home / "out" / f"t{one.number:04d}" / "model.keras").exists() for one in front)
 
 
 def test_a_population_goes_on_from_its_best(rig: Make) -> None:

@@ -130,7 +130,7 @@ def test_every_trial_is_repeated_and_the_best_are_confirmed(sweeps: Rig) -> None
     assert len(fresh) == 2
     assert not fresh & {one.seed for one in own(history)}
     assert champion.mean >= other.mean
-    assert champion.in_words("val_accuracy") in text
+    assert champion.in_words in text
 
 
 def test_a_population_hands_on_what_it_has_learned(sweeps: Rig) -> None:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from io import StringIO
+from random import Random
 from typing import Any
 
 import pytest
@@ -42,6 +43,7 @@ from kerasweep.trackers.events import (
 )
 from kerasweep.trackers.history import History
 from kerasweep.trackers.leaderboard import note
+from kerasweep.trackers.standing import standing_tags
 
 from .bench import Bench, MemoryBook
 from .specs import completed as whole
@@ -260,6 +262,99 @@ def test_the_weights_of_each_candidates_best_run_stay() -> None:
     assert bench.state.keep_above(replace(live, confirms=9)) is None
 
 
+# Several objectives and constraints -----------------------------------------------------------------------------------
+
+FURTHER = Objective(metric="n", direction=Direction.MIN)
+PAIRS = st.lists(st.tuples(st.integers(0, 3), st.integers(0, 3)), min_size=1, max_size=8)
+
+
+def run_pairs(pairs: Sequence[tuple[float, float]], finish: Random, **goals: Any) -> tuple[Bench, MemoryBook]:
+    """Run a sweep on three slots whose trials report these values of `m` and `n`, and end in an order drawn at random."""
+    one = spec(
+        objective=Objective(metric="m", direction=Direction.MAX),
+        budget=Budget(trials=len(pairs)),
+        confirm=Confirm(top=3, seeds=2),
+        **goals,
+    )
+    book = MemoryBook()
+    bench = Bench(one.rules(), book)
+    bench.record(SweepStarted(spec=one.to_json()))
+    while True:
+        answers = [bench.fill(slot) for slot in range(3) if slot not in bench.slots]
+        if not bench.slots:
+            assert isinstance(answers[0], Finish)
+            return bench, book
+        slot = finish.choice(list(bench.slots))
+        number, attempt = bench.slots[slot]
+        m, n = pairs[number if (confirms := bench.state.live[number].confirms) is None else confirms]
+        bench.record(Reported(trial=number, attempt=attempt, report=Report(epoch=1, metrics={"m": m, "n": n})))
+        bench.record(bench.end(number, completed(bench.state, number)))
+
+
+@pytest.mark.parametrize(
+    "goals", [{}, {"further": (FURTHER,)}, {"bounds": ("n <= 1",)}, {"further": (FURTHER,), "bounds": ("m <= 2",)}]
+)
+@given(pairs=PAIRS, finish=st.randoms(use_true_random=False))
+def test_what_is_confirmed_is_what_the_report_ranks_first(
+    goals: dict[str, Any], pairs: list[tuple[int, int]], finish: Random
+) -> None:
+    """Whatever the goals, and in whatever order trials end: the core's candidates are the first of the searched ranking."""
+    bench, book = run_pairs(pairs, finish, **goals)
+    summary = Summary.of(History.of(book.entries))
+    top = [one.number for one in summary.searched()[:3]]
+    assert Counter(one.confirms for one in asks(book) if one.confirms is not None) == dict.fromkeys(top, 2)
+    assert {one.number for one in summary.confirmed()} == set(top)
+    assert bench.replayed == bench.state
+
+
+def pair(number: int, *values: float, confirms: int | None = None, broken: float = 0.0) -> list[Event]:
+    """Return a trial, or a run that confirms one, which ended with these values."""
+    asked = TrialAsked(trial=number, seed=number, params={}, history_seq=0, confirms=confirms)
+    outcome = Outcome(
+        kind=OutcomeKind.COMPLETED, value=values[0], epoch=1, values=values, violations=(broken,), reason=""
+    )
+    end = TrialEnded(trial=number, attempt=1, outcome=outcome)
+    return [asked, AttemptStarted(trial=number, attempt=1), end]
+
+
+def test_the_front_of_confirmed_trials_is_that_of_their_means() -> None:
+    """A trial that was lucky is not on it any more; each objective has its mean, interval and flattery."""
+    size = Objective(metric="params", direction=Direction.MIN)
+    events = [*pair(0, 0.9, 50.0), *pair(1, 0.8, 10.0), *pair(2, 0.95, 60.0)]
+    for number, (confirms, acc) in enumerate([(0, 0.9), (1, 0.8), (2, 0.7), (0, 0.88), (1, 0.82), (2, 0.72)], 3):
+        events += pair(number, acc, {0: 50.0, 1: 10.0, 2: 60.0}[confirms], confirms=confirms)
+    one = history(*events, further=(size,), bounds=("acc > 0",), confirm=Confirm(top=3, seeds=2))
+    summary = Summary.of(one)
+    assert [found.number for found in summary.searched()] == [2, 1, 0]
+    assert [found.number for found in summary.confirmed()] == [0, 1, 2]
+    assert [found.number for found in summary.front()] == [0, 1]
+    champion = summary.confirmed()[0]
+    assert champion.means == pytest.approx((0.89, 50.0))
+    assert champion.in_words == (
+        "on 2 fresh seeds acc 0.89 (95 % t interval 0.76294 to 1.0171), the searched value 0.9 flattered it by 0.01; "
+        "params 50, as searched"
+    )
+    told = confirmed_json(champion)["objectives"]
+    assert told["params"]["mean"] == 50.0
+    assert told["acc"]["flattered"] == champion.flattered == pytest.approx(0.01)
+    tags = standing_tags(one)
+    assert (tags["best_trial"], tags["front"]) == ("0", "t0000 acc 0.89, params 50; t0001 acc 0.81, params 10")
+    assert tags["confirmed"] == champion.in_words
+    assert summary.best() is summary.front()[0]
+
+
+def test_a_champion_keeps_to_the_constraints_on_fresh_seeds() -> None:
+    """One whose runs break them is behind one whose runs do not, however good, and it is said."""
+    events = [*pair(0, 0.9), *pair(1, 0.8)]
+    for number, (confirms, broken) in enumerate([(0, 0.0), (1, 0.0), (0, 0.2), (1, 0.0)], 2):
+        events += pair(number, 0.9 if confirms == 0 else 0.8, confirms=confirms, broken=broken)
+    one = history(*events, bounds=("recall > 0.5",), confirm=Confirm(top=2, seeds=2))
+    champion, other = Summary.of(one).confirmed()
+    assert (champion.number, other.number, other.best_run) == (1, 0, 2)
+    assert other.in_words.endswith("; 1 of 2 break constraints")
+    assert confirmed_json(other)["violations"] == (0.0, 0.2)
+
+
 # The report -----------------------------------------------------------------------------------------------------------
 
 
@@ -298,7 +393,7 @@ def test_the_champion_is_chosen_by_the_confirmed_mean() -> None:
     words = (
         "acc 0.88 (95 % t interval 0.83032 to 0.92968) on 3 fresh seeds; the searched value 0.9 flattered it by 0.02"
     )
-    assert champion.in_words("acc") == words
+    assert champion.in_words == words
     best = summary.best()
     assert best is not None
     assert best.number == 0
@@ -333,7 +428,7 @@ def test_a_trial_whose_runs_fail_ranks_behind_one_whose_do_not() -> None:
     ]
     first, second = Summary.of(history(*SEARCHED, *runs, confirm=PLAN)).confirmed()
     assert (first.number, second.number, second.asked) == (0, 1, 3)
-    assert "on 2 of 3 fresh seeds" in second.in_words("acc")
+    assert "on 2 of 3 fresh seeds" in second.in_words
     runs = [*again(4, 1), *again(5, 0, 0.5), *again(6, 1), *again(7, 0, 0.5), *again(8, 1), *again(9, 0, 0.5)]
     assert [one.number for one in Summary.of(history(*SEARCHED, *runs, confirm=PLAN)).confirmed()] == [0]
 
@@ -345,7 +440,7 @@ def test_a_smaller_objective_is_flattered_the_other_way_round() -> None:
     (best, other) = Summary.of(history(*events, confirm=Confirm(top=2, seeds=1), **changes)).confirmed()
     assert (best.number, other.number) == (1, 0)
     assert best.flattered == pytest.approx(-0.05)
-    assert "was worse by 0.05" in best.in_words("acc")
+    assert "was worse by 0.05" in best.in_words
     assert other.flattered == pytest.approx(0.2)
 
 
@@ -354,13 +449,13 @@ def test_mlflow_is_told() -> None:
     one = through()
     assert mirror.trial_tags(one, one.trials[5], "p")["confirms"] == "t0000"
     assert "confirms" not in mirror.trial_tags(one, one.trials[0], "p")
-    tags = mirror.sweep_tags(one)
+    tags = standing_tags(one)
     assert (tags["best_trial"], tags["best_value"]) == ("0", "0.9")
     assert tags["confirmed"].endswith("flattered it by 0.02")
     assert [record.number for record in mirror.ranking(one)] == [1, 0, 3, 2]
     assert "- t0000: acc 0.88 (95 % t interval" in note(one, "1", "v", {})
     under_way = history(*SEARCHED, *again(4, 1, 0.7), confirm=PLAN)
-    assert mirror.sweep_tags(under_way)["confirmed"] == "under way"
+    assert standing_tags(under_way)["confirmed"] == "under way"
 
 
 def test_an_ended_sweep_is_confirmed_by_a_setting() -> None:

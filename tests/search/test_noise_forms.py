@@ -112,13 +112,8 @@ def test_repeats_are_the_epochs_of_the_search(loaded: Load) -> None:
         (LEAST.replace("30}", "[10, 30]}") + POPULATION, "6:1: 'pbt' cannot stand beside searched 'fit.epochs'"),
         (LEAST.replace("30}", "30, folds: 3}") + POPULATION, "6:1: 'pbt' cannot stand beside 'fit.folds'"),
         (LEAST.replace("model:", "train:") + POPULATION, "6:1: 'pbt' cannot stand beside 'train'"),
-        (TWO_GOALS + "confirm: {top: 2}\n", "6:1: 'confirm' cannot stand beside several objectives"),
-        (TWO_GOALS + "repeats: 3\n", "6:1: 'repeats' cannot stand beside several objectives"),
         (TWO_GOALS + POPULATION, "6:1: 'pbt' cannot stand beside several objectives"),
-        (LEAST + "confirm: {top: 2}\n" + BOUND, "6:1: 'confirm' cannot stand beside 'constraints'"),
-        (LEAST + "repeats: 3\n" + BOUND, "6:1: 'repeats' cannot stand beside 'constraints'"),
         (LEAST + POPULATION + BOUND, "6:1: 'pbt' cannot stand beside 'constraints'; its members are compared"),
-        (LEAST.replace("max val_accuracy", "min params") + "confirm: {}\n", "beside the measured objective 'params'"),
     ],
 )
 def test_mistakes_are_told_with_their_place(loaded: Load, text: str, words: str) -> None:
@@ -141,8 +136,6 @@ def _build(hp: object) -> None:
         ({"confirm": {"top": 3, "seeds": 1}}, "'confirm.seeds' is 1"),
         ({"pbt": {"population": 4}}, "'pbt.interval' is missing"),
         ({"pbt": {"population": 4, "interval": 2, "mutate": ["rate"]}, "stop": "asha"}, "beside 'search.stop'"),
-        ({"confirm": {"top": 2}, "constraints": ["params <= 1e6"]}, "'confirm' cannot stand beside 'constraints'"),
-        ({"repeats": 2, "objective": ["max val_accuracy", "min params"]}, "'repeats' cannot stand beside several"),
         ({"repeats": 2, "fit": {"epochs": 2, "folds": 3}}, "'repeats' cannot stand beside 'fit.folds'"),
         ({"pbt": {"population": 4, "interval": 2, "mutate": ["rate"]}, "fit": {}}, "'pbt' needs 'fit.epochs'"),
     ],

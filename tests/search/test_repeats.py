@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import random
 from dataclasses import replace
+from statistics import fmean
+from typing import Any
+
+import pytest
 
 from kerasweep.search.budget import Budget
 from kerasweep.search.decisions import Finish
@@ -11,6 +15,7 @@ from kerasweep.search.objective import At, Direction, Objective
 from kerasweep.search.outcomes import completed
 from kerasweep.search.repeats import Leader, Repeats, hopeless
 from kerasweep.search.state import Rules
+from kerasweep.spaces.bounds import Bounds
 from kerasweep.spaces.trial import Outcome, OutcomeKind, Report
 from kerasweep.trackers.events import Reported, SweepStarted, TrialEnded
 
@@ -82,3 +87,41 @@ def test_what_is_far_behind_is_stopped_and_one_seed_tells_nothing() -> None:
     assert hopeless([0.1, 0.12], leader, PLAN, Objective(metric="m", direction=Direction.MAX))
     assert not hopeless([0.1], leader, PLAN, LOSS)
     assert not hopeless([0.1, 0.12], None, PLAN, LOSS)
+
+
+# Several objectives and constraints -----------------------------------------------------------------------------------
+
+
+def second(values: list[list[float]], **rules: Any) -> list[Outcome]:
+    """Run a sweep of two metrics, `m` with these values by seed and `n` with those of `m` turned round."""
+    book = MemoryBook()
+    bench = Bench(replace(RULES, budget=Budget(trials=len(values)), **rules), book)
+    bench.record(SweepStarted(spec={}))
+    while not isinstance(bench.fill(0), Finish):
+        number, attempt = bench.slots[0]
+        for epoch, loss in enumerate(values[number], 1):
+            mean = fmean(values[number][:epoch])
+            metrics = {"m": mean, "n": -mean, f"repeat_{epoch}/m": loss}
+            bench.record(Reported(trial=number, attempt=attempt, report=Report(epoch=epoch, metrics=metrics)))
+            if 0 not in bench.slots:
+                break
+        else:
+            bench.record(bench.end(number, completed(bench.state, number)))
+    return [entry.event.outcome for entry in book.entries if isinstance(entry.event, TrialEnded)]
+
+
+def test_of_several_objectives_the_means_count_and_none_is_hopeless_by_one() -> None:
+    """What is far behind by the first may be ahead by the second: it is trained on all seeds."""
+    further = (Objective(metric="n", direction=Direction.MIN, at=At.LAST),)
+    ended = second([[0.5, 0.5, 0.51, 0.49], [0.9, 0.91, 0.5, 0.5]], further=further)
+    assert [one.kind for one in ended] == [OutcomeKind.COMPLETED] * 2
+    assert ended[1].values == pytest.approx((0.7025, -0.7025))
+
+
+def test_a_leader_keeps_to_the_constraints() -> None:
+    """A trial is not given up for one that breaks them; what they are compared with is the mean over all seeds."""
+    values = [[0.1, 0.1, 0.11, 0.09], [0.9, 0.91, 0.92, 0.9], [1.5, 1.51, 1.5, 1.5]]
+    ended = second(values, bounds=Bounds.of(["m > 0.5"]))
+    assert [one.feasible for one in ended] == [False, True, True]
+    assert [one.kind for one in ended] == [OutcomeKind.COMPLETED, OutcomeKind.COMPLETED, OutcomeKind.STOPPED]
+    assert "of trial 1" in ended[2].reason

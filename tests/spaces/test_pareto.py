@@ -73,6 +73,13 @@ def test_the_order_is_whole_and_feasible_first(cloud: list[Point]) -> None:
         assert not any(beats(cloud[later], cloud[one]) for later in order[place + 1 :])
 
 
+@given(st.lists(st.tuples(st.integers(0, 3), st.sampled_from((0.0, 0.5))), max_size=12))
+def test_one_objective_has_a_level_for_each_point(given_points: list[tuple[int, float]]) -> None:
+    """So that these need not be found: the order is that of level after level, with ties as they came."""
+    points = [Point((float(score),), violation) for score, violation in given_points]
+    assert ordered(points) == [one for level in levels_of(points) for one in level]
+
+
 def test_equal_points_are_on_different_levels() -> None:
     """What is there already adds nothing to the front."""
     same = Point((1.0, 2.0))

@@ -12,7 +12,8 @@ from kerasweep.spaces.trial import OutcomeKind
 from kerasweep.trackers.events import Entry, Event, ParametersUsed
 from kerasweep.trackers.history import History
 from kerasweep.trackers.leaderboard import note, saved_view
-from kerasweep.trackers.trade_offs import front_of, points, ranking, sweep_tags, trial_tags
+from kerasweep.trackers.standing import standing_tags
+from kerasweep.trackers.trade_offs import front_of, points, ranking, trial_tags
 
 from .sweeps import begun, ended, reported, started
 
@@ -89,7 +90,7 @@ def test_the_sweep_names_its_front() -> None:
     history = fold(*SWEEP)
     assert [one.number for one in front_of(history)] == [1, 0]
     assert [one.number for one in ranking(history)] == [1, 0, 2, 3]
-    assert sweep_tags(history) == {
+    assert standing_tags(history) == {
         "best_trial": "1",
         "best_value": "0.9",
         "front": "t0001 val_accuracy 0.9, params 40; t0000 val_accuracy 0.7, params 10",
@@ -109,7 +110,7 @@ def test_a_sweep_with_one_objective_is_as_it_was() -> None:
     history = fold(
         *begun(0), reported(0, 1, 0.5), ended(0, OutcomeKind.COMPLETED, value=0.5, epoch=1), further=[], bounds=[]
     )
-    assert sweep_tags(history) == {}
+    assert standing_tags(history) == {"best_trial": "0", "best_value": "0.5"}
     assert set(shown(history, 0)) == {"val_accuracy", "loss", "objective"}
 
 
