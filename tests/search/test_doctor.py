@@ -235,7 +235,10 @@ def orphan(scratch: Path) -> int:
         "print(one.pid, flush=True)\n"
         "os._exit(0)\n"
     )
-    return int(subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout)
+    pid = int(subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout)
+    while SCRATCH not in psutil.Process(pid).environ():  # Linux shows it some time after the program has begun
+        time.sleep(0.01)
+    return pid
 
 
 def ended(pid: int) -> bool:
