@@ -245,8 +245,8 @@ def _learnt(state: State, live: Live, outcome: Outcome) -> State:
     rules, whole = state.rules, outcome.kind is OutcomeKind.COMPLETED
     turn = None
     if whole and live.last is not None:
-        score = rules.objective.score(live.last)
-        turn = Turn(trial=live.number, epoch=live.epoch, score=score, seed=live.seed, params=live.params)
+        point = rules.goals.last_point(live.seen)
+        turn = Turn(trial=live.number, epoch=live.epoch, point=point, seed=live.seed, params=live.params)
     failed = outcome.kind is not OutcomeKind.STOPPED
     state = replace(state, population=state.population.end(live.number, turn, failed=failed))
     if not rules.confirm.top or outcome.value is None or outcome.epoch is None or not math.isfinite(outcome.value):

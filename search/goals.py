@@ -128,6 +128,11 @@ class Goals:
             for one, course in zip(self.objectives, seen.courses, strict=True)
         )
 
+    def last_point(self, seen: Seen) -> Point:
+        """Return where a trial stands by the last epoch at which all was known."""
+        values = self.values(seen, seen.last)
+        return Point(tuple(one.score(values[one.metric]) for one in self.objectives), self.violation(values))
+
     def endings(self, seen: Seen, outcome: Outcome, ending: Ending) -> dict[str, Ending]:
         """Return how a trial ended by each objective."""
         values = outcome.values or (None,) * len(self.objectives)

@@ -9,7 +9,6 @@ from typing import Annotated, Any, ClassVar
 from pydantic import Field
 
 from ..cluster.program import snapshot
-from ..spaces.bounds import MEASURES
 from ..spaces.errors import did_you_mean
 from ..spaces.yaml_form import BadForm
 from .mentions import mentions
@@ -88,19 +87,9 @@ def _beside(spec: SweepSpec) -> tuple[tuple[bool, str, str], ...]:
         (not spec.checkpoint.enabled, "'checkpoint: false'", "trials begin with checkpoints of others"),
         (spec.search.window is not None, "'search.deterministic'", "who goes on from whom depends on who is faster"),
         (bool(spec.search.stop), "'search.stop'", "the population ends its worst members by itself"),
-        (bool(_not_plain(spec)), _not_plain(spec), "its members are compared by one logged metric"),
         (
             spec.confirm.top > 0,
             "'confirm'",
             "the parameters of a member change while it trains, so it cannot be trained again with those of its end",
         ),
     )
-
-
-def _not_plain(spec: SweepSpec) -> str:
-    """Return what there is to a sweep's goal besides one logged metric; empty where that is all."""
-    if spec.further:
-        return "several objectives"
-    if spec.bounds:
-        return "'constraints'"
-    return f"the measured objective {spec.objective.metric!r}" if spec.objective.metric in MEASURES else ""

@@ -19,6 +19,7 @@ from typing import final
 
 from ..spaces.known import Known
 from ..spaces.parameter import Fixed, Interval, Parameter, Steps
+from ..spaces.pareto import Point, covers, ordered
 from ..spaces.prior import draw
 from ..spaces.trial import Scalar
 from ..trackers.events import Donor
@@ -62,11 +63,11 @@ class Plan:
 @final
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Turn:
-    """A trial that has done its turn and left a checkpoint; `score` is that of its last epoch with a value."""
+    """A trial that has done its turn and left a checkpoint; `point` is where it stood at its last epoch with values."""
 
     trial: int
     epoch: int
-    score: float
+    point: Point
     seed: int
     params: Mapping[str, Scalar]
 
@@ -149,12 +150,16 @@ class Population:
         return next(turn for turn in turns if (turn.trial, turn.epoch) == (donor.trial, donor.epoch))
 
     def _exploited(self, key: int, own: Turn, plan: Plan, random: Random) -> Turn:
-        """Return the turn to go on from: a good member's if this is one of the worst, else its own."""
+        """Return the turn to go on from: a good member's if this is one of the worst, else its own.
+
+        Of several objectives by non-dominated rank; what the worst is at least as good as in every respect is not good.
+        """
         turns = [(one.turn, other) for other, one in self.members.items() if one.turn is not None]
-        ranked = sorted(turns, key=lambda pair: (-pair[0].score, pair[0].trial, pair[1]))
+        turns.sort(key=lambda pair: (pair[0].trial, pair[1]))
+        ranked = [turns[place] for place in ordered([turn.point for turn, _ in turns])]
         few = min(math.ceil(len(ranked) * plan.pbt.quantile), len(ranked) // 2)
         worst = {other for _, other in ranked[len(ranked) - few :]}
-        best = [turn for turn, _ in ranked[:few] if turn.epoch < plan.epochs and turn.score > own.score]
+        best = [turn for turn, _ in ranked[:few] if turn.epoch < plan.epochs and not covers(own.point, turn.point)]
         return random.choice(best) if key in worst and best else own
 
 

@@ -18,9 +18,11 @@ from kerasweep.search.population import Member, Pbt, Plan, Population, Turn, hei
 from kerasweep.search.requests import again
 from kerasweep.search.spec import SweepSpec
 from kerasweep.search.state import Rules
+from kerasweep.spaces.bounds import Bounds
 from kerasweep.spaces.errors import BadInput
 from kerasweep.spaces.known import Known
 from kerasweep.spaces.parameter import Boolean, Choice, Condition, Fixed, Number, Sampling, identity
+from kerasweep.spaces.pareto import Point, covers, ordered
 from kerasweep.spaces.trial import Cause, Outcome, OutcomeKind, Report
 from kerasweep.trackers import mirror
 from kerasweep.trackers.events import Donor, Reported, SweepEnded, SweepStarted, TrialAsked, decode, encode
@@ -97,8 +99,45 @@ def test_members_train_by_turns_and_the_worst_goes_on_as_a_copy_of_the_best() ->
     ]
     assert asks(book)[6].params["explored"] is True
     assert bench.state.population.members[2].turn == Turn(
-        trial=6, epoch=6, score=0.97, seed=1006, params=asks(book)[6].params
+        trial=6, epoch=6, point=Point((0.97,)), seed=1006, params=asks(book)[6].params
     )
+
+
+clouds = st.lists(
+    st.builds(Point, st.tuples(st.integers(0, 3), st.integers(0, 3)), st.sampled_from([0.0, 0.0, 0.5])),
+    min_size=2,
+    max_size=9,
+)
+
+
+@given(clouds, st.integers(0, 99))
+def test_of_several_objectives_nobody_gives_up_what_is_no_worse(cloud: list[Point], number: int) -> None:
+    """Whoever is not on the first front may be replaced, by one of the foremost that it is not as good as in every respect."""
+    turns = [Turn(trial=at, epoch=2, point=point, seed=at, params={}) for at, point in enumerate(cloud)]
+    population = Population(members={at: Member(turn=turn) for at, turn in enumerate(turns)})
+    for at, own in enumerate(turns):  # each in turn is the one that is due
+        others = {one: replace(there, live=99) for one, there in population.members.items() if one != at}
+        donor = Population(members={**others, at: population.members[at]}).next(PLAN, number)
+        assert donor is not None
+        if donor.trial != at:
+            few = min(-(-len(cloud) // 4), len(cloud) // 2)
+            assert donor.trial in ordered(cloud)[:few]
+            assert at in ordered(cloud)[len(cloud) - few :]
+            assert not covers(own.point, turns[donor.trial].point)
+
+
+def test_a_member_that_breaks_a_constraint_goes_on_as_one_that_does_not() -> None:
+    """However good its value; what counts is its last epoch."""
+    bench, book = begin(
+        replace(RULES, bounds=Bounds.of(["m <= 1"]), population=replace(PLAN, pbt=replace(PBT, population=2)))
+    )
+    for value in (0.3, 1.5):
+        bench.fill(0)
+        turn(bench, 0, value)
+    for _ in range(2):
+        bench.fill(0)
+        turn(bench, 0, 0.5)
+    assert [one.donor and (one.donor.member, one.donor.trial) for one in asks(book)[2:]] == [(0, 0), (1, 2)]
 
 
 def test_the_population_ends_when_its_members_have_trained_their_epochs() -> None:
@@ -234,7 +273,7 @@ def test_a_failed_turn_is_done_otherwise_and_a_failed_founder_gives_up_its_place
 def test_a_turn_that_the_end_of_the_hours_cut_off_is_done_again_as_it_was() -> None:
     """It left no checkpoint of its end: the member stays where it was, and a copy is still perturbed."""
     cut = Population(
-        members={0: Member(turn=Turn(trial=3, epoch=2, score=1.0, seed=1, params={}), live=9, explores=True)}
+        members={0: Member(turn=Turn(trial=3, epoch=2, point=Point((1.0,)), seed=1, params={}), live=9, explores=True)}
     ).end(9, None, failed=False)
     donor = cut.next(replace(PLAN, pbt=replace(PBT, population=1)), 10)
     assert donor == Donor(trial=3, epoch=2, member=0, explores=True)
@@ -294,7 +333,7 @@ def test_what_decides_which_parameters_there_are_stays_and_constraints_hold() ->
     """A parent of others is not perturbed; a perturbation that is refused is tried again, and given up at last."""
     known = Known(parameters={**KNOWN.parameters, identity(CHILD): CHILD})
     plan = replace(PLAN, pbt=replace(PBT, mutate=("kind", "rate"), resample=0.0))
-    donor = Turn(trial=0, epoch=2, score=1.0, seed=1, params=values(rate=0.01, kind="a", child=0.5))
+    donor = Turn(trial=0, epoch=2, point=Point((1.0,)), seed=1, params=values(rate=0.01, kind="a", child=0.5))
     allowed = heir_params(donor, known, plan, 8, lambda named: "no" if float(named["rate"][0]) > 0.01 else "")
     assert allowed == {**donor.params, identity(RATE): pytest.approx(0.008)}
     assert heir_params(donor, known, plan, 8, lambda _: "no") == donor.params
