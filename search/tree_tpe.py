@@ -47,7 +47,7 @@ SHARPNESS = 3.0
 """So many times narrower than in Optuna the kernels of few good trials may become, which makes up for there being few,"""
 HALF_SHARP = 15
 """half-way so with so many trials: the best of two or three need not be near what is good."""
-KERNELS = 250
+KERNELS = 500
 """So many bad trials make a model at most."""
 CANDIDATES = 24
 """So many draws from the model of good trials compete, as in Optuna."""
