@@ -251,7 +251,7 @@ class Training:
             metrics = fold.metrics(self._fit(hp, prepared, fold))
             is_best = self._is_best_fold(metrics, done)
             done.append(metrics)
-            self._report_fold(fits.report(done), fold.weights if is_best else None, fold.epochs)
+            self._report_fold(fits.report(done), fold.weights if is_best else None)
             if self._checkpoints is not None:
                 self._checkpoints.after_fold(done)
             self.check_stop()
@@ -261,11 +261,11 @@ class Training:
         values = [one[metric] for one in done if metric in one]
         return metric in metrics and all(self._settings.better(metrics[metric], one) for one in values)
 
-    def _report_fold(self, metrics: Mapping[str, float], weights: BestWeights | None, epochs: int) -> None:
+    def _report_fold(self, metrics: Mapping[str, float], weights: BestWeights | None) -> None:
         value = metrics.get(self._settings.metric)
         if value is not None:
             self.weights.adopt(self.epoch + 1, value, weights)
-        self.report(metrics, (time.monotonic() - self._reported_at) / max(1, epochs))
+        self.report(metrics)
 
     def _run_loop(self, loop: UserLoop, hp: Any) -> dict[str, Any]:
         """Have the user's loop train; parameters that it reads are found one at a time, since `fit` has begun."""
@@ -459,18 +459,13 @@ class OneOfSeveral:
         self._bounds = Bounds.of(settings.bounds)
         self._epochs: list[Mapping[str, float]] = []
 
-    @property
-    def epochs(self) -> int:
-        """How many epochs it has seen."""
-        return len(self._epochs)
-
     def report(self, metrics: Mapping[str, float], seconds: float | None = None) -> None:
         """Take in the metrics of one more epoch."""
         del seconds
         self._epochs.append(metrics)
         order = self._order(metrics)
         if order is not None:
-            self.weights.see(self.epochs, metrics.get(self._settings.metric, 0.0), order)
+            self.weights.see(len(self._epochs), metrics.get(self._settings.metric, 0.0), order)
 
     def on_batch(self) -> None:
         """Count a batch, and raise if the trial was stopped."""

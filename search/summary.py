@@ -13,7 +13,7 @@ from ..spaces.pareto import Point, covers
 from ..spaces.trial import Outcome, Scalar
 from ..trackers.confirmed import Confirmed, confirmation, confirmed_front, runs_of
 from ..trackers.history import History, TrialRecord
-from ..trackers.trade_offs import front_of, ranking
+from ..trackers.trade_offs import best_of, front_of, ranking
 from .budget import Used, used
 from .forecast import confirming_left, seconds_left
 from .goals import Goals
@@ -77,7 +77,8 @@ class Summary:
         """Return the best trial: the confirmed champion, else of those that keep to the constraints the one that is best
         by the first objective.
         """
-        return next(iter(self.ranked()), None)
+        champion = next(iter(self.confirmed()), None)
+        return best_of(self.history) if champion is None else self.history.trials[champion.number]
 
     def front(self) -> list[TrialRecord]:
         """Return the trials that no other is better than or equal to in every respect, best by the first objective first.

@@ -119,6 +119,17 @@ def ranking(history: History) -> list[TrialRecord]:
     return [by_number[place] for place in places]
 
 
+def best_of(history: History) -> TrialRecord | None:
+    """Return the first of the ranking, without the others' order: the best by the first objective of those on the front."""
+    goals, several = Goals.of(history.spec), several_fits(history.spec)
+
+    def order(one: TrialRecord) -> tuple[float, tuple[float, ...]]:
+        place, epoch = _standing(goals, one)
+        return -epoch if several else 0, place.order
+
+    return min(mirror.ranking(history), key=order, default=None)
+
+
 def front_of(history: History) -> list[TrialRecord]:
     """Return the trials that no other is as good as in every respect, best by the first objective first.
 
