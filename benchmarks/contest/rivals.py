@@ -225,9 +225,10 @@ class KerasTuner:
         objective, hps = keras_tuner.Objective("loss", "min"), _hyperparameters(task)
         self._task, self._kind = task, kind
         many = 100_000
+        apart = 1 + many * seed  # each draw takes the next one: those of neighbours would be the same
         if kind == "bayesian":
             self._oracle: Any = keras_tuner.oracles.BayesianOptimizationOracle(
-                objective, max_trials=many, seed=seed + 1, hyperparameters=hps, max_consecutive_failed_trials=many
+                objective, max_trials=many, seed=apart, hyperparameters=hps, max_consecutive_failed_trials=many
             )
         else:
             self._oracle = keras_tuner.oracles.HyperbandOracle(
@@ -235,7 +236,7 @@ class KerasTuner:
                 max_epochs=task.epochs,
                 factor=3,
                 hyperband_iterations=many,
-                seed=seed + 1,
+                seed=apart,
                 hyperparameters=hps,
                 max_consecutive_failed_trials=many,
             )
