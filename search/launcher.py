@@ -38,8 +38,6 @@ END_S = 9.0
 """A driver that a signal has not ended after so long is killed: what it journaled is safe."""
 DELIVERY_S = 60.0
 """After the sweep's end the command gives MLflow up when nothing more was delivered for so long."""
-SLOW_S = 2.0
-"""A command that waits for MLflow longer than this says so."""
 INTERRUPTED_S = 8.0
 """After the signal an interrupted command waits no longer for MLflow."""
 
@@ -263,9 +261,9 @@ def wait_for_delivery(
         folder: The sweep's folder.
         patience_s: So long nothing more may be delivered before it gives up.
         hurried: Whether to give up at once.
-        say: Is told once what it waits for, where that takes longer than a moment.
+        say: Is told once what it waits for, where MLflow takes nothing.
     """
-    delivered, deadline, slow = -1, 0.0, time.monotonic() + SLOW_S
+    delivered, deadline, said = -1, 0.0, False
     while True:
         status = delivery_status(folder)
         if status.delivered_seq >= status.last_seq:
@@ -276,8 +274,8 @@ def wait_for_delivery(
         if time.monotonic() > deadline or hurried():
             left = status.last_seq - status.delivered_seq
             return f"MLflow lacks {left} events of {folder.name}{why}, which are safe: `kerasweep sync {folder.name}`"
-        if time.monotonic() > slow:
-            slow = math.inf
+        if status.trouble and not said:
+            said = True
             say(f"waiting for MLflow to have all of {folder.name}{why}; Ctrl-C leaves that to `kerasweep sync`")
         time.sleep(0.1)
 
