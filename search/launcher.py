@@ -276,7 +276,8 @@ def wait_for_delivery(
             return f"MLflow lacks {left} events of {folder.name}{why}, which are safe: `kerasweep sync {folder.name}`"
         if status.trouble and not said:
             said = True
-            say(f"waiting for MLflow to have all of {folder.name}{why}; Ctrl-C leaves that to `kerasweep sync`")
+            name = folder.name
+            say(f"waiting for MLflow to have all of {name}{why}; nothing is lost: Ctrl-C, then `kerasweep sync {name}`")
         time.sleep(0.1)
 
 
