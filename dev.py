@@ -24,9 +24,9 @@ ROOM_BYTES = 2 * 1024**3
 SOURCES = ("search", "search/_root", "spaces", "trackers", "cluster")
 
 
-def run(*command: str | Path, cwd: Path = ROOT) -> None:
+def run(*command: str | Path, cwd: Path = ROOT, **environment: str) -> None:
     """Run one command and end this script with its exit code if that is not 0."""
-    done = subprocess.run([str(part) for part in command], cwd=cwd, check=False)  # noqa: S603
+    done = subprocess.run([str(part) for part in command], cwd=cwd, env=os.environ | environment, check=False)  # noqa: S603
     if done.returncode:
         sys.exit(done.returncode)
 
@@ -84,9 +84,7 @@ def test() -> None:
     if not given:
         check()
     with tempfile.TemporaryDirectory(dir=memory_folder()) as folder:
-        os.environ["TMPDIR"] = folder
-        run(*pytest, "-n", "3", "--dist", "worksteal", *(given or ("-m", "not real")))
-        del os.environ["TMPDIR"]
+        run(*pytest, "-n", "3", "--dist", "worksteal", *(given or ("-m", "not real")), TMPDIR=folder)
     if not given:
         run(*pytest, "-m", "real")
 

@@ -244,7 +244,7 @@ def _learnt(state: State, live: Live, outcome: Outcome) -> State:
     """Return the state with what a trial of the search leaves to those that are compared with it, or inherit."""
     rules, whole = state.rules, outcome.kind is OutcomeKind.COMPLETED
     turn = None
-    if whole and live.last is not None:
+    if whole and live.last is not None and rules.population is not None:
         point = rules.goals.last_point(live.seen)
         turn = Turn(trial=live.number, epoch=live.epoch, point=point, seed=live.seed, params=live.params)
     failed = outcome.kind is not OutcomeKind.STOPPED

@@ -223,7 +223,7 @@ def conclude(
         _complain(history.ended.why if history.closing else f"no trial of {name} succeeded; `kerasweep show {name}`")
     if history.ended.exit_code in (130, 143):
         _complain(f"{history.ended.why}; nothing is lost: `kerasweep resume {name}`")
-    behind = wait_for_delivery(folder, patience_s, hurried, _complain)
+    behind = wait_for_delivery(folder, patience_s, hurried, lambda text: console.print(text, soft_wrap=True))
     if behind:
         _complain(behind)
     return history.ended.exit_code or (3 if behind else 0)

@@ -8,9 +8,8 @@ from dataclasses import dataclass
 from typing import final
 
 from ..spaces.pareto import Point, front
-from ..spaces.trial import Outcome
 from .history import History, TrialRecord
-from .mirror import Goal
+from .mirror import Goal, value_of
 from .student import interval, mean
 from .trade_offs import Goals, ranking
 
@@ -152,12 +151,8 @@ def _ended(runs: Sequence[TrialRecord]) -> list[TrialRecord]:
     return [one for one in runs if one.outcome is not None]
 
 
-def _valued(outcome: Outcome | None) -> bool:
-    return outcome is not None and outcome.value is not None and math.isfinite(outcome.value)
-
-
 def _confirmed(record: TrialRecord, runs: Sequence[TrialRecord], goals: Goals) -> Confirmed | None:
-    valued = [one for one in runs if _valued(one.outcome)]
+    valued = [one for one in runs if math.isfinite(value_of(one))]
     if not valued:
         return None
     values = zip(*map(goals.values, valued), strict=True)
