@@ -216,7 +216,9 @@ class OptunaSampler:
         return self._constraints.refusal(self.space.named(params)) if self._constraints.clauses else ""
 
     def _repeated(self, number: int, params: Mapping[str, Scalar]) -> str:
-        holder = None if self._duplicates else self._tried.holder(params, besides=number)
+        if self._duplicates or (self._study.is_ahead(number) and not self._tried.has_seen_models):
+            return ""
+        holder = self._tried.holder(params, besides=number, surely=self._study.is_given(number))
         return "" if holder is None else f"trial {holder} has tried the same"
 
     def _searched(self, ask: Ask, refused: Proposal) -> Proposal:

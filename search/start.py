@@ -221,6 +221,12 @@ class Starting:
         """Return the values, by identity, that a trial of this number gets, of parameters known so far."""
         return pinned(self.points[number]["values"], space) if number < len(self.points) else {}
 
+    def is_ahead(self, number: int, space: Known) -> bool:
+        """Say whether a trial of this number starts from values of parameters that are not known so far."""
+        if number >= len(self.points):
+            return False
+        return not self.points[number]["values"].keys() <= {one.name for one in space.parameters.values()}
+
     def history(self, space: Known, scores: Sequence[float]) -> list[tuple[dict[str, Scalar], float]]:
         """Return parameters by identity and a score, more is better, for each trial of the past, best first.
 

@@ -92,6 +92,14 @@ class Study:
         """Return the values, by identity, that a trial of this number starts from."""
         return self._starting.pins(number, self.space)
 
+    def is_given(self, number: int) -> bool:
+        """Say whether a trial starts from a point that the user or an earlier sweep gives."""
+        return number < len(self._starting.points)
+
+    def is_ahead(self, number: int) -> bool:
+        """Say whether a trial starts from values of parameters that are not known yet."""
+        return self._starting.is_ahead(number, self.space)
+
     def prepare(self) -> None:
         """Bring what earlier sweeps found up to date with the space and this one's values; to be called before an ask."""
         if self._stale and self._starting.prior:

@@ -4,7 +4,9 @@ A trial's configuration is what its model read, parameters that can take one val
 trial that read nothing but what the proposal has too, with the same values: the model would read the same again. So a
 branch taken by a plain `if` in the code needs no declared condition. Until a trial has reported an epoch, it counts
 with all that was proposed for it, since its `fit` may read more than its `build` has; so does one that failed before,
-or was lost, since another one with the same beginning may do better.
+or was lost, since another one with the same beginning may do better. Once other models have shown more of the space, a
+proposal says more than that: then it repeats none that has failed, while one that runs may still be about to read the
+same, and is passed by as long as there is something else.
 """
 
 from __future__ import annotations
@@ -34,6 +36,10 @@ class Tried:
         self._points: dict[int, Point] = {}
         self._used: dict[int, Mapping[str, Scalar]] = {}
         self._reported: set[int] = set()
+        self._read: set[int] = set()
+        self._running: set[int] = set()
+        self.has_seen_models = False
+        """Whether any model has been built; until then nobody knows what there is beside the declared parameters."""
 
     def learn(self, parameters: Mapping[str, Parameter]) -> None:
         """Take in what parameters there are, by identity."""
@@ -41,6 +47,7 @@ class Tried:
 
     def apply(self, entry: Entry) -> None:
         """Take in one journaled event."""
+        self.has_seen_models |= isinstance(entry.event, RoundEnded | ParametersUsed)
         match entry.event:
             case (
                 TrialAsked(trial=number, params=params)
@@ -48,41 +55,52 @@ class Tried:
                 | TrialRetried(trial=number, params=params)
             ):
                 self._hold(number, params)
+                self._running.add(number)
             case ParametersUsed(trial=number) as event:
                 specs = {identity(one): one for one in map(parameter_from_json, event.specs)}
                 self._parameters.update(specs)
                 self._used[number] = {key: event.params[one.name] for key, one in specs.items()}
                 if number in self._reported:
-                    self._hold(number, self._used[number])
+                    self._hold(number, self._used[number], read=True)
             case Reported(trial=number):
                 if number not in self._reported and number in self._used:
-                    self._hold(number, self._used[number])
+                    self._hold(number, self._used[number], read=True)
                 self._reported.add(number)
             case TrialEnded(trial=number, outcome=outcome):
                 self._end(number, outcome.kind)
             case _:
                 pass
 
-    def holder(self, params: Mapping[str, Scalar], besides: int | None = None) -> int | None:
-        """Return the first trial that these parameters, by identity, would repeat; None where they are new."""
+    def holder(self, params: Mapping[str, Scalar], besides: int | None = None, *, surely: bool = False) -> int | None:
+        """Return the first trial that these parameters, by identity, would repeat; None where they are new.
+
+        `surely`: one that may still come to read something else is none.
+        """
         found: set[int] = set()
+        whole = frozenset(key for key in params if self._is_searched(key))
         for keys, points in self._holders.items():
-            if keys <= params.keys():
-                found |= points.get(_point(keys, params), set())
+            if keys <= whole:
+                holders = points.get(_point(keys, params), set())
+                found |= holders if keys == whole else holders & self._read
+                if not surely:
+                    found |= holders & self._running
         return min(found - {besides}, default=None)
 
     def _end(self, number: int, kind: OutcomeKind) -> None:
         """Keep what the trial used; what was interrupted may be tried again."""
         used = self._used.pop(number, None)
+        self._running.discard(number)
         self._reported.discard(number)
         if kind is OutcomeKind.INTERRUPTED:
             self.released += 1
             self._release(number)
         elif used is not None and kind not in (OutcomeKind.FAILED, OutcomeKind.LOST):
-            self._hold(number, used)
+            self._hold(number, used, read=True)
 
-    def _hold(self, number: int, params: Mapping[str, Scalar]) -> None:
+    def _hold(self, number: int, params: Mapping[str, Scalar], *, read: bool = False) -> None:
         self._release(number)
+        if read:
+            self._read.add(number)
         searched = {key: value for key, value in params.items() if self._is_searched(key)}
         if not searched or any(_is_continuous(self._parameters[key]) for key in searched):
             return
@@ -92,6 +110,7 @@ class Tried:
 
     def _release(self, number: int) -> None:
         self.version += 1
+        self._read.discard(number)
         point = self._points.pop(number, None)
         if point is not None:
             holders = self._holders[point[0]]

@@ -22,12 +22,14 @@ from kerasweep.spaces.bad_form import BadForm
 from kerasweep.spaces.constraints import Constraints
 from kerasweep.spaces.errors import BadInput
 from kerasweep.spaces.known import Known
-from kerasweep.spaces.parameter import Boolean, Choice, Fixed, Number, Parameter
+from kerasweep.spaces.parameter import Boolean, Choice, Fixed, Number, Parameter, identity
 from kerasweep.spaces.trial import Outcome, OutcomeKind, Scalar
 from kerasweep.spaces.yaml_form import declare_all
 from kerasweep.trackers.events import (
     Entry,
     ParametersUsed,
+    RoundEnded,
+    StartingPoints,
     SweepStarted,
     TrialAsked,
     TrialEnded,
@@ -300,6 +302,32 @@ class Life:
         outcome = Outcome(kind=kind, value=value, epoch=None if value is None else 1)
         self.apply(TrialEnded(trial=number, attempt=1, outcome=outcome))
         return params
+
+
+def test_a_point_is_tried_although_a_model_that_is_not_built_yet_has_one_of_its_values() -> None:
+    """Before any model was built, and once others have shown what there is besides."""
+    width, depth = Choice(name="width", values=(32, 64)), Number(name="depth", min=1, max=3, integer=True)
+    points = tuple({"values": {"width": 64, "depth": count}, "of": f"earlier, trial {count}"} for count in (3, 2, 1))
+    sampler = OptunaSampler(sampler="tpe", seed=1, objective=ACCURACY, space=Known().learn([width]))
+    events: list[Any] = [StartingPoints(points=points)]
+
+    def happened(*more: Any) -> None:
+        for event in more or events:
+            sampler.apply(Entry(seq=1, at=0.0, event=decode(*encode(event))))
+
+    def asked(number: int) -> list[Scalar]:
+        proposal = sampler.propose(number)
+        happened(TrialAsked(trial=number, seed=0, params=proposal.params, history_seq=0, attrs=proposal.attrs))
+        return list(proposal.params.values())
+
+    happened()
+    assert asked(0) == asked(1) == [64]
+    whole = sampler.extend(0, 1, {identity(width): 64}, [depth]).params
+    assert list(whole.values()) == [64, 3]
+    happened(RoundEnded(trial=0, attempt=1, round=0, specs=(width.to_json(), depth.to_json()), params=whole, attrs={}))
+    assert asked(2) == [64, 1], "trial 1 has 64 and no depth so far"
+    assert list(sampler.extend(1, 1, {identity(width): 64}, [depth]).params.values()) == [64, 2]
+    assert asked(3)[0] == 32, "what is not given keeps away from a trial whose model has not been built"
 
 
 def params_of(entry: Entry) -> Mapping[str, Scalar]:

@@ -69,6 +69,17 @@ def test_a_failure_stands_for_itself_alone() -> None:
         assert (found.holder(by_identity({B: True, D: 1.0})) is not None) == held
 
 
+def test_a_trial_that_has_read_little_so_far_leaves_the_rest_to_others() -> None:
+    """Where it failed, for good; while it runs, to those that have to have these values."""
+    found = tried({B: True})
+    assert found.holder(by_identity({B: True, D: 1})) == 0
+    assert found.holder(by_identity({B: True, D: 1}), surely=True) is None
+    assert found.holder(by_identity({B: True}), surely=True) == 0
+    found.apply(Entry(seq=2, at=0.0, event=ended(0, OutcomeKind.FAILED)))
+    assert found.holder(by_identity({B: True, D: 1})) is None
+    assert found.holder(by_identity({B: True})) == 0
+
+
 def test_once_a_trial_has_reported_it_counts_with_what_its_model_has_read() -> None:
     """Before, its `fit` may read more."""
     found = tried({B: True, D: 1})
