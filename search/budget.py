@@ -6,7 +6,7 @@ other limits running trials stop at their next epoch, so that they keep what the
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, fields, replace
 from typing import TYPE_CHECKING, final
 
@@ -215,11 +215,11 @@ class Account:
         return replace(self, held_s=self.slot_seconds(last_at), holding=dict.fromkeys(self.holding, at))
 
 
-def booked(state: State, event: Event) -> Account:
-    """Return the account with what an event uses; `state` is that before it, but for the time. Runs that confirm a trial
+def booked(state: State, event: Event, at: float) -> Account:
+    """Return the account with what an event at the time `at` uses; `state` is that before it. Runs that confirm a trial
     use nothing.
     """
-    account, at = state.account, state.last_at
+    account = state.account
     live = state.live.get(event.trial) if isinstance(event, AttemptStarted | Reported | TrialEnded) else None
     if live is not None and live.confirms is not None:
         return account
@@ -259,9 +259,8 @@ def enough(state: State, at: float) -> Enough | None:
     trials are none either, until their turn has come (`over`).
     """
     in_window = state.rules.window is not None
-    running = [live for live in state.placed if live.confirms is None]
     reached = _good_enough(
-        state, [(live.number, value) for live in running if (value := _value(state, live)) is not None]
+        state, ((live.number, value) for live in _running(state) if (value := _value(state, live)) is not None)
     )
     done = {number: why for number, why in reached.items() if _is_under_way(state, number)}
     why = "" if in_window else next(iter(reached.values()), "") or _goal_of(state, state.best)
@@ -270,8 +269,13 @@ def enough(state: State, at: float) -> Enough | None:
         spent = [one for one in limits_used(state, at) if one.name not in others and one.share >= 1]
         why = spent[0].why if spent else ""
         if any(one.name == "epochs" for one in spent):
-            done |= {live.number: why for live in running}
+            done |= {live.number: why for live in _running(state)}
     return Enough(why, done) if why or done else None
+
+
+def _running(state: State) -> Iterator[Live]:
+    """Yield the trials of the search that are on slots."""
+    return (live for live in state.placed if live.confirms is None)
 
 
 def over(state: State) -> str:
@@ -296,7 +300,7 @@ def limits_used(state: State, at: float) -> tuple[Used, ...]:
 def _goal_of(state: State, best: tuple[Ranked, ...]) -> str:
     """Return why the goal is reached, where one of the best trials has; over folds, once it has been through all of them."""
     whole = state.rules.max_epochs if state.rules.folds else 0
-    values = [(one.number, one.value) for one in best if one.epoch >= whole and not one.point.violation]
+    values = ((one.number, one.value) for one in best if one.epoch >= whole and not one.point.violation)
     return next(iter(_good_enough(state, values).values()), "")
 
 

@@ -58,8 +58,8 @@ def step(state: State, event: Event | SlotFree | Tick, at: float = 0.0) -> Step:
         case SweepResumed():
             return _on_resume(state, at), ()
         case _:
-            state = replace(state, last_at=max(at, state.last_at))
-            state = replace(state, account=booked(state, event))
+            now = max(at, state.last_at)
+            state = replace(state, last_at=now, account=booked(state, event, now))
     match event:
         case TrialAsked():
             return _on_ask(state, event), ()

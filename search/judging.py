@@ -20,24 +20,29 @@ def reported(state: State, number: int, report: Report, *, awaits_result: bool) 
     if not state.accepts(number, report):
         return state, ()
     objective, goals = state.rules.objective, state.rules.goals
-    state = state.changed(number, epoch=report.epoch, seen=goals.timed(state.live[number].seen, report.seconds))
     live = state.live[number]
-    values = goals.values(live.seen, report.metrics)
+    seen = goals.timed(live.seen, report.seconds)
+    values = goals.values(seen, report.metrics)
     if goals.missing(values):
+        state = state.changed(number, epoch=report.epoch, seen=seen)
         return (state, ()) if awaits_result else _on_missing_objective(state, number, report)
-    state = _objective_seen(state, number)
-    live = state.live[number]
+    in_window = state.rules.window is not None
+    if not (in_window or state.objective_seen):
+        state = replace(state, objective_seen=True)
     wrong = goals.non_finite(values)
     if wrong:
+        state = state.changed(number, epoch=report.epoch, seen=seen, objective_seen=in_window)
         return state, (End(number, not_finite(wrong, values[wrong], report.epoch)),)
     value = values[objective.metric]
-    seen, better = goals.reported(live.seen, report.epoch, report.metrics)
+    seen, better = goals.reported(seen, report.epoch, report.metrics)
     best, best_epoch = (value, report.epoch) if better else (live.best, live.best_epoch)
     loss = report.metrics.get("loss")
     repeat = score_of(report, objective)
     state = state.changed(
         number,
+        epoch=report.epoch,
         seen=seen,
+        objective_seen=in_window,
         last=value,
         last_epoch=report.epoch,
         best=best,
@@ -50,12 +55,6 @@ def reported(state: State, number: int, report: Report, *, awaits_result: bool) 
     return _judge(state, number, since=live.last_epoch or 0, loss=loss)
 
 
-def _objective_seen(state: State, number: int) -> State:
-    if state.rules.window is None:
-        return replace(state, objective_seen=True)
-    return state.changed(number, objective_seen=True)
-
-
 def _judge(state: State, number: int, *, since: int, loss: float | None) -> Step:
     """Ask the stop rule about a trial that has a new value, the one before at epoch `since`."""
     why = "" if state.closing is None or state.closing.cancel else state.closing.why
@@ -66,7 +65,7 @@ def _judge(state: State, number: int, *, since: int, loss: float | None) -> Step
         standing = _standing(live, rules, since=since, loss=loss)
         if rules.window is None:
             rungs, why = rules.stop.decide(state.rungs, standing)
-            state = replace(state, rungs=rungs)
+            state = state if rungs is state.rungs else replace(state, rungs=rungs)
         else:
             state, why = judged(state, standing)
         leader = state.leader if rules.window is None else live.leader

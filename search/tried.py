@@ -32,6 +32,7 @@ class Tried:
         self.released = 0
         """So many trials were interrupted."""
         self._parameters: dict[str, Parameter] = {}
+        self._is_searched: dict[str, bool] = {}
         self._holders: dict[frozenset[str], dict[Point, set[int]]] = {}
         self._points: dict[int, Point] = {}
         self._used: dict[int, Mapping[str, Scalar]] = {}
@@ -43,7 +44,10 @@ class Tried:
 
     def learn(self, parameters: Mapping[str, Parameter]) -> None:
         """Take in what parameters there are, by identity."""
-        self._parameters.update(parameters)
+        for key, parameter in parameters.items():
+            if key not in self._parameters:
+                self._parameters[key] = parameter
+                self._is_searched[key] = is_searched(parameter)
 
     def apply(self, entry: Entry) -> None:
         """Take in one journaled event."""
@@ -58,7 +62,7 @@ class Tried:
                 self._running.add(number)
             case ParametersUsed(trial=number) as event:
                 specs = {identity(one): one for one in map(parameter_from_json, event.specs)}
-                self._parameters.update(specs)
+                self.learn(specs)
                 self._used[number] = {key: event.params[one.name] for key, one in specs.items()}
                 if number in self._reported:
                     self._hold(number, self._used[number], read=True)
@@ -77,7 +81,7 @@ class Tried:
         `surely`: one that may still come to read something else is none.
         """
         found: set[int] = set()
-        whole = frozenset(key for key in params if self._is_searched(key))
+        whole = frozenset(key for key in params if self._is_searched.get(key))
         for keys, points in self._holders.items():
             if keys <= whole:
                 holders = points.get(_point(keys, params), set())
@@ -101,7 +105,7 @@ class Tried:
         self._release(number)
         if read:
             self._read.add(number)
-        searched = {key: value for key, value in params.items() if self._is_searched(key)}
+        searched = {key: value for key, value in params.items() if self._is_searched.get(key)}
         if not searched or any(_is_continuous(self._parameters[key]) for key in searched):
             return
         keys = frozenset(searched)
@@ -117,9 +121,6 @@ class Tried:
             holders[point].discard(number)
             if not holders[point]:
                 del holders[point]
-
-    def _is_searched(self, key: str) -> bool:
-        return key in self._parameters and is_searched(self._parameters[key])
 
 
 def is_searched(parameter: Parameter) -> bool:
