@@ -14,7 +14,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import final
 
-from ..spaces.parameter import Interval, Parameter, identity, parameter_from_json
+from ..spaces.parameter import Parameter, identity, parameter_from_json
 from ..spaces.prior import members
 from ..spaces.trial import OutcomeKind, Scalar
 from ..trackers.events import Entry, ParametersUsed, Reported, RoundEnded, TrialAsked, TrialEnded, TrialRetried
@@ -24,7 +24,7 @@ Point = tuple[frozenset[str], tuple[tuple[str, str, Scalar], ...]]
 
 @final
 class Tried:
-    """The configurations of trials that ran or run; one that holds a continuous value is like no other, and left out."""
+    """The configurations of trials that ran or run."""
 
     def __init__(self) -> None:
         self.version = 0
@@ -106,7 +106,7 @@ class Tried:
         if read:
             self._read.add(number)
         searched = {key: value for key, value in params.items() if self._is_searched.get(key)}
-        if not searched or any(_is_continuous(self._parameters[key]) for key in searched):
+        if not searched:
             return
         keys = frozenset(searched)
         self._points[number] = point = _point(keys, searched)
@@ -127,10 +127,6 @@ def is_searched(parameter: Parameter) -> bool:
     """Say whether the parameter has more values than one."""
     values = members(parameter, 2)
     return values is None or len(values) > 1
-
-
-def _is_continuous(parameter: Parameter) -> bool:
-    return isinstance(parameter.domain, Interval) and not parameter.domain.integer
 
 
 def _point(keys: frozenset[str], params: Mapping[str, Scalar]) -> Point:

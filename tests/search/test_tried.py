@@ -39,9 +39,10 @@ def test_values_of_other_types_are_other_values() -> None:
     assert found.holder(by_identity({D: 1.0})) is None
 
 
-def test_a_continuous_value_makes_a_trial_like_no_other() -> None:
-    """Even at a bound, where samplers clip."""
-    assert tried({X: 1.0, B: True}).holder(by_identity({X: 1.0, B: True})) is None
+def test_a_continuous_value_is_repeated_where_it_is_the_same() -> None:
+    """As at a bound, where samplers clip, and where one goes back to the best."""
+    assert tried({X: 1.0, B: True}).holder(by_identity({X: 1.0, B: True})) == 0
+    assert tried({X: 1.0, B: True}).holder(by_identity({X: 1.0 - 1e-16, B: True})) is None
 
 
 def test_what_can_take_one_value_only_is_not_searched() -> None:
