@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, fields, replace
 from typing import TYPE_CHECKING, final
 
+from ..spaces.pareto import Point
 from ..trackers.events import (
     AttemptEnded,
     AttemptStarted,
@@ -186,13 +187,15 @@ def unreachable(goal: float, objective: Objective) -> str:
 class Account:
     """What was used; `holding` has, of each trial on a slot, since when it holds that.
 
-    `row` are the trials that counted since the last one that was better than all before it.
+    `row` are the trials that counted since the last one that was better than all before it; `front`, with several
+    objectives or constraints, where those stand that no other was better than.
     """
 
     epochs: int = 0
     held_s: float = 0.0
     holding: Mapping[int, float] = field(default_factory=dict[int, float])
     row: tuple[int, ...] = ()
+    front: tuple[Point, ...] = ()
 
     def slot_seconds(self, at: float) -> float:
         """Return the seconds for which trials have held slots by the time `at`, added up over the slots."""

@@ -92,7 +92,8 @@ def step(state: State, event: Event | SlotFree | Tick, at: float = 0.0) -> Step:
             return replace(state, closing=event), ()
         case SweepAmended(settings=settings):
             opened = None if state.closing is not None and not state.closing.cancel else state.closing
-            return replace(state, rules=state.rules.amended(settings), closing=opened), ()
+            before = state.unamended or state.rules
+            return replace(state, rules=state.rules.amended(settings), unamended=before, closing=opened), ()
         case SweepEnded():
             return replace(state, finished=True), ()
         case _:
@@ -132,6 +133,8 @@ def _on_resume(state: State, at: float) -> State:
     lost = (live.number for live in state.live.values() if not live.placed and live.number not in state.queue)
     return replace(
         state,
+        rules=state.unamended or state.rules,
+        unamended=None,
         closing=None,
         finished=False,
         queue=(*state.queue, *lost),
@@ -219,12 +222,11 @@ def _on_trial_end(state: State, event: TrialEnded) -> Step:
     ending = _ending(live, outcome, state.rules)
     repeats = live.repeats if outcome.kind is OutcomeKind.COMPLETED and outcome.feasible else ()
     if state.rules.window is None:
-        row = without_better(state.account.row, state.best, state.rules, live.number, outcome)
         state = replace(
             state,
             rungs=ended(state.rules.stop, state.rungs, ending),
             leader=leading(state.leader, live.number, repeats, state.rules.repeats),
-            account=replace(state.account, row=row),
+            account=without_better(state.account, state.best, state.rules, live.number, outcome),
         )
     else:
         state = _kept(state, live, Course(outcome=outcome, ending=ending, repeats=repeats))
@@ -237,7 +239,7 @@ def _on_trial_end(state: State, event: TrialEnded) -> Step:
         return state, ()
     state = replace(state, prospects=state.prospects.after(outcome))
     why = "" if state.closing else state.prospects.hopeless
-    return state, (Close(SweepClosing(why=why, cancel=True, exit_code=1)),) if why else ()
+    return state, (Close(state.prospects.closing),) if why else ()
 
 
 def _learnt(state: State, live: Live, outcome: Outcome) -> State:

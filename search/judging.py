@@ -8,7 +8,7 @@ from ..spaces.trial import Outcome, OutcomeKind, Report
 from ..trackers.events import SweepClosing
 from .decisions import Close, End, Step
 from .goals import without_value
-from .outcomes import not_finite, stopped
+from .outcomes import cut, not_finite, stopped
 from .repeats import hopeless, score_of
 from .state import Live, Rules, State
 from .stop import Standing
@@ -25,6 +25,9 @@ def reported(state: State, number: int, report: Report, *, awaits_result: bool) 
     values = goals.values(seen, report.metrics)
     if goals.missing(values):
         state = state.changed(number, epoch=report.epoch, seen=seen)
+        why = "" if state.closing is None or state.closing.cancel or live.confirms is not None else state.closing.why
+        if why and not awaits_result and report.epoch < state.rules.max_epochs:
+            return state, (End(number, cut(state.live[number], state.rules, why)),)
         return (state, ()) if awaits_result else _on_missing_objective(state, number, report)
     in_window = state.rules.window is not None
     if not (in_window or state.objective_seen):

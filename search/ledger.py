@@ -154,7 +154,7 @@ def sampler_of(spec: SweepSpec) -> OptunaSampler | NumberOrder:
         return OptunaSampler(
             sampler=spec.search.taken or spec.search.sampler,
             arguments=spec.search.arguments,
-            duplicates=spec.search.duplicates,
+            duplicates=spec.search.duplicates or (spec.pbt is not None and spec.search.sampler != "grid"),
             seed=spec.search.seed,
             objective=spec.objective,
             space=Known.of(spec.declared),

@@ -56,7 +56,7 @@ def _next_in_window(state: State) -> Command:
         return Ask(state.asked)
     if state.live:
         return Wait(last=bool(hopeless) or not state.rules.confirm.top)
-    return Close(SweepClosing(why=hopeless, cancel=True, exit_code=1) if hopeless else SweepClosing(why=why))
+    return Close(known.prospects.closing if hopeless else SweepClosing(why=why))
 
 
 def _while_closing(state: State, closing: SweepClosing) -> Command:

@@ -37,6 +37,18 @@ class NumberOrder:
         self._held: dict[int, list[Entry]] = {}
         self._horizon = -1
 
+    def know(self, specs: Sequence[Parameter]) -> None:
+        """Know of parameters from the beginning, as if they were declared; before anything is told."""
+        made = self._make
+
+        def make() -> OptunaSampler:
+            sampler = made()
+            sampler.learn(list(specs))
+            return sampler
+
+        self._make, self._sampler = make, make()
+        self.space = self._sampler.space
+
     def propose(self, number: int) -> Proposal:
         """Return parameters for a new trial; all that it depends on has ended.
 

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 from ..spaces.pareto import covers, standing_order
 from ..spaces.trial import Outcome
+from .budget import Account
 from .state import Ranked, Rules
 
 
@@ -21,17 +23,17 @@ def ranked(best: tuple[Ranked, ...], rules: Rules, number: int, outcome: Outcome
     return tuple(sorted(among, key=lambda one: rules.rank(one.value, one.epoch, one.number))[: rules.keep])
 
 
-def without_better(
-    row: tuple[int, ...], best: tuple[Ranked, ...], rules: Rules, number: int, outcome: Outcome
-) -> tuple[int, ...]:
-    """Return the trials that counted since the last one that was better than all before it, with one more."""
+def without_better(account: Account, best: tuple[Ranked, ...], rules: Rules, number: int, outcome: Outcome) -> Account:
+    """Return the account with one more trial that ended: whether it was better than all before it."""
     if not outcome.counts:
-        return row
+        return account
     if outcome.value is None or outcome.epoch is None or not math.isfinite(outcome.value):
-        return (*row, number)
+        return replace(account, row=(*account.row, number))
     if rules.goals.plain:
         mine = rules.rank(outcome.value, outcome.epoch, 0)
         better = not best or mine < rules.rank(best[0].value, best[0].epoch, 0)
-    else:
-        better = not any(covers(one.point, rules.goals.point(outcome)) for one in best)
-    return () if better else (*row, number)
+        return replace(account, row=() if better else (*account.row, number))
+    point = rules.goals.point(outcome)
+    if any(covers(one, point) for one in account.front):
+        return replace(account, row=(*account.row, number))
+    return replace(account, row=(), front=(*(one for one in account.front if not covers(point, one)), point))

@@ -90,6 +90,9 @@ def _checked(history: History, spec: SweepSpec, number: int) -> TrialRecord:
         raise BadInput(f"trial {number} of {spec.name} has not ended, it is {trial.state}; {only}")
     if trial.outcome.kind not in ENDED_WELL:
         raise BadInput(f"trial {number} of {spec.name} ended {trial.state}; {only}")
+    if trial.donor is not None:
+        donor = f"what trial {trial.donor.trial} had learned by epoch {trial.donor.epoch}"
+        raise BadInput(f"trial {number} of {spec.name} went on from {donor}; only trials that began anew are replayed")
     if not trial.metrics:
         raise BadInput(f"trial {number} of {spec.name} has no metrics to compare with")
     return trial

@@ -54,7 +54,7 @@ class Ask:
     """What a sampler is asked: the trial's number and round, with the values that earlier rounds pinned.
 
     `refused` is what it said before, the earlier the first; `refusal` says why. What was refused once is refused for
-    ever, as long as `released` stays, the number of trials that were interrupted.
+    ever, as long as `released` stays, which counts what may have become free.
     """
 
     number: int
@@ -163,6 +163,10 @@ class OptunaSampler:
         self._study.prepare()
         proposal = self._ask(number, round, {**self._study.pins(number), **pinned})
         return replace(proposal, end="", refusal=proposal.end) if proposal.end else proposal
+
+    def know(self, specs: Sequence[Parameter]) -> None:
+        """Know of parameters from the beginning, as if they were declared."""
+        self.learn(list(specs))
 
     def learn(self, specs: list[Parameter]) -> None:
         """Take in parameters that a model was found to read."""

@@ -19,7 +19,6 @@ from ..spaces.yaml_text import parse
 from ..trackers.history import History
 from ..trackers.journal import Reader
 from . import objectives, sweeps
-from .budget import Budget
 from .budget_form import budget_of
 from .objective import Direction
 from .override import override
@@ -33,7 +32,7 @@ from .sweepfile import search_of
 from .sweepform import MOST_AT_ONCE, BudgetForm, Form, OneOrMore, SearchForm, read_form
 from .terminal import Terminal, echo_json
 
-PROPOSES = ("sampler", "arguments", "duplicates", "seed")
+PROPOSES = ("sampler", "taken", "arguments", "duplicates", "seed")
 """What of a search decides the proposals, the history being the same."""
 SHARES = (0.1, 0.25, 0.5, 0.75, 1.0)
 """Of the real sweep's time: when the best value so far is compared."""
@@ -137,7 +136,7 @@ def compared(
     rungs = sorted({epoch for one in (spec, changed) for trial in numbers for epoch in one.rungs(trial)})
     rungs = [*[epoch for epoch in rungs if epoch < spec.max_epochs], spec.max_epochs]
     infeasible = sum(one.state == "infeasible" for one in history.trials.values())
-    as_recorded = replace(spec, budget=Budget(trials=max(1, len(recording.trials) - infeasible)))
+    as_recorded = replace(spec, budget=replace(spec.budget, trials=max(1, len(recording.trials) - infeasible)))
     again, _ = _simulate(recording, as_recorded, slots, replayed=True)
     same = all(getattr(spec.search, name) == getattr(changed.search, name) for name in PROPOSES)
     then, curves = _simulate(recording, changed, wanted, replayed=same)

@@ -119,7 +119,7 @@ class Simulator:
         self.ledger = Ledger(
             self.journal, replace(spec, confirm=Confirm())
         )  # what is confirmed is no part of the search
-        self.ledger.sampler.learn(list(known))
+        self.ledger.sampler.know(list(known))
         self._proposed = proposed or {}
         self._curves = curves
         self._training: dict[int, _Training] = {}

@@ -105,6 +105,35 @@ def with_parents(point: Point, space: Known) -> dict[str, Scalar]:
     return whole
 
 
+def with_branches(point: Point, space: Known, constraints: Constraints, random: Random) -> dict[str, Scalar]:
+    """Return the point with a branch for each of its parameters, one at random where several have it.
+
+    It is one that has all of them, and that `constraints` allow, where there is such a one.
+    """
+    whole = with_parents(point, space)
+    for parameter in reversed(list(space.parameters.values())):
+        for condition in parameter.conditions if parameter.name in whole else ():
+            if condition.parent in whole:
+                continue
+            sets = [
+                set(one.values)
+                for other in space.parameters.values()
+                for one in other.conditions
+                if other.name in whole and one.parent == condition.parent
+            ]
+            common = [value for value in condition.values if all(value in one for one in sets)] or [*condition.values]
+            random.shuffle(common)
+            whole[condition.parent] = next(
+                (one for one in common if not constraints.refusal({**_each(whole), condition.parent: (one,)})),
+                common[0],
+            )
+    return whole
+
+
+def _each(values: Point) -> dict[str, tuple[Scalar]]:
+    return {name: (value,) for name, value in values.items()}
+
+
 # What an earlier sweep found ----------------------------------------------------------------------------------------------
 
 
@@ -157,7 +186,8 @@ def resolve(start: Start, objective: Objective, space: Known, constraints: Const
         BadInput: an earlier sweep cannot be read, or does not fit.
     """
     points = [
-        {"values": with_parents(point, space), "of": f"{TRY}.{index}"} for index, point in enumerate(start.points)
+        {"values": with_branches(point, space, constraints, Random(index)), "of": f"{TRY}.{index}"}
+        for index, point in enumerate(start.points)
     ]
     prior: list[Mapping[str, Any]] = []
     for source in start.sources:

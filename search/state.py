@@ -206,17 +206,24 @@ class Prospects:
             return f"the first {ALIKE} trials failed alike: {self.failures[0]}"
         return ""
 
+    @property
+    def closing(self) -> SweepClosing:
+        """How a sweep ends that has none."""
+        return SweepClosing(why=self.hopeless, cancel=True, exit_code=0 if self.succeeded else 1)
+
 
 @final
 @dataclass(frozen=True, slots=True, kw_only=True)
 class State:
     """Where the search stands.
 
+    `unamended` are the rules before they were changed in this session, None where they were not.
     In a window, `rungs`, `leader`, `objective_seen`, `prospects` and the row of the account are of trials 0 … `horizon`,
     of which `found` are the best; `ahead` has those that have ended since.
     """
 
     rules: Rules
+    unamended: Rules | None = field(default=None, compare=False)
     asked: int = 0
     live: Mapping[int, Live] = field(default_factory=dict[int, Live])
     queue: tuple[int, ...] = ()

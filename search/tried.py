@@ -30,7 +30,7 @@ class Tried:
         self.version = 0
         """Changes whenever an answer may."""
         self.released = 0
-        """So many trials were interrupted."""
+        """Counts what may have become free: trials that were interrupted, failed, or turned out to read more."""
         self._parameters: dict[str, Parameter] = {}
         self._is_searched: dict[str, bool] = {}
         self._holders: dict[frozenset[str], dict[Point, set[int]]] = {}
@@ -100,12 +100,16 @@ class Tried:
             self._release(number)
         elif used is not None and kind not in (OutcomeKind.FAILED, OutcomeKind.LOST):
             self._hold(number, used, read=True)
+        elif number not in self._read:
+            self.released += 1
 
     def _hold(self, number: int, params: Mapping[str, Scalar], *, read: bool = False) -> None:
+        searched = {key: value for key, value in params.items() if self._is_searched.get(key)}
+        before = self._points.get(number)
+        self.released += before is not None and not searched.keys() <= before[0]
         self._release(number)
         if read:
             self._read.add(number)
-        searched = {key: value for key, value in params.items() if self._is_searched.get(key)}
         if not searched:
             return
         keys = frozenset(searched)

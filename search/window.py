@@ -50,7 +50,7 @@ def _taken_in(state: State, number: int, course: Course) -> State:
         leader=leading(state.leader, number, course.repeats, rules.repeats),
         prospects=state.prospects.after(outcome),
         objective_seen=state.objective_seen or course.objective_seen,
-        account=replace(state.account, row=without_better(state.account.row, state.found, rules, number, outcome)),
+        account=without_better(state.account, state.found, rules, number, outcome),
         found=ranked(state.found, rules, number, outcome),
         ahead={one: there for one, there in state.ahead.items() if one != number},
     )

@@ -44,7 +44,8 @@ def below(one: Sequence[float], other: Sequence[float]) -> float:
     difference, total = fmean(one) - fmean(other), sum(errors)
     if total == 0.0:
         return 0.0 if difference < 0 else 1.0
-    freedom = total**2 / sum(error**2 / (len(values) - 1) for error, values in zip(errors, (one, other), strict=True))
+    shares = [error / total for error in errors]
+    freedom = 1 / sum(share**2 / (len(values) - 1) for share, values in zip(shares, (one, other), strict=True))
     return float(stdtr(freedom, difference / math.sqrt(total)))
 
 

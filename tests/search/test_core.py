@@ -9,12 +9,13 @@ from typing import Any
 
 import pytest
 
-from kerasweep.search.budget import Budget
+from kerasweep.search.budget import Account, Budget
 from kerasweep.search.core import replay, step
 from kerasweep.search.decisions import Ask, Close, Command, End, Finish, SlotFree, Start, Tick, Wait
 from kerasweep.search.halving import SuccessiveHalving
 from kerasweep.search.objective import At, Direction, Objective
 from kerasweep.search.outcomes import completed
+from kerasweep.search.ranking import without_better
 from kerasweep.search.state import ALIKE, INFEASIBLE_IN_A_ROW, Rules, State
 from kerasweep.spaces.trial import Cause, Outcome, OutcomeKind, Report
 from kerasweep.trackers.events import (
@@ -25,6 +26,7 @@ from kerasweep.trackers.events import (
     Noticed,
     Reported,
     RoundEnded,
+    SweepAmended,
     SweepClosing,
     SweepEnded,
     SweepResumed,
@@ -780,3 +782,41 @@ def test_an_event_that_is_none_of_the_cores_business_changes_only_the_time() -> 
     before = search.state
     assert search.tell(Noticed(text="hello"), at=5.0) == ()
     assert search.state == replace(before, last_at=5.0)
+
+
+def test_what_was_changed_in_one_session_does_not_hold_in_the_next() -> None:
+    """A driver that takes over brings its own rules; until then the changed ones hold."""
+    rules = Rules(objective=Objective(metric="m", direction=Direction.MAX), keep=3)
+    state, _ = step(State(rules=rules), SweepAmended(settings={"keep.best": 1}, spec={}))
+    state, _ = step(state, SweepAmended(settings={"budget.trials": 7}, spec={}))
+    assert (state.rules.keep, state.rules.budget.trials) == (1, 7)
+    state, _ = step(state, SweepResumed(spec={}), 5.0)
+    assert state.rules == rules
+
+
+def test_no_improvement_compares_with_the_whole_front() -> None:
+    """Not with the few whose weights are kept."""
+    first = Objective(metric="m", direction=Direction.MAX)
+    rules = Rules(objective=first, further=(Objective(metric="n", direction=Direction.MAX),), keep=1)
+    account = Account()
+    for number, values in enumerate([(0.1, 0.9), (0.5, 0.5), (0.9, 0.1), (0.05, 0.8), (0.4, 0.4), (0.8, 0.05)]):
+        outcome = Outcome(kind=OutcomeKind.COMPLETED, value=values[0], values=values, epoch=1)
+        account = without_better(account, (), rules, number, outcome)
+    assert account.row == (3, 4, 5)
+
+
+@pytest.mark.parametrize("epochs", [1, 0])
+def test_an_epoch_without_a_value_ends_a_trial_of_a_sweep_that_closes(epochs: int) -> None:
+    """Stopped where it had a value before, else interrupted: with `validation_freq` most epochs have none."""
+    rules = Rules(objective=Objective(metric="m", direction=Direction.MAX), max_epochs=9, first_value_epoch=4)
+    state = State(rules=rules)
+    asked = TrialAsked(trial=0, seed=0, params={}, history_seq=0)
+    for event in (asked, AttemptStarted(trial=0, attempt=1)):
+        state, _ = step(state, event)
+    for epoch in range(1, epochs + 1):
+        state, _ = step(state, Reported(trial=0, attempt=1, report=Report(epoch=epoch, metrics={"m": 0.5})))
+    state, _ = step(state, SweepClosing(why="time is up"))
+    state, (end,) = step(state, Reported(trial=0, attempt=1, report=Report(epoch=epochs + 1, metrics={"loss": 1.0})))
+    assert isinstance(end, End)
+    assert end.outcome.kind is (OutcomeKind.STOPPED if epochs else OutcomeKind.INTERRUPTED)
+    assert "time is up" in end.outcome.reason

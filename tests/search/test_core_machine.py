@@ -346,6 +346,7 @@ class Sweep(RuleBasedStateMachine):
 
     def teardown(self) -> None:
         """Whatever came before: a driver that takes over and meets no more trouble spends the budget to the last."""
+        self.bench = Bench(self.going_by, self.book, self.book.entries)
         self.bench.resume()
         for _ in range(100):
             answer = None

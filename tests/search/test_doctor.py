@@ -236,9 +236,14 @@ def orphan(scratch: Path) -> int:
         "os._exit(0)\n"
     )
     pid = int(subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout)
-    while SCRATCH not in psutil.Process(pid).environ():  # Linux shows it some time after the program has begun
-        time.sleep(0.01)
+    await_mark(pid)
     return pid
+
+
+def await_mark(pid: int) -> None:
+    """Wait until a process shows its scratch folder, which Linux does some time after the program has begun."""
+    while psutil.Process(pid).environ().get(SCRATCH) is None:
+        time.sleep(0.01)
 
 
 def ended(pid: int) -> bool:
@@ -256,6 +261,7 @@ def test_orphans_of_a_dead_driver_are_ended_and_those_of_a_living_one_are_not(ho
     dead, alive = aged(tmp_path / "tmp" / "ks-dead"), aged(tmp_path / "tmp" / "ks-alive")
     pid = orphan(dead)
     child = subprocess.Popen(["sleep", "60"], env={**os.environ, SCRATCH: str(alive)})  # this process is its driver
+    await_mark(child.pid)
     try:
         said = {one.said for one in leftovers(home, tmp_path / "tmp") if str(tmp_path) in one.said}
         assert said == {f"1 process of a sweep whose driver is gone ({dead})"}

@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from kerasweep.search.budget import Budget
-from kerasweep.search.simulate import altered, simulate_command
+from kerasweep.search.recording import Recording
+from kerasweep.search.simulate import altered, compared, simulate_command
+from kerasweep.search.simulator import Curve, Simulator, simulated
 from kerasweep.search.spec import Search
 from kerasweep.spaces.errors import BadInput
-from kerasweep.spaces.trial import Outcome, OutcomeKind, Report
+from kerasweep.spaces.parameter import Number
+from kerasweep.spaces.trial import Outcome, OutcomeKind, Report, Scalar
 from kerasweep.trackers.events import AttemptStarted, Entry, Reported, SweepStarted, TrialAsked, TrialEnded
+from kerasweep.trackers.history import History
 from kerasweep.trackers.journal import Journal
 
 from .specs import spec
@@ -148,3 +154,34 @@ def test_settings_leave_the_rest_as_it_was() -> None:
     both = altered(one, 2, ["search.stop=[asha, patience]"])[0]
     assert [rule["rule"] for rule in both.search.stop] == ["asha", "patience"]
     assert altered(both, 2, ["budget.hours=2"])[0].budget == Budget(trials=7, hours=2.0)
+
+
+@pytest.mark.parametrize("limit", [{"epochs": 20}, {"hours": 0.004}, {"goal": 0.6, "trials": 20}])
+def test_a_sweep_ends_again_by_what_ended_it(limit: dict[str, Any]) -> None:
+    """Not by its number of trials alone: some were cut."""
+    rising = [({"acc": (1 - 1 / (epoch + 1)) * 0.7}, 1.0 + epoch / 10) for epoch in range(9)]
+
+    class Rising:
+        def of(self, number: int, params: Mapping[str, Scalar]) -> Curve:
+            return Curve(epochs=rising[: 9 - number % 2])
+
+    ran = spec(budget=Budget(**limit), fit={"epochs": 9}, search=Search(sampler="random", seed=3), parallel=2)
+    simulator = Simulator(ran, Rising(), slots=2)
+    simulator.run()
+    recording, past = Recording.of(simulator.journal.entries), History.of(simulator.journal.entries)
+    found = compared(recording, past, ran, ran, 2, 2)
+    assert found["makespan_error"] == pytest.approx(0.0)
+    assert found["simulated_as_it_was"]["epochs"] == found["was"]["epochs"]
+
+
+def test_in_a_window_all_that_was_recorded_is_searched() -> None:
+    """Also parameters that only models named: the others would be soon exhausted."""
+    late = Number(name="late", min=0.0, max=1.0, integer=False)
+
+    class Flat:
+        def of(self, number: int, params: Mapping[str, Scalar]) -> Curve:
+            return Curve(epochs=[({"acc": float(params["late"])}, 1.0)])
+
+    search = Search(sampler="random", seed=3, window=2)
+    history = simulated(spec(budget=Budget(trials=6), fit={"epochs": 1}, search=search), Flat(), slots=2, known=[late])
+    assert len({one.params["late"] for one in history.trials.values()}) == 6

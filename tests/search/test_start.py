@@ -399,3 +399,18 @@ def test_a_failure_that_is_taken_back_is_none() -> None:
     for life in (failed, running):
         life.apply(TrialEnded(trial=12, attempt=1, outcome=Outcome(kind=OutcomeKind.COMPLETED, value=0.9, epoch=1)))
     assert failed.run(13) == running.run(13)
+
+
+@pytest.mark.parametrize("value", [{"units_1": 64}, {"units_1": 64, "units_2": 32}, {"decay": 1e-4}])
+def test_a_value_of_several_branches_gets_one_that_has_it(value: dict[str, Scalar]) -> None:
+    """Whichever the sampler would have taken."""
+    repeated = {"min": 1, "max": 3, "repeat": {"units": {"min": 32, "max": 256, "step": 32}}}
+    decay = {"min": 1e-6, "max": 1e-2, "sampling": "log", "when": {"optimizer": ["adam", "sgd"]}}
+    forms: dict[str, Any] = {"layers": repeated, "optimizer": ["adam", "sgd", "rmsprop"], "decay": decay}
+    space = Known.of(declare_all(forms))
+    event = resolve(Start(points=(value,)), ACCURACY, space, Constraints())
+    for seed in range(8):
+        sampler = OptunaSampler(sampler="random", seed=seed, objective=ACCURACY, space=space)
+        sampler.apply(Entry(seq=1, at=0.0, event=event))
+        named = {name: found[0] for name, found in space.named(sampler.propose(0).params).items()}
+        assert value.items() <= named.items()

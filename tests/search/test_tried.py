@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from kerasweep.search.objective import Direction, Objective
+from kerasweep.search.sampler import OptunaSampler
 from kerasweep.search.tried import Tried
+from kerasweep.spaces.known import Known
 from kerasweep.spaces.parameter import Boolean, Choice, Fixed, Number, Parameter, identity
 from kerasweep.spaces.trial import OutcomeKind, Scalar
-from kerasweep.trackers.events import Entry, ParametersUsed, Reported, TrialAsked
+from kerasweep.trackers.events import Entry, ParametersUsed, Reported, RoundEnded, TrialAsked
 
 from .specs import ended, reported
 
@@ -93,3 +96,29 @@ def test_once_a_trial_has_reported_it_counts_with_what_its_model_has_read() -> N
     assert isinstance(event, Reported)
     found.apply(Entry(seq=3, at=0.0, event=event))
     assert found.holder(other) == 0
+
+
+def test_a_grid_comes_back_to_a_branch_once_the_trial_that_held_it_has_shown_more() -> None:
+    """Trial 0 is slow to build, and holds all that begins with its value until it does."""
+    first, late = Choice(name="first", values=("p", "q")), Choice(name="late", values=("x", "y"))
+    objective = Objective(metric="acc", direction=Direction.MAX)
+    sampler = OptunaSampler(sampler="grid", seed=0, objective=objective, space=Known().learn([first]))
+    specs = (first.to_json(), late.to_json())
+
+    def asked(number: int) -> Mapping[str, Scalar]:
+        proposal = sampler.propose(number)
+        if not proposal.end:
+            event = TrialAsked(trial=number, seed=0, params=proposal.params, history_seq=0)
+            sampler.apply(Entry(seq=1, at=0.0, event=event))
+        return proposal.params
+
+    def shown(number: int, params: Mapping[str, Scalar]) -> list[Scalar]:
+        whole = sampler.extend(number, 1, params, [late]).params
+        event = RoundEnded(trial=number, attempt=1, round=0, specs=specs, params=whole, attrs={})
+        sampler.apply(Entry(seq=1, at=0.0, event=event))
+        return list(whole.values())
+
+    slow, quick = asked(0), asked(1)
+    found = [shown(1, quick), list(asked(2).values()), shown(0, slow), list(asked(3).values())]
+    assert sorted(map(str, found)) == sorted(str([one, other]) for one in ("p", "q") for other in ("x", "y"))
+    assert asked(4) == {}

@@ -395,7 +395,9 @@ def test_readers_of_another_process_see_a_growing_prefix(tmp_path: Path) -> None
     """While a driver writes, a reader sees at each look what it saw before and possibly more, always whole."""
     program = (
         "journal = Journal(folder)\nprint('ready', flush=True)\n"
-        "for n in range(200): journal.append(Noticed(text=f'event {2 * n}'), Noticed(text=f'event {2 * n + 1}'))\n"
+        "for n in range(200):\n"
+        "    if n == 100: sys.stdin.readline()\n"
+        "    journal.append(Noticed(text=f'event {2 * n}'), Noticed(text=f'event {2 * n + 1}'))\n"
         "sys.stdin.readline()"
     )
     everything, seen, looks = [notice(index) for index in range(400)], 0, 0
@@ -409,6 +411,10 @@ def test_readers_of_another_process_see_a_growing_prefix(tmp_path: Path) -> None
                 assert len(there) % 2 == 0
                 assert len(there) >= seen
                 seen, looks = len(there), looks + 1
+                if looks == 1:
+                    assert process.stdin is not None
+                    process.stdin.write("\n")
+                    process.stdin.flush()
     assert seen == len(everything)
     assert looks > 1
 

@@ -50,3 +50,8 @@ def test_the_largest_floats_are_no_exception(one: list[float], other: list[float
     assert mean(huge) == pytest.approx(mean(one) * 1.7e307)
     assert interval(huge) is not None
     assert below([1e308, -1e308], [0.5, 0.5, 0.5]) == pytest.approx(0.5)
+
+
+def test_the_least_values_have_a_p_value() -> None:
+    """Squares of their errors are no numbers above zero any more."""
+    assert below([1e-90, 2e-90], [3e-90, 4e-90, 5e-90]) == pytest.approx(below([1, 2], [3, 4, 5]))
