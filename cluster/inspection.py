@@ -29,7 +29,7 @@ def inspect(model: ModelFacts, data: DataFacts, fit: FitFacts) -> list[Finding]:
 
 def inspect_data(data: DataFacts, fit: FitFacts) -> list[Finding]:
     """Return what is wrong with the data alone, for a training loop of the user's own."""
-    model = ModelFacts(own_step=True)
+    model = ModelFacts(own_step=True, own_fit=True)  # it may hold back what it validates on
     return in_order([*check_inputs(model, data.train, data.where), *check_fit(model, data, fit)])
 
 

@@ -69,6 +69,13 @@ def test_a_training_step_of_the_users_own_is_left_alone() -> None:
     assert codes(inspect_data(broken, FIT)) == {"inputs-not-finite": Severity.WARNING}
 
 
+def test_a_training_loop_may_hold_back_what_it_validates_on() -> None:
+    """As with `validation_split` in a `fit` of its own."""
+    alone = replace(DATA, validation=PartFacts(kind=Kind.NONE))
+    assert "no-validation-data" in codes(inspect(MODEL, alone, FIT))
+    assert "no-validation-data" not in codes(inspect_data(alone, FIT))
+
+
 def test_folds_are_validation() -> None:
     """No validation data is missed where a trial is a mean over folds."""
     data = replace(DATA, validation=PartFacts())
