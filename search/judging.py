@@ -25,7 +25,7 @@ def reported(state: State, number: int, report: Report, *, awaits_result: bool) 
     values = goals.values(seen, report.metrics)
     if goals.missing(values):
         state = state.changed(number, epoch=report.epoch, seen=seen)
-        why = "" if state.closing is None or state.closing.cancel or live.confirms is not None else state.closing.why
+        why = "" if live.confirms is not None else _closes(state)
         if why and not awaits_result and report.epoch < state.rules.max_epochs:
             return state, (End(number, cut(state.live[number], state.rules, why)),)
         return (state, ()) if awaits_result else _on_missing_objective(state, number, report)
@@ -60,7 +60,7 @@ def reported(state: State, number: int, report: Report, *, awaits_result: bool) 
 
 def _judge(state: State, number: int, *, since: int, loss: float | None) -> Step:
     """Ask the stop rule about a trial that has a new value, the one before at epoch `since`."""
-    why = "" if state.closing is None or state.closing.cancel else state.closing.why
+    why = _closes(state)
     rules, live, goals = state.rules, state.live[number], state.rules.goals
     if live.confirms is not None:
         return state, ()
@@ -77,6 +77,11 @@ def _judge(state: State, number: int, *, since: int, loss: float | None) -> Step
     if not why:
         return state, ()
     return state, (End(number, stopped(state.live[number], state.rules, why)),)
+
+
+def _closes(state: State) -> str:
+    """Return why trials go no further than their next epoch; empty where they do, or where all are interrupted."""
+    return "" if state.closing is None or state.closing.cancel else state.closing.why
 
 
 def _standing(live: Live, rules: Rules, *, since: int, loss: float | None) -> Standing:

@@ -154,6 +154,7 @@ def sampler_of(spec: SweepSpec) -> OptunaSampler | NumberOrder:
         return OptunaSampler(
             sampler=spec.search.taken or spec.search.sampler,
             arguments=spec.search.arguments,
+            # members may begin alike, where there are fewer configurations, and part by what they change
             duplicates=spec.search.duplicates or (spec.pbt is not None and spec.search.sampler != "grid"),
             seed=spec.search.seed,
             objective=spec.objective,

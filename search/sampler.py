@@ -220,6 +220,11 @@ class OptunaSampler:
         return self._constraints.refusal(self.space.named(params)) if self._constraints.clauses else ""
 
     def _repeated(self, number: int, params: Mapping[str, Scalar]) -> str:
+        """Return which trial these parameters repeat; empty if none.
+
+        A starting point gives way to what certainly is the same alone: it may have more values than are known yet, and
+        a trial that still builds may come to others.
+        """
         if self._duplicates or (self._study.is_ahead(number) and not self._tried.has_seen_models):
             return ""
         holder = self._tried.holder(params, besides=number, surely=self._study.is_given(number))
