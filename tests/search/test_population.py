@@ -11,12 +11,13 @@ from hypothesis import strategies as st
 
 from kerasweep.search.budget import Budget
 from kerasweep.search.decisions import Finish
+from kerasweep.search.ledger import sampler_of
 from kerasweep.search.lineage import in_words, lineage
 from kerasweep.search.objective import Direction, Objective
 from kerasweep.search.outcomes import completed
 from kerasweep.search.population import Member, Pbt, Plan, Population, Turn, heir_params, perturbed
 from kerasweep.search.requests import again
-from kerasweep.search.spec import SweepSpec
+from kerasweep.search.spec import Search, SweepSpec
 from kerasweep.search.state import Rules
 from kerasweep.spaces.bounds import Bounds
 from kerasweep.spaces.errors import BadInput
@@ -25,7 +26,7 @@ from kerasweep.spaces.parameter import Boolean, Choice, Condition, Fixed, Number
 from kerasweep.spaces.pareto import Point, covers, ordered
 from kerasweep.spaces.trial import Cause, Outcome, OutcomeKind, Report
 from kerasweep.trackers import mirror
-from kerasweep.trackers.events import Donor, Reported, SweepEnded, SweepStarted, TrialAsked, decode, encode
+from kerasweep.trackers.events import Donor, Entry, Reported, SweepEnded, SweepStarted, TrialAsked, decode, encode
 
 from .bench import Bench, MemoryBook
 from .specs import begun, history, reported, spec
@@ -375,3 +376,18 @@ def test_what_cannot_be_meant_is_noted() -> None:
     notes = spec(pbt=PBT, fit={"epochs": 6}, parallel=5).notes
     assert [one.partition(":")[0] for one in notes] == ["pbt", "pbt"]
     assert "needs 12 trials for its 6 epochs, the budget has 4" in notes[0]
+
+
+def test_members_may_begin_alike_where_there_are_fewer_configurations() -> None:
+    """Else a small space would end the search before anybody has trained on."""
+    two = Known().learn([Boolean(name="flag")])
+    for pbt, ends in ((PBT, False), (None, True)):
+        sampler = sampler_of(spec(declared=(), pbt=pbt, search=Search(sampler="random", seed=1)))
+        sampler.know(list(two.parameters.values()))
+        said: list[str] = []
+        for number in range(4):
+            proposal = sampler.propose(number)
+            said.append(proposal.end)
+            event = TrialAsked(trial=number, seed=0, params=proposal.params, history_seq=0)
+            sampler.apply(Entry(seq=number + 1, at=0.0, event=event))
+        assert any(said) == ends

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,7 @@ from kerasweep.spaces.trial import Cause, OutcomeKind
 from kerasweep.trackers.events import (
     AttemptEnded,
     AttemptStarted,
+    Donor,
     Event,
     ParametersUsed,
     RoundEnded,
@@ -72,6 +74,13 @@ def test_a_trial_is_asked_for_again_as_it_was_last() -> None:
 Sweep = Callable[..., Path]
 
 
+def heir(trial: int) -> list[Event]:
+    """Return the events of a trial that went on from what trial 0 was after its first epoch."""
+    first, *others = completed(trial, 0.6)
+    assert isinstance(first, TrialAsked)
+    return [replace(first, donor=Donor(trial=0, epoch=1, member=0)), *others]
+
+
 @pytest.fixture
 def sweep(tmp_path: Path) -> Sweep:
     """Return a maker of a sweep's folder in which these things happened; returns the home folder."""
@@ -95,6 +104,7 @@ def sweep(tmp_path: Path) -> Sweep:
         ([*begun(0), ended(0, OutcomeKind.FAILED, why="boom")], 0, "trial 0 of small ended failed; only"),
         ([*begun(0), ended(0, OutcomeKind.INFEASIBLE)], 0, "ended infeasible; only completed and stopped"),
         ([*begun(0), ended(0, OutcomeKind.COMPLETED, 0.5, 1)], 0, "has no metrics to compare with"),
+        ([*completed(0, 0.5), *heir(1)], 1, "trial 1 of small went on from what trial 0 had learned by epoch 1; only"),
     ],
 )
 def test_a_trial_that_has_no_end_to_compare_is_refused(

@@ -185,3 +185,13 @@ def test_in_a_window_all_that_was_recorded_is_searched() -> None:
     search = Search(sampler="random", seed=3, window=2)
     history = simulated(spec(budget=Budget(trials=6), fit={"epochs": 1}, search=search), Flat(), slots=2, known=[late])
     assert len({one.params["late"] for one in history.trials.values()}) == 6
+
+
+def test_trials_of_another_automatic_sampler_are_proposed_anew() -> None:
+    """With early stopping `auto` takes another one."""
+    before = spec(search=Search(sampler="auto", taken="gp", seed=3))
+    changed, _ = altered(before, 2, ["search.stop=asha"])
+    assert (changed.search.sampler, changed.search.taken) == ("auto", "tpe")
+    entries = journal(FULL, CUT, LAST)
+    found = [compared(Recording.of(entries), History.of(entries), before, one, 2, 2) for one in (before, changed)]
+    assert [one["replayed"] for one in found] == [True, False]
