@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from ..chaos.invariants import check, in_mlflow
-from .rig import MODEL, SWEEP, Rig
+from .rig import MODEL, PACE, SWEEP, Rig
 from .test_faults import in_fit, trials_ended
 
 pytestmark = pytest.mark.real
@@ -23,9 +23,8 @@ def test_a_sweep_goes_on_on_another_machine_and_after_a_move(
     lost.mkdir()
     (tmp_path / "link").symlink_to(lost)
     monkeypatch.setenv("KERASWEEP_RIG", str(tmp_path / "link"))
-    here = Rig(
-        tmp_path / "link", MODEL, SWEEP.replace("epochs: 3", "epochs: 15") + f"storage: {tmp_path}/ein Speicher\n"
-    )
+    spec = SWEEP.replace("epochs: 3", "epochs: 15") + f"storage: {tmp_path}/ein Speicher\n"
+    here = Rig(tmp_path / "link", MODEL + PACE, spec)
     here.start()
     here.wait(trials_ended(2))
     here.wait(in_fit)

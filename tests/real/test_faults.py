@@ -17,10 +17,10 @@ from kerasweep.trackers.events import AttemptEnded
 from kerasweep.trackers.history import History, TrialRecord
 
 from ..chaos.invariants import check
-from .rig import MODEL, SWEEP, Rig, entries
+from .rig import MODEL, PACE, SWEEP, Rig, entries
 
 pytestmark = pytest.mark.real
-LONG = SWEEP.replace("epochs: 3", "epochs: 15")  # trials of some seconds, so that there is one to kill
+LONG = SWEEP.replace("epochs: 3", "epochs: 15")
 Make = Callable[..., Rig]
 
 
@@ -36,11 +36,12 @@ def in_fit(history: History) -> bool:
 
 def test_a_sweep_survives_the_kill_of_the_fork_server(rig: Make) -> None:
     """Killed in mid-trial it takes its trainers along: that costs attempts at most."""
-    sweep = rig(MODEL, LONG)
+    sweep = rig(MODEL + PACE, LONG)
     sweep.start()
     sweep.wait(trials_ended(1))
     sweep.wait(in_fit)
     sweep.kill("forkserver")
+    sweep.hurry()
     code, text = sweep.finish()
     assert code == 0, text
     sweep.check(code, text, trials=6)
@@ -74,7 +75,7 @@ def test_a_trainer_killed_while_it_builds_is_replaced(rig: Make) -> None:
 def test_trainers_killed_at_random_moments_are_replaced(rig: Make) -> None:
     """Whatever a trainer is doing (idle, building, fitting, ending a trial), its death costs an attempt at most."""
     draw = random.Random(seed := random.randrange(1_000_000))
-    sweep = rig(MODEL, SWEEP.replace("trials: 6", "trials: 16").replace("epochs: 3", "epochs: 8"))
+    sweep = rig(MODEL + PACE, SWEEP.replace("trials: 6", "trials: 16").replace("epochs: 3", "epochs: 8"))
     launcher = sweep.start()
     try:
         sweep.wait(trials_ended(1))
@@ -94,7 +95,7 @@ def test_trainers_killed_at_random_moments_are_replaced(rig: Make) -> None:
 
 def test_a_second_ctrl_c_ends_within_two_seconds(rig: Make) -> None:
     """The second SIGINT waits for nothing; what was journaled stands, and `resume` completes the sweep."""
-    sweep = rig(MODEL, SWEEP.replace("epochs: 3", "epochs: 60"))
+    sweep = rig(MODEL + PACE, SWEEP.replace("epochs: 3", "epochs: 60"))
     launcher = sweep.start()
     sweep.wait(in_fit)
     launcher.send_signal(signal.SIGINT)
@@ -108,6 +109,7 @@ def test_a_second_ctrl_c_ends_within_two_seconds(rig: Make) -> None:
         assert time.monotonic() - began < 15.0, left
         time.sleep(0.1)
     check(sweep.folder, code=code, said=text)
+    sweep.hurry()
     code, text = sweep.run("resume", "rig")
     assert code == 0, text
     sweep.check(code, text, trials=6)
@@ -115,7 +117,7 @@ def test_a_second_ctrl_c_ends_within_two_seconds(rig: Make) -> None:
 
 def test_a_killed_driver_leaves_nothing_and_is_resumed(rig: Make) -> None:
     """After kill -9 of the driver the launcher exits 3 with the command, nothing of the sweep lives, resume completes."""
-    sweep = rig(MODEL, LONG)
+    sweep = rig(MODEL + PACE, LONG)
     sweep.start()
     sweep.wait(trials_ended(2))
     sweep.wait(in_fit)
@@ -129,6 +131,7 @@ def test_a_killed_driver_leaves_nothing_and_is_resumed(rig: Make) -> None:
         time.sleep(0.1)
     before = check(sweep.folder, code=code, said=text)
     ended = {number: one.outcome for number, one in before.trials.items() if one.outcome is not None}
+    sweep.hurry()
     code, text = sweep.run("resume", "rig")
     assert code == 0, text
     history = sweep.check(code, text, trials=6)
@@ -137,7 +140,7 @@ def test_a_killed_driver_leaves_nothing_and_is_resumed(rig: Make) -> None:
 
 def test_ctrl_c_ends_within_ten_seconds_and_is_resumable(rig: Make) -> None:
     """One SIGINT: exit 130 within 10 s, unfinished runs KILLED in MLflow; resume goes on with the same trials."""
-    sweep = rig(MODEL, LONG)
+    sweep = rig(MODEL + PACE, LONG)
     launcher = sweep.start()
     sweep.wait(trials_ended(1))
     sweep.wait(in_fit)
@@ -147,6 +150,7 @@ def test_ctrl_c_ends_within_ten_seconds_and_is_resumable(rig: Make) -> None:
     assert code == 130, text
     assert time.monotonic() - began < 10.0
     sweep.check(code, text)
+    sweep.hurry()
     code, text = sweep.run("resume", "rig")
     assert code == 0, text
     sweep.check(code, text, trials=6)
@@ -154,7 +158,7 @@ def test_ctrl_c_ends_within_ten_seconds_and_is_resumable(rig: Make) -> None:
 
 def test_ctrl_c_during_the_start_leaves_nothing(rig: Make) -> None:
     """A SIGINT while TensorFlow is being imported ends the command with 130 and leaves no folder."""
-    sweep = rig(MODEL, LONG)
+    sweep = rig(MODEL + PACE, LONG)
     launcher = sweep.start()
     sweep.wait(lambda _: sweep.processes("forkserver"))
     launcher.send_signal(signal.SIGINT)

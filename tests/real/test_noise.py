@@ -14,7 +14,7 @@ from kerasweep.trackers import mirror
 from kerasweep.trackers.history import TrialRecord
 
 from ..chaos.invariants import in_mlflow
-from .rig import SWEEP, Rig, check_journal, check_mlflow
+from .rig import MODEL, PACE, SWEEP, Rig, check_journal, check_mlflow
 
 pytestmark = pytest.mark.real
 Make = Callable[..., Rig]
@@ -35,11 +35,12 @@ def tags(sweep: Rig) -> dict[int | None, dict[str, str]]:
 
 def test_the_best_are_confirmed_and_the_champion_is_exported(rig: Make) -> None:
     """Killed in the middle of the confirmation and resumed: each candidate has its runs, and no stop rule touched them."""
-    sweep = rig(sweep=SWEEP.replace("seed: 1}", "seed: 1, stop: asha}") + "confirm: {top: 2, seeds: 3}\n")
+    sweep = rig(MODEL + PACE, SWEEP.replace("seed: 1}", "seed: 1, stop: asha}") + "confirm: {top: 2, seeds: 3}\n")
     sweep.start()
     sweep.wait(lambda history: any(one.confirms is not None and one.metrics for one in history.trials.values()))
     sweep.kill("driver")
     assert sweep.finish()[0] == 3
+    sweep.hurry()
     code, text = sweep.run("resume", "rig")
     assert code == 0, text
     history = check_journal(sweep.folder, trials=6)
@@ -139,14 +140,16 @@ def test_a_front_is_confirmed_under_a_constraint(rig: Make) -> None:
 def test_a_population_goes_on_from_its_best(rig: Make) -> None:
     """Killed in mid-turn and resumed: each member trains its epochs by turns, heirs begin where their donor ended."""
     sweep = rig(
-        sweep=SWEEP.replace("epochs: 3", "epochs: 6").replace("trials: 6", "trials: 50")
+        MODEL + PACE,
+        SWEEP.replace("epochs: 3", "epochs: 6").replace("trials: 6", "trials: 50")
         + "space: {units_0: {fixed: 16}, layers: {fixed: 1}}\n"
-        + "pbt: {population: 4, interval: 2, mutate: [learning_rate]}\n"
+        + "pbt: {population: 4, interval: 2, mutate: [learning_rate]}\n",
     )
     sweep.start()
     sweep.wait(lambda history: any(one.donor is not None and one.metrics for one in history.trials.values()))
     sweep.kill("driver")
     assert sweep.finish()[0] == 3
+    sweep.hurry()
     code, text = sweep.run("resume", "rig")
     assert code == 0, text
     history = check_journal(sweep.folder, trials=len(sweep.history().trials))

@@ -18,7 +18,7 @@ from kerasweep.trackers.status import delivery_status, trouble
 from ..chaos.invariants import check
 from ..trackers.proxy import Fault, proxy
 from ..trackers.test_mlflow_real import assert_all_there, runs_of
-from .rig import MODEL, SWEEP, Rig
+from .rig import MODEL, PACE, SWEEP, Rig
 
 pytestmark = [
     pytest.mark.real,
@@ -125,7 +125,7 @@ def test_silent_in_the_middle(rig: Make, port: int) -> None:
     with proxy(port) as between:
         where = urlsplit(between.url).port or 0
         sweep = rig(
-            MODEL, tracked(where, "silent").replace("epochs: 3", "epochs: 8").replace("trials: 6", "trials: 40")
+            MODEL + PACE, tracked(where, "silent").replace("epochs: 3", "epochs: 8").replace("trials: 6", "trials: 40")
         )
         sweep.start()
         sweep.wait(lambda _: between.seen["runs/log-batch"])
@@ -139,6 +139,7 @@ def test_silent_in_the_middle(rig: Make, port: int) -> None:
         assert delivery_status(sweep.folder).delivered_seq < delivery_status(sweep.folder).last_seq
         between.fault_for = lambda _path, _time: None
         between.closed.set()
+        sweep.hurry()
         code, text = sweep.finish()
         assert code == 0, text
         history = sweep.check(code, text, trials=40, uri=f"http://127.0.0.1:{port}")

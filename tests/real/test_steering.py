@@ -11,7 +11,7 @@ from kerasweep.trackers.events import StartingPoints
 from kerasweep.trackers.history import History
 from kerasweep.trackers.journal import Reader
 
-from .rig import MODEL, Rig, check_journal, check_mlflow
+from .rig import MODEL, PACE, Rig, check_journal, check_mlflow
 
 pytestmark = pytest.mark.real
 Make = Callable[..., Rig]
@@ -59,7 +59,7 @@ def params(history: History, number: int) -> Mapping[str, object]:
 
 def test_a_sweep_is_steered_and_another_one_starts_from_it(rig: Make, tmp_path: Path) -> None:
     """Points first, more budget live, an exact end, the failure once more; then its best elsewhere, and a goal."""
-    sweep = rig(BROKEN, SWEEP)
+    sweep = rig(BROKEN + PACE, SWEEP)
     (tmp_path / "broken").touch()
     sweep.start()
     started = sweep.launcher
@@ -71,6 +71,7 @@ def test_a_sweep_is_steered_and_another_one_starts_from_it(rig: Make, tmp_path: 
     )
     steer_live(sweep, epochs(before) + 250)
     sweep.launcher = started
+    sweep.hurry()
     code, text = sweep.finish()
     limit = sweep.history().spec["budget"]["epochs"]
     assert code == 0, text

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from .rig import MODEL, SWEEP, Rig, check_journal, check_mlflow
+from .rig import MODEL, PACE, SWEEP, Rig, check_journal, check_mlflow
 
 pytestmark = pytest.mark.real
 Make = Callable[..., Rig]
@@ -67,7 +67,7 @@ def test_the_same_sweep_on_jax(rig: Make) -> None:
     """Keras computes with JAX in every trainer; the process that they are forked from has started none of its threads."""
     said = "\n    print('computes with', keras.backend.backend(), flush=True)\n    return model\n"
     sweep = rig(
-        model=MODEL.replace("\n    return model\n", said),
+        model=MODEL.replace("\n    return model\n", said) + PACE,
         sweep=SWEEP.replace("seed: 1}", "seed: 1, stop: asha}") + "keras: {backend: jax}\n",
     )
     sweep.start()
@@ -78,6 +78,7 @@ def test_the_same_sweep_on_jax(rig: Make) -> None:
         name for task in tasks if (name := task.read_text().strip()) != "jemalloc_bg_thd"
     ]  # of an import; it forks
     assert len(names) == 1, names
+    sweep.hurry()
     code, text = sweep.finish()
     assert code == 0, text
     history = check_journal(sweep.folder, trials=6)
