@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from ..spaces.errors import BadInput
 from ..spaces.trial import Outcome, OutcomeKind, Report
 from ..trackers.events import SweepClosing
 from .decisions import Close, End, Step
@@ -107,12 +108,12 @@ def _standing(live: Live, rules: Rules, *, since: int, loss: float | None) -> St
 
 
 def _on_missing_objective(state: State, number: int, report: Report) -> Step:
+    """Refuse a sweep whose first model does not log what is searched for; where another has had it, fail the trial."""
     in_window = state.rules.window is not None
     seen = state.live[number].objective_seen if in_window else state.objective_seen
     if seen or report.epoch < state.rules.first_value_epoch:
         return state, ()
     why = without_value(state.rules.goals, report.metrics, state.live[number].seen)
-    end = End(number, Outcome(kind=OutcomeKind.FAILED, reason=why))
-    if in_window:  # whether another trial has had it by now is chance
-        return state, (end,)
-    return state, (end, Close(SweepClosing(why=why, cancel=True, exit_code=1)))
+    if in_window and number:  # whether another trial has had it by now is chance
+        return state, (End(number, Outcome(kind=OutcomeKind.FAILED, reason=why)),)
+    return state, (Close(SweepClosing(why=why, cancel=True, exit_code=BadInput.exit_code)),)

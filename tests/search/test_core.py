@@ -532,17 +532,16 @@ def test_another_metric_may_be_anything() -> None:
     assert search.report(0, 1, acc=0.5, loss=math.nan) == ()
 
 
-def test_a_missing_objective_ends_the_sweep_with_the_nearest_name() -> None:
-    """A misspelt objective costs one epoch, not a night; the message has what the model logs."""
+def test_a_missing_objective_refuses_the_sweep_with_the_nearest_name() -> None:
+    """A misspelt objective is bad input, and costs one epoch, not a night; the message has what the model logs."""
     search = Search(objective=Objective(metric="val_acuracy", direction=Direction.MAX))
     search.ask(0)
-    end, close = search.report(0, 1, loss=1.0, val_accuracy=0.5, learning_rate=0.1)
+    (close,) = search.report(0, 1, loss=1.0, val_accuracy=0.5, learning_rate=0.1)
     says = (
         "the objective 'val_acuracy' is not among the model's metrics (did you mean 'val_accuracy'?): "
         "it logs loss, val_accuracy"
     )
-    assert end == End(0, failed(says))
-    assert close == Close(SweepClosing(why=says, cancel=True, exit_code=1))
+    assert close == Close(SweepClosing(why=says, cancel=True, exit_code=2))
 
 
 def test_an_objective_that_comes_later_is_waited_for() -> None:

@@ -869,18 +869,19 @@ def test_three_first_failures_alike_end_the_sweep(make: Make) -> None:
     assert "failed alike" in ended.why
 
 
-def test_an_objective_that_is_not_logged_ends_the_sweep_at_the_first_epoch(make: Make) -> None:
-    """The near match is named, other trials are interrupted."""
+def test_an_objective_that_is_not_logged_refuses_the_sweep_at_the_first_epoch(make: Make) -> None:
+    """The near match is named, and all trials are interrupted: what they still say is not to be seen."""
     tune = make()
     one, two = tune.place(), tune.place()
-    assert tune.chunk(one, report(1, 0.5, "accu")) is True
+    assert tune.chunk(one, report(1, 0.5, "accu"), {"type": "ended", "kind": "completed"}) is True
     assert tune.chunk(two) is True
     tune.done(one)
     tune.done(two)
     assert tune.suggest() == "FINISHED"
     ended = tune.history().ended
     assert ended is not None
-    assert (ended.exit_code, "did you mean 'accu'?" in ended.why) == (1, True)
+    assert (ended.exit_code, "did you mean 'accu'?" in ended.why) == (2, True)
+    assert {one.state for one in tune.history().trials.values()} == {"waiting"}
 
 
 # Requests, signals, time ----------------------------------------------------------------------------------------------

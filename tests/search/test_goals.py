@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from kerasweep.search.decisions import Close, End
+from kerasweep.search.decisions import Close
 from kerasweep.search.halving import SuccessiveHalving
 from kerasweep.search.objective import At, Direction, Objective
 from kerasweep.search.outcomes import completed
@@ -140,17 +140,16 @@ def test_a_measure_alone_can_be_the_objective() -> None:
         (["latency_ms <= 5"], (), "'latency_ms', which `constraints` mentions, could not be measured"),
     ],
 )
-def test_what_nobody_knows_ends_the_sweep_at_its_first_trial(
+def test_what_nobody_knows_refuses_the_sweep_at_its_first_trial(
     clauses: list[str], further: tuple[Objective, ...], words: str
 ) -> None:
     """With what may be meant, or why it is not known."""
     one = search(*clauses, further=further)
     build(one, 0, parameters=1, unmeasured={"flops": "ValueError: no"})
-    end, close = one.report(0, 1, acc=0.5, recall=0.5)
-    assert isinstance(end, End)
+    (close,) = one.report(0, 1, acc=0.5, recall=0.5)
     assert isinstance(close, Close)
-    assert words in end.outcome.reason
-    assert close.event.exit_code == 1
+    assert words in close.event.why
+    assert close.event.exit_code == 2
 
 
 def test_any_objective_that_is_no_number_fails_the_trial() -> None:

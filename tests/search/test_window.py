@@ -289,7 +289,7 @@ def test_a_sweep_that_ended_for_want_of_hope_can_be_taken_up_and_an_interrupted_
 
 
 def test_an_objective_that_is_not_logged_fails_the_trial_alone() -> None:
-    """Whether another trial has had it by then is chance; three such trials end the sweep."""
+    """Whether another trial has had it by then is chance; the first one, for which it is none, refuses the sweep."""
     search = Search(window=2)
     search.see(*asked(0), *asked(1))
     assert search.see(reported(0, 1, acc=0.5)) == []
