@@ -135,6 +135,14 @@ def _read(files: Files) -> Claim:
     return Claim(sweep=str(data["sweep"]), session=str(data["session"]), host=str(data["host"]), at=float(data["at"]))
 
 
+def _write(files: Files, place: str) -> None:
+    """Find out whether a folder takes files; a URL is first written to by the first copy."""
+    try:
+        files.draft(CLAIM).touch()
+    except OSError as error:
+        raise BadInput(f"storage: cannot write in {place}: {error.strerror}; choose another folder or URL") from error
+
+
 @final
 class PlaceCheck:
     """Looks at a place on a thread, while a driver starts."""
@@ -149,7 +157,7 @@ class PlaceCheck:
         """Wait for the answer; a place that gives none, or an error, is left to the first copy.
 
         Raises:
-            KerasweepError: the place is another one's.
+            KerasweepError: the place is another one's, or takes no files.
         """
         self._thread.join(patience_s)
         if self._error is not None:
@@ -158,6 +166,8 @@ class PlaceCheck:
     def _look(self, place: str, past: Past, open_files: Callable[[str], Files]) -> None:
         try:
             with closing(open_files(place)) as files:
+                if not past.sessions:  # one that has begun goes on, and is copied once that is possible
+                    _write(files, place)
                 check_claim(files, redact(place), past)
         except KerasweepError as error:
             self._error = error

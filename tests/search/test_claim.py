@@ -157,6 +157,17 @@ def test_what_is_resumed_on_its_own_machine_goes_on_copying(tmp_path: Path, stor
     copied.close()
 
 
+def test_a_new_sweep_is_refused_where_nothing_can_be_written(tmp_path: Path, store: Path) -> None:
+    """One that has begun goes on meanwhile; what the look has made for itself is taken away."""
+    PlaceCheck(f"{store}/small", Past()).wait(PATIENCE_S)
+    assert not (store / "small").exists()
+    (tmp_path / "file").touch()
+    check = PlaceCheck(f"{tmp_path}/file/small", Past())
+    with pytest.raises(BadInput, match=r"storage: cannot write in .*/file/small: Not a directory; choose another"):
+        check.wait(PATIENCE_S)
+    PlaceCheck(f"{tmp_path}/file/small", Past(sessions=[(1, 0.0)])).wait(PATIENCE_S)
+
+
 def test_files_of_others_stay_whoever_looks_reads_or_writes_there(tmp_path: Path, store: Path) -> None:
     """What is hidden in a place may be the user's, or what somebody is writing; only a dead writer's draft goes."""
     place = store / "small"
