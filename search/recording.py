@@ -16,6 +16,7 @@ from ..trackers.events import (
     ParametersUsed,
     Reported,
     RoundEnded,
+    StartingPoints,
     SweepResumed,
     SweepStarted,
     Timed,
@@ -101,6 +102,7 @@ class Recording:
     sessions: list[tuple[float, float]] = field(default_factory=list[tuple[float, float]])
     """When each driver's first attempt started, and its last event came."""
     spec: SweepSpec | None = None
+    start: StartingPoints | None = None
 
     @classmethod
     def of(cls, entries: Iterable[Entry]) -> Recording:
@@ -118,6 +120,8 @@ class Recording:
             case SweepStarted() | SweepResumed():
                 self.sessions.append((math.inf, entry.at))
                 self.spec = SweepSpec.from_json(event.spec)
+            case StartingPoints():
+                self.start = event
             case TrialAsked():
                 self.trials[event.trial] = RecordedTrial(number=event.trial, asked=event.params)
             case RoundEnded():

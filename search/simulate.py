@@ -20,7 +20,7 @@ from ..trackers.history import History
 from ..trackers.journal import Reader
 from . import objectives, sweeps
 from .budget_form import budget_of
-from .objective import Direction
+from .objective import At, Direction
 from .override import override
 from .recording import RecordedCurves, Recording, of_search, slots_of
 from .sampler_form import is_endless
@@ -166,7 +166,8 @@ def _simulate(recording: Recording, spec: SweepSpec, slots: int, *, replayed: bo
     proposed = recording.proposed if replayed else {}
     curves = RecordedCurves(recording, max_epochs=spec.max_epochs, replayed=proposed)
     known = recording.known.values()
-    return simulated(spec, curves, slots=slots, known=known, proposed=proposed), curves
+    start = recording.start
+    return simulated(spec, curves, slots=slots, known=known, proposed=proposed, start=start), curves
 
 
 def _account(
@@ -175,7 +176,7 @@ def _account(
     summary = Summary(spec=spec, history=history)
     best = summary.best()
     sign = 1.0 if spec.objective.direction is Direction.MAX else -1.0
-    steps = best_over_time(history, spec.objective.metric, sign)
+    steps = best_over_time(history, spec.objective.metric, sign, last=spec.objective.at is At.LAST)
     return Account(
         search=f"{spec.search.taken or spec.search.sampler}, {in_words(spec.search.stop)}",
         trials=summary.counted(),

@@ -8,6 +8,7 @@ what the sampler draws, and nothing is read from a clock.
 from __future__ import annotations
 
 import heapq
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
@@ -21,6 +22,7 @@ from ..trackers.events import (
     Event,
     ParametersUsed,
     Reported,
+    StartingPoints,
     SweepClosing,
     SweepEnded,
     SweepStarted,
@@ -29,6 +31,7 @@ from ..trackers.events import (
 )
 from ..trackers.history import History
 from ..trackers.memory_journal import MemoryJournal
+from ..trackers.mirror import value_of
 from .confirm import Confirm
 from .core import step
 from .decisions import Ask, Close, End, Finish, SlotFree, Start, Tick
@@ -74,6 +77,7 @@ def simulated(
     slots: int,
     known: Iterable[Parameter] = (),
     proposed: Mapping[int, Mapping[str, Scalar]] | None = None,
+    start: StartingPoints | None = None,
 ) -> History:
     """Return what a sweep would come to; its times are simulated seconds, from 0.
 
@@ -83,8 +87,9 @@ def simulated(
         slots: How many trials run at a time.
         known: Parameters that a model reads without their being declared.
         proposed: Parameters by identity for some trials, by number, in place of the sampler's.
+        start: What the search starts from.
     """
-    simulator = Simulator(spec, curves, slots=slots, known=known, proposed=proposed)
+    simulator = Simulator(spec, curves, slots=slots, known=known, proposed=proposed, start=start)
     simulator.run()
     return simulator.ledger.history
 
@@ -113,6 +118,7 @@ class Simulator:
         slots: int,
         known: Iterable[Parameter] = (),
         proposed: Mapping[int, Mapping[str, Scalar]] | None = None,
+        start: StartingPoints | None = None,
     ) -> None:
         """Get ready; the arguments are those of `simulated`."""
         self.journal = MemoryJournal()
@@ -121,6 +127,7 @@ class Simulator:
         )  # what is confirmed is no part of the search
         self.ledger.sampler.know(list(known))
         self._proposed = proposed or {}
+        self._beginning = [] if start is None else [start]
         self._curves = curves
         self._training: dict[int, _Training] = {}
         self._heap: list[tuple[float, int, int, int]] = []
@@ -130,7 +137,7 @@ class Simulator:
 
     def run(self) -> None:
         """Run to the end of the sweep."""
-        self.ledger.record(SweepStarted(spec=self.ledger.spec.to_json()))
+        self.ledger.record(SweepStarted(spec=self.ledger.spec.to_json()), *self._beginning)
         for slot in self._busy_until:
             self._push(0.0, slot, -1)
         while self._heap and not self.ledger.state.finished:
@@ -299,21 +306,29 @@ def survivors(history: History, rungs: Iterable[int]) -> dict[int, int]:
     return {rung: sum(epoch >= rung for epoch in last) for rung in rungs}
 
 
-def best_over_time(history: History, metric: str, sign: float) -> list[tuple[float, float]]:
+def best_over_time(history: History, metric: str, sign: float, *, last: bool = False) -> list[tuple[float, float]]:
     """Return each improvement of the best value reported, with its seconds since the first trial's start.
+
+    Trials that end without keeping to the constraints are left out.
 
     Args:
         history: The sweep.
         metric: The objective's.
         sign: 1 where more is better, else -1.
+        last: Whether a trial's value is that of its end, which nobody knows before.
     """
     begin = min((one.started_at for one in history.trials.values() if one.started_at is not None), default=0.0)
-    reports = sorted(
-        (trial.reported_at[epoch] - begin, trial.number, row[metric])
-        for trial in history.trials.values()
-        for epoch, row in trial.metrics.items()
-        if metric in row and row[metric] == row[metric] and abs(row[metric]) != float("inf")
-    )
+    kept = [one for one in history.trials.values() if one.outcome is None or one.outcome.feasible]
+    if last:
+        values = [(one.ended_at, one.number, value_of(one)) for one in kept if one.ended_at is not None]
+    else:
+        values = [
+            (one.reported_at[epoch], one.number, row[metric])
+            for one in kept
+            for epoch, row in one.metrics.items()
+            if metric in row
+        ]
+    reports = sorted((at - begin, number, value) for at, number, value in values if math.isfinite(value))
     found: list[tuple[float, float]] = []
     for at, _, value in reports:
         if not found or sign * value > sign * found[-1][1]:

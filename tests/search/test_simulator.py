@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -15,8 +16,9 @@ from kerasweep.search.simulator import Curve, Simulator, best_over_time, makespa
 from kerasweep.search.spec import Search, SweepSpec
 from kerasweep.spaces.parameter import identity
 from kerasweep.spaces.trial import Outcome, OutcomeKind, Scalar
-from kerasweep.trackers.events import TrialAsked, decode, encode
+from kerasweep.trackers.events import StartingPoints, TrialAsked, decode, encode
 from kerasweep.trackers.history import History
+from kerasweep.trackers.mirror import value_of
 
 from .specs import X, spec
 
@@ -101,6 +103,16 @@ def test_trials_can_be_given() -> None:
     assert history.trials[1].params == simulated(small(4), Formula(), slots=1).trials[1].params
 
 
+def test_it_starts_from_points() -> None:
+    """As the sweep would, whichever sampler proposes the rest; trials that are given stay as they are."""
+    start = StartingPoints(points=tuple({"values": {"x": x}, "of": "start.try"} for x in (0.25, 0.125)))
+    history = simulated(small(4), Formula(), slots=1, start=start)
+    assert [history.trials[number].params["x"] for number in (0, 1)] == [0.25, 0.125]
+    given = {0: {identity(X): 0.5}}
+    history = simulated(small(4), Formula(), slots=1, proposed=given, start=start)
+    assert [history.trials[number].params["x"] for number in (0, 1)] == [0.5, 0.125]
+
+
 def test_a_failing_trial_counts_and_an_infeasible_one_does_not() -> None:
     """Their outcomes come after what there is of epochs, as in a live sweep."""
 
@@ -177,6 +189,21 @@ def test_the_best_over_time_only_rises() -> None:
     assert [value for _, value in steps] == sorted({value for _, value in steps})
     assert steps[0][0] == pytest.approx(1.0)
     assert [value for _, value in best_over_time(history, "loss", -1.0)] == [1.0]
+
+
+def test_the_best_over_time_is_one_that_could_be_chosen() -> None:
+    """A trial that breaks a constraint is none; where the last epoch counts, a trial has no value before its end."""
+    history = simulated(small(9, RANDOM), Formula(), slots=1)
+    best = max(history.trials.values(), key=value_of)
+    assert best_over_time(history, "acc", 1.0)[-1][1] == value_of(best)
+    ends = best_over_time(history, "acc", 1.0, last=True)
+    assert [at for at, _ in ends] == [
+        one.ended_at for one in history.trials.values() if value_of(one) in dict(ends).values()
+    ]
+    assert best.outcome is not None
+    best.outcome = replace(best.outcome, violations=(1.0,))
+    others = [value_of(one) for one in history.trials.values() if one is not best]
+    assert best_over_time(history, "acc", 1.0)[-1][1] == max(others)
 
 
 def test_the_proposals_see_the_history_of_their_time() -> None:
