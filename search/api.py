@@ -12,6 +12,7 @@ import tempfile
 from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
+from numbers import Real
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
@@ -337,8 +338,8 @@ def _budget(limits: Mapping[str, float], objective: Objective, gpus: float, *, e
     if endless and not limits:
         raise BadInput("a sweep needs trials=… or hours=… to end, or another limit in budget={…}")
     for word, value in limits.items():
-        if word in ("trials", "hours") and not 0 < value < math.inf:
-            raise BadInput(f"{word} must be above 0, got {value}")
+        if word in ("trials", "hours") and not (isinstance(value, Real) and 0 < value < math.inf):
+            raise BadInput(f"{word} must be a number above 0, got {value!r}")
     try:
         return budget_of(_section(BudgetForm, "budget", limits), objective, gpus, endless=endless)
     except BadForm as fault:

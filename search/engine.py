@@ -18,7 +18,7 @@ from typing import Any, Protocol, final
 from ..cluster.actor import ASSIGNMENT, GIVE_UP
 from ..cluster.checkpointing import place_of_trial
 from ..cluster.ray_session import RayDied
-from ..spaces.errors import BadInput, Infrastructure
+from ..spaces.errors import BadInput, Infrastructure, KerasweepError
 from ..spaces.parameter import parameter_from_json
 from ..spaces.trial import Assignment, Cause, Outcome, OutcomeKind, Report, Scalar
 from ..trackers.events import (
@@ -445,7 +445,8 @@ class Engine:
             raise
         except BaseException as error:
             if self.error is None:
-                logger.exception("the engine failed")
+                told = isinstance(error, KerasweepError)  # in one line, by whoever runs the driver
+                logger.log(logging.INFO if told else logging.ERROR, "the engine ends: %s", error, exc_info=not told)
                 self.error = error
             return otherwise
 

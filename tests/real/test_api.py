@@ -147,8 +147,9 @@ def test_a_script_of_its_own(rig: Make, tmp_path: Path) -> None:
     ("wrong", "words"),
     [
         ({"trials": None}, "needs trials=… or hours=… to end"),
-        ({"trials": 0}, "trials must be above 0, got 0"),
-        ({"trials": None, "hours": float("nan")}, "hours must be above 0"),
+        ({"trials": 0}, "trials must be a number above 0, got 0"),
+        ({"trials": "2"}, "trials must be a number above 0, got '2'"),
+        ({"trials": None, "hours": float("nan")}, "hours must be a number above 0"),
         ({"objective": "best val_loss"}, "objective 'best val_loss' was not understood"),
         ({"sampler": "tpee"}, r"'sampler' is 'tpee'; expected one of tpe, random, .* \(did you mean 'tpe'\?\)"),
         ({"stop": "ashaa"}, r"'stop' is 'ashaa'; expected one of none, auto, asha, .* \(did you mean 'asha'\?\)"),
