@@ -12,6 +12,7 @@ from __future__ import annotations
 import json
 import socket
 import sqlite3
+import tempfile
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -135,10 +136,13 @@ def _read(files: Files) -> Claim:
     return Claim(sweep=str(data["sweep"]), session=str(data["session"]), host=str(data["host"]), at=float(data["at"]))
 
 
-def _write(files: Files, place: str) -> None:
-    """Find out whether a folder takes files; a URL is first written to by the first copy."""
+def _check_writable(place: str) -> None:
+    """Refuse a folder that takes no files, or that cannot be made; a URL is first written to by the first copy."""
+    if "://" in place:
+        return
     try:
-        files.draft(CLAIM).touch()
+        with tempfile.TemporaryFile(dir=next(one for one in (Path(place), *Path(place).parents) if one.exists())):
+            pass
     except OSError as error:
         raise BadInput(f"storage: cannot write in {place}: {error.strerror}; choose another folder or URL") from error
 
@@ -167,7 +171,7 @@ class PlaceCheck:
         try:
             with closing(open_files(place)) as files:
                 if not past.sessions:  # one that has begun goes on, and is copied once that is possible
-                    _write(files, place)
+                    _check_writable(place)
                 check_claim(files, redact(place), past)
         except KerasweepError as error:
             self._error = error

@@ -322,7 +322,9 @@ class Driver:
         def watch() -> None:
             ray.check()
             self._refuse_mistakes(begun=engine.heard or self._tracker is not None)
-            if not engine.refused and (engine.heard or time.monotonic() - began > TRACKER_S):
+            closing = ledger.state.closing
+            bad = closing is not None and closing.exit_code == BadInput.exit_code  # nobody is to see anything of it
+            if not bad and (engine.heard or time.monotonic() - began > TRACKER_S):
                 self._watch_tracker()
             if copier is not None:
                 copier.look(sum(ledger.state.ended.values()))

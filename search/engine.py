@@ -193,8 +193,11 @@ class Engine:
                 self._time(message["trial"], message["attempt"], message)
                 continue
             live = self._ledger.state.live.get(number)
-            if live is None or not live.placed or (message["trial"], message["attempt"]) != placed or self.refused:
+            if live is None or not live.placed or (message["trial"], message["attempt"]) != placed:
                 break
+            closing = self._ledger.state.closing
+            if closing is not None and closing.cancel and closing.exit_code == BadInput.exit_code:
+                break  # nobody is to see what it makes of that
             self._take(number, attempt, message)
         self.heard = self.heard or any(message["type"] in ("report", "ended") for message in messages)
         live = self._ledger.state.live.get(number)
@@ -246,12 +249,6 @@ class Engine:
         code = self._interrupted()
         if code:
             self.cancel("interrupted", code)
-
-    @property
-    def refused(self) -> bool:
-        """Whether the sweep ends for bad input: what its trials still say is not to be seen."""
-        closing = self._ledger.state.closing
-        return closing is not None and closing.exit_code == BadInput.exit_code
 
     def cancel(self, why: str, code: int) -> None:
         """Interrupt what runs, and end the sweep with this exit code; it can be resumed."""

@@ -108,7 +108,7 @@ def _standing(live: Live, rules: Rules, *, since: int, loss: float | None) -> St
 
 
 def _on_missing_objective(state: State, number: int, report: Report) -> Step:
-    """Refuse a sweep whose first model does not log what is searched for; where another has had it, fail the trial."""
+    """Refuse a sweep of which no model has logged what is searched for; in a window trial 0 alone can tell."""
     in_window = state.rules.window is not None
     seen = state.live[number].objective_seen if in_window else state.objective_seen
     if seen or report.epoch < state.rules.first_value_epoch:

@@ -31,6 +31,7 @@ from kerasweep.trackers.events import (
     AttemptStarted,
     Entry,
     StartingPoints,
+    SweepClosing,
     SweepEnded,
     SweepResumed,
     SweepStarted,
@@ -882,6 +883,15 @@ def test_an_objective_that_is_not_logged_refuses_the_sweep_at_the_first_epoch(ma
     assert ended is not None
     assert (ended.exit_code, "did you mean 'accu'?" in ended.why) == (2, True)
     assert {one.state for one in tune.history().trials.values()} == {"waiting"}
+
+
+def test_what_runs_after_a_search_that_ended_for_bad_input_is_heard(make: Make) -> None:
+    """A grid that finds a range that it cannot enumerate ends so, and its best may yet be confirmed."""
+    tune = make()
+    one = tune.place()
+    tune.ledger.record(SweepClosing(why="no grid", exit_code=2))
+    tune.finish(one)
+    assert tune.history().trials[one.number].outcome is not None
 
 
 # Requests, signals, time ----------------------------------------------------------------------------------------------

@@ -299,3 +299,8 @@ def test_an_objective_that_is_not_logged_fails_the_trial_alone() -> None:
     assert search.see(reported(2, 1, other=0.5)) == [], (
         "trial 2 knows of trial 0, which had it: there may be more epochs"
     )
+    search = Search(window=2)
+    search.see(*asked(0), *asked(1))
+    (close,) = search.see(reported(0, 1, other=0.5))
+    assert isinstance(close, Close)
+    assert close.event.exit_code == 2
